@@ -1,0 +1,99 @@
+"""Every exception of the project.
+
+The tree, by who can mend it::
+
+    XpmError
+    ├── the user's
+    │   ├── ConfigError (ValueError)          a wrong value, type, name or place of a parameter
+    │   ├── ConfigTypeError (TypeError)       a class or a call that cannot mean what it says
+    │   ├── FrozenError (AttributeError)      a value that may not be set (sealed, constant, …)
+    │   ├── UnsetError (KeyError)             a required parameter that has no value yet
+    │   ├── NoExperimentError                 submitting, and nothing is open
+    │   └── CarrierError                      code of a cell that cannot be carried into a job
+    ├── the world's
+    │   ├── WorkspaceError                    a directory that cannot be used
+    │   ├── RecordError                       a file that cannot be understood
+    │   ├── LaunchError                       a job that could not be started
+    │   ├── JobError                          a job that ended badly
+    │   └── FailedExperiment                  some jobs of an experiment ended badly
+    └── InternalError                         ours: please report
+
+A message says what, which, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class XpmError(Exception):
+    """Root of all errors raised on purpose by this package."""
+
+
+class ConfigError(XpmError, ValueError):
+    """A parameter has a wrong value, type or name; the message names class, parameter and place."""
+
+
+class ConfigTypeError(XpmError, TypeError):
+    """A class definition or a call that cannot be meant, such as ``Learn(lr=1)`` for ``Learn.C``."""
+
+
+class FrozenError(XpmError, AttributeError):
+    """A value that may not be set: sealed, constant, generated, or None where one is required."""
+
+
+class UnsetError(XpmError, KeyError):
+    """A required parameter was read before it had a value."""
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument, which would quote the whole sentence.
+        return str(self.args[0]) if self.args else ""
+
+
+class NoExperimentError(XpmError):
+    """Something needs an open experiment; the message says how to open one."""
+
+
+class CarrierError(XpmError):
+    """The code of a class defined in a cell cannot be carried into a job."""
+
+
+class WorkspaceError(XpmError):
+    """A workspace directory cannot be used (not writable, not a directory)."""
+
+
+class RecordError(XpmError):
+    """A file of a workspace cannot be understood (damaged, or of a newer format)."""
+
+
+class LaunchError(XpmError):
+    """A launcher could not start a job."""
+
+
+class JobError(XpmError):
+    """A job ended badly.
+
+    Attributes
+    ----------
+    identifier : str
+        The job's identifier, 64 hexadecimal digits.
+    reason : str
+        One of the values of ``FailureReason``.
+    """
+
+    def __init__(self, message: str, *, identifier: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.identifier = identifier
+        self.reason = reason
+
+
+class FailedExperiment(XpmError):
+    """Some jobs of an experiment ended badly; `errors` has one `JobError` for each."""
+
+    def __init__(self, message: str, errors: Sequence[JobError] = ()) -> None:
+        super().__init__(message)
+        self.errors = tuple(errors)
+
+
+class InternalError(XpmError):
+    """A bug of this package: please report it with the traceback."""
