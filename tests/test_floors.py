@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 
 # Ground first: a module may import those before it, never those after it.
-FLOORS = """
+FLOORS = str.split("""
 errors
 core.doors core.types core.fields core.identifier core.config core.serial core.states core.views
 core.plan
@@ -21,7 +21,7 @@ launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
 engine.settings engine.loop engine.callbacks engine.experiment engine.results
 notebook.html notebook.bridge notebook.widgets notebook.magics
 cli testing __init__
-""".split()
+""")
 
 IMPURE = {"os", "time", "threading", "asyncio", "subprocess", "IPython", "ipywidgets", "anywidget"}
 THREAD_HOMES = {"engine.loop", "engine.callbacks", "notebook.bridge"}
