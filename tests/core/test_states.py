@@ -6,7 +6,6 @@ from xpm_nb.core import states
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import (
     TABLE,
-    Attached,
     Cancel,
     Completed,
     Failed,

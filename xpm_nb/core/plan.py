@@ -124,7 +124,7 @@ class Plan:
         return min((t for t in times if t is not None), default=None)
 
     def rerun_set(self, keys: Iterable[str]) -> list[str]:
-        """Name the jobs to run again when these are, in order: causes first, then what they stopped.
+        """Name the jobs to run again with these, in order: causes first, then what they stopped.
 
         A job that stands in error because of another one is only helped by running that one again,
         and what stands in error because of a job of the set comes back with it.
