@@ -13,16 +13,13 @@ from hypothesis.stateful import (
     rule,
 )
 
-from xpm_nb.core.plan import Plan
-from xpm_nb.core.states import (
+from xpm_nb.core.events import (
     Attached,
     Cancel,
     Completed,
     Failed,
-    FailureReason,
     FoundDone,
     FoundFailed,
-    JobState,
     Kill,
     Launch,
     Moved,
@@ -33,6 +30,8 @@ from xpm_nb.core.states import (
     Submit,
     Vanished,
 )
+from xpm_nb.core.plan import Plan
+from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import InternalError
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 
-from xpm_nb.core.states import (
+from xpm_nb.core.events import (
     Attached,
     Cancel,
     DependenciesDone,
@@ -23,11 +23,9 @@ from xpm_nb.core.states import (
     Effect,
     Event,
     Failed,
-    FailureReason,
     FoundDone,
     FoundFailed,
     Granted,
-    JobState,
     Kill,
     Launch,
     Moved,
@@ -36,6 +34,7 @@ from xpm_nb.core.states import (
     Vanished,
     next_state,
 )
+from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import InternalError
 
 _ARRIVALS = (Submit, FoundDone, FoundFailed, Attached)

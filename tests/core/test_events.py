@@ -2,17 +2,14 @@
 
 import pytest
 
-from xpm_nb.core import states
-from xpm_nb.core.plan import Plan
-from xpm_nb.core.states import (
+from xpm_nb.core import events
+from xpm_nb.core.events import (
     TABLE,
     Cancel,
     Completed,
     Failed,
-    FailureReason,
     FoundDone,
     FoundFailed,
-    JobState,
     Rerun,
     Started,
     Submit,
@@ -20,9 +17,11 @@ from xpm_nb.core.states import (
     next_state,
     verdict,
 )
+from xpm_nb.core.plan import Plan
+from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import InternalError
 
-EVENTS = sorted(states.Event.__subclasses__(), key=lambda c: c.__name__)
+EVENTS = sorted(events.Event.__subclasses__(), key=lambda c: c.__name__)
 PAIRS = [(state, event) for state in JobState for event in EVENTS]
 
 
