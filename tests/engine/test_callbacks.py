@@ -122,6 +122,6 @@ def test_every_kind_of_function_has_an_identity():
     assert identity(Thing().method)[:2] == (here, "Thing.method")
     assert identity(functools.partial(Thing.method, 1))[:2] == (here, "Thing.method")
     assert identity(Thing())[0] == here
-    assert identity(Thing())[1].endswith("Thing")
-    assert identity(print)[1].endswith("print")
+    assert "Thing" in identity(Thing())[1]
+    assert "print" in identity(print)[1]
     assert identity([].append) != identity(print)
