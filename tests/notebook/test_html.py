@@ -124,7 +124,7 @@ def everything(text: str) -> list[dict[str, str]]:
 
 ALLOWED = {
     *("table", "thead", "tbody", "tr"),
-    *("div", "style", "p", "b", "bdi", "code", "span", "th", "td"),
+    *("div", "style", "p", "strong", "bdi", "code", "span", "th", "td"),
     *("details", "summary", "pre", "progress"),
 }
 ATTRIBUTES = {"class", "title", "scope", "colspan", "open", "value", "max", "style"} | {

@@ -246,7 +246,7 @@ def config_html(view: ConfigView) -> str:
 
 
 def _config_head(view: ConfigView) -> list[object]:
-    head: list[object] = [el("b", el("bdi", clean(view.name, 80))), " "]
+    head: list[object] = [el("strong", el("bdi", clean(view.name, 80))), " "]
     head.append(_identifier(view.identifier, view.note))
     if view.state is not None:
         head += [" ", _state(view.state)]
@@ -345,7 +345,7 @@ def job_html(
     """
     head = el(
         "p",
-        el("b", el("bdi", clean(view.task, 80))),
+        el("strong", el("bdi", clean(view.task, 80))),
         " ",
         _identifier(view.identifier),
         " ",
@@ -496,7 +496,11 @@ def _jobs_head(title: str, jobs: Sequence[JobView]) -> Html:
     ]
     total = el("span", plural(len(jobs), "job"), cls="xpm-count xpm-dim")
     return el(
-        "p", el("b", el("bdi", clean(title, 100))), " ", join([total, *words], " "), cls="xpm-head"
+        "p",
+        el("strong", el("bdi", clean(title, 100))),
+        " ",
+        join([total, *words], " "),
+        cls="xpm-head",
     )
 
 
@@ -659,7 +663,7 @@ def table_html(view: TableView) -> str:
     ]
     parts: list[object] = []
     if view.caption:
-        parts.append(el("p", el("b", el("bdi", clean(view.caption, 200))), cls="xpm-head"))
+        parts.append(el("p", el("strong", el("bdi", clean(view.caption, 200))), cls="xpm-head"))
     parts.append(
         _table(head, rows, view.numeric) if head else el("p", "no results", cls="xpm-foot")
     )
@@ -705,7 +709,7 @@ def _width(text: str) -> int:
 def problem_html(title: str, message: str, detail: str = "") -> str:
     """Show an error: what, why, and the details folded away."""
     parts: list[object] = [
-        el("p", el("b", clean(title, MAX_TEXT)), cls="xpm-head"),
+        el("p", el("strong", clean(title, MAX_TEXT)), cls="xpm-head"),
         el("pre", _body(clean(message, 4 * MAX_MESSAGE, lines=True)), cls="xpm-log"),
     ]
     if detail:
@@ -720,6 +724,15 @@ def problem_text(title: str, message: str) -> str:
 
 
 # -- bundles ------------------------------------------------------------------------------------
+
+
+def brief(view: ExperimentView) -> dict[str, str]:
+    """Give the bundle of an experiment's name alone."""
+    title = el("p", el("strong", el("bdi", clean(view.name, 100))), " experiment", cls="xpm-head")
+    return {
+        "text/plain": f"experiment {clean(view.name, 100)}",
+        "text/html": _page("experiment", title),
+    }
 
 
 def bundle(
