@@ -100,7 +100,7 @@ def test_damaged_failed_marker(job, kind):
 
 def test_a_newer_format_says_upgrade(job):
     job.params.write_bytes(b'{"format": 99}')
-    with pytest.raises(RecordError, match="format 99.*upgrade"):
+    with pytest.raises(RecordError, match=r"format 99.*upgrade"):
         records.read_params(job)
 
 

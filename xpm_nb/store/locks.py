@@ -262,7 +262,7 @@ def survivors(record: ProcessRecord) -> list[int]:
     """List the processes left of a job whose own process is dead: its session, without its leader.
 
     While one of them lives, the system gives the leader's number to nobody else, so they are the
-    job's. Linux only; empty elsewhere.
+    job's: ask while the lock is held, which says that somebody lives. Linux only; empty elsewhere.
     """
     if sys.platform != "linux" or record.boot_id != boot_id():
         return []
