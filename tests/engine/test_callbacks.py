@@ -22,7 +22,7 @@ def cell():
 
 
 def called(register):
-    return [function() for function in register.due()]
+    return [item.function() for item in register.due()]
 
 
 def test_acts_run_in_order_in_one_daemon_thread_of_that_name():
@@ -54,26 +54,11 @@ def test_flush_from_its_own_thread_does_not_wait_for_itself():
 
 def test_a_completion_is_told_once_for_each_end():
     register = Register()
-    assert register.on_completed(lambda: "a", done=False) is False
+    register.on_completed(lambda: "a")
     assert called(register) == ["a"]
     assert called(register) == []
     register.reopen()
     assert called(register) == ["a"]
-
-
-def test_a_job_that_is_done_already_calls_at_once_and_only_once(cell):
-    register = Register()
-
-    def run_cell():
-        def note():
-            return cell.execution
-
-        return register.on_completed(note, done=True)
-
-    assert run_cell() is True
-    cell.execution = 2
-    assert run_cell() is False
-    assert called(register) == []
 
 
 def test_running_the_cell_again_replaces_what_it_registered(cell):
@@ -81,8 +66,8 @@ def test_running_the_cell_again_replaces_what_it_registered(cell):
 
     def run_cell(text):
         for part in "xy":  # two from one place in one execution: both stay
-            register.on_completed(lambda part=part: text + part, done=False)
-        register.on_completed(lambda: text, done=False)  # another lambda of the same name
+            register.on_completed(lambda part=part: text + part)
+        register.on_completed(lambda: text)  # another lambda of the same name
 
     run_cell("old")
     cell.execution = 2
@@ -90,11 +75,18 @@ def test_running_the_cell_again_replaces_what_it_registered(cell):
     assert called(register) == ["newx", "newy", "new"]
 
 
-def test_the_same_function_is_there_once():
+def test_running_the_cell_again_does_not_call_again(cell):
     register = Register()
-    for _ in range(2):
-        register.on_completed(len, done=False)
-    assert register.due() == [len]
+
+    def run_cell():
+        register.on_completed(lambda: cell.execution)
+        return called(register)
+
+    assert run_cell() == [1]
+    cell.execution = 2
+    assert run_cell() == []
+    register.reopen()
+    assert called(register) == [2]
 
 
 def test_state_listeners_are_kept_apart_from_completions(cell):
@@ -103,12 +95,19 @@ def test_state_listeners_are_kept_apart_from_completions(cell):
     def note(state=None):
         return state
 
-    register.on_completed(note, done=False)
-    register.on_state(note)
+    register.on_completed(note, "me")
+    register.on_state(note, "you")
     cell.execution = 2
-    register.on_state(note)
-    assert register.listeners() == [note]
-    assert register.due() == [note]
+    register.on_state(note, "you")
+    assert [(item.function, item.owner) for item in register.listeners()] == [(note, "you")]
+    assert [(item.function, item.owner) for item in register.due()] == [(note, "me")]
+
+
+def test_the_same_function_is_there_once():
+    register = Register()
+    for _ in range(2):
+        register.on_completed(len)
+    assert [item.function for item in register.due()] == [len]
 
 
 class Thing:

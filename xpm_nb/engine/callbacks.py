@@ -80,8 +80,11 @@ def current() -> Callbacks:
 
 
 @dataclass(slots=True)
-class _Listener:
+class Listener:
+    """A function to be called, and for whom (the experiment through which it was registered)."""
+
     function: Callable[..., object]
+    owner: object
     called: bool = False  # for the present end of the job
 
 
@@ -89,60 +92,55 @@ class _Listener:
 class Register:
     """What was registered for one job.
 
-    `completed` are called once for each time that the job ends well, `state` at each change.
+    Completions are called once for each time that the job ends well, states at each change. To
+    miss nothing and call nothing twice, register first and then, if the job is done, call `due`:
+    the scheduler does it the other way round.
     """
 
-    completed: dict[object, _Listener] = field(default_factory=dict)
-    state: dict[object, _Listener] = field(default_factory=dict)
+    _completed: dict[object, Listener] = field(default_factory=dict)
+    _state: dict[object, Listener] = field(default_factory=dict)
     _seen: dict[object, tuple[int, int]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def on_completed(self, function: Callable[[], object], *, done: bool) -> bool:
-        """Register a function; True if it is to be called now, because the job is done already."""
+    def on_completed(self, function: Callable[[], object], owner: object = None) -> None:
+        """Register a function for the job's good end."""
         with self._lock:
-            listener = self._put(self.completed, "completed", function)
-            now = done and not listener.called
-            listener.called = listener.called or now
-            return now
+            self._put(self._completed, "completed", Listener(function, owner))
 
-    def on_state(self, function: Callable[..., object]) -> None:
+    def on_state(self, function: Callable[..., object], owner: object = None) -> None:
         """Register a function for each change."""
         with self._lock:
-            self._put(self.state, "state", function)
+            self._put(self._state, "state", Listener(function, owner))
 
-    def due(self) -> list[Callable[[], object]]:
+    def due(self) -> list[Listener]:
         """Say, when the job is done, what is to be called, and take note that it is."""
         with self._lock:
-            waiting = [item for item in self.completed.values() if not item.called]
+            waiting = [item for item in self._completed.values() if not item.called]
             for item in waiting:
                 item.called = True
-            return [item.function for item in waiting]
+            return waiting
 
     def reopen(self) -> None:
-        """The job is run again: its next end is a new one."""
+        """Take note that the job is run again: its next end is a new one."""
         with self._lock:
-            for item in self.completed.values():
+            for item in self._completed.values():
                 item.called = False
 
-    def listeners(self) -> list[Callable[..., object]]:
+    def listeners(self) -> list[Listener]:
         """Give what wants each change."""
         with self._lock:
-            return [item.function for item in self.state.values()]
+            return list(self._state.values())
 
-    def _put(
-        self, where: dict[object, _Listener], kind: str, function: Callable[..., object]
-    ) -> _Listener:
-        same = next((item for item in where.values() if item.function == function), None)
-        if same is not None:  # jobs met twice in a loop, say
-            return same
-        cell, name, execution = identity(function)
+    def _put(self, where: dict[object, Listener], kind: str, new: Listener) -> None:
+        if any(item.function == new.function for item in where.values()):
+            return  # the same job met twice in a loop, say
+        cell, name, execution = identity(new.function)
         place = (kind, cell, name)
         before, ordinal = self._seen.get(place, (execution, -1))
         ordinal = ordinal + 1 if before == execution else 0
         self._seen[place] = (execution, ordinal)
-        listener = where.setdefault((cell, name, ordinal), _Listener(function))
-        listener.function = function
-        return listener
+        item = where.setdefault((cell, name, ordinal), new)
+        item.function, item.owner = new.function, new.owner
 
 
 def identity(function: Callable[..., Any]) -> tuple[str, str, int]:

@@ -206,6 +206,8 @@ def read_json(path: Path) -> Any:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path} is damaged: {error}") from error
+    if value is None:  # None means "no file" here, and no file of ours holds it
+        raise RecordError(f"{path} is damaged: it holds null")
     if isinstance(value, dict):
         version = value.get("format", FORMAT)
         if not isinstance(version, int):
@@ -226,7 +228,7 @@ def read_object(path: Path) -> dict[str, Any] | None:
 
 
 def _kind(value: Any) -> str:
-    return "null" if value is None else f"a {type(value).__name__}"
+    return f"a {type(value).__name__}"
 
 
 # --- records ---------------------------------------------------------------------------------
@@ -378,7 +380,7 @@ def read_failed(paths: JobPaths) -> Failure | None:
         It is damaged.
     """
     data = read_json(paths.failed)
-    if data is None and not paths.failed.exists():
+    if data is None:
         return None
     if type(data) is int:  # experimaestro 1 wrote the bare exit code
         return Failure(FailureReason.FAILED, data)
