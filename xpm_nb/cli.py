@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,11 +104,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 def shipped_notebook() -> bytes:
     """Give the example notebook: from the installed package, or beside it in the repository."""
-    package = resources.files("xpm_nb")
-    inside = package.joinpath("notebooks", NOTEBOOK)
-    if inside.is_file():
-        return inside.read_bytes()
-    return (Path(str(package)).parent / "notebooks" / NOTEBOOK).read_bytes()
+    package = Path(__file__).parent
+    inside = package / "notebooks" / NOTEBOOK
+    return (inside if inside.exists() else package.parent / "notebooks" / NOTEBOOK).read_bytes()
 
 
 def _copy_notebook(directory: Path) -> Path:
@@ -365,7 +362,7 @@ def _lines(rows: Sequence[_Row]) -> Iterator[str]:
         parts = f"  {mark:<13} {task:<{width}} [{row.paths.identifier[:8]}] {time_text:>12}  {tags}"
         yield parts.rstrip()
         if row.why:
-            yield "      " + html.clean(row.why, 120)
+            yield "      " + html.clean(row.why, 300)
 
 
 if __name__ == "__main__":
