@@ -51,6 +51,7 @@ class _Node:
     state: JobState = JobState.UNSCHEDULED
     reason: FailureReason | None = None
     message: str = ""
+    cause: str | None = None  # the job that it stands in error because of
     dependencies: tuple[str, ...] = ()
     missing: set[str] = field(default_factory=set)  # dependencies that are not done
     dependents: dict[str, None] = field(default_factory=dict)  # an ordered set
@@ -108,6 +109,10 @@ class Plan:
     def message(self, key: str) -> str:
         """Say in a few words why a job is in error, "" if it is not."""
         return self._nodes[key].message
+
+    def cause(self, key: str) -> str | None:
+        """Name the job because of which a job is in error, None if that is its own doing."""
+        return self._nodes[key].cause
 
     def cancelled(self, key: str) -> bool:
         """Tell whether we asked its processes to end."""
@@ -238,6 +243,7 @@ class Plan:
     def _enter(self, node: _Node, event: Event, new: JobState) -> None:
         node.state = new
         node.reason, node.message = _why(node, event) if new is JobState.ERROR else (None, "")
+        node.cause = event.by if isinstance(event, DependencyFailed) else None
         if new is JobState.READY:
             heappush(self._ready, (node.order, node.key))
         holds = new is JobState.SCHEDULED or (
