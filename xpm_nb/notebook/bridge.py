@@ -130,6 +130,7 @@ class Publisher:
             self._refresh(picture, again=self._cell != here)
             self._cell = here
         self._start()
+        self._wake.set()  # the thread may be asleep until something happens: there is more to do
 
     def settle(self, experiment: Any) -> None:
         """Bring a picture up to date now, from the cell that drew it."""
@@ -164,10 +165,11 @@ class Publisher:
     def _run(self) -> None:
         while True:
             with self._lock:
-                pictures = list(self._pictures.values())
-            running = any(not picture.finished for picture in pictures)
+                running = any(not picture.finished for picture in self._pictures.values())
             self._wake.wait(CLOCK_S if running else None)
             self._wake.clear()
+            with self._lock:
+                pictures = list(self._pictures.values())
             for picture in pictures:
                 try:
                     with self._lock:

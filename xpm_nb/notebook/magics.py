@@ -9,14 +9,16 @@ displays it.
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
@@ -216,6 +218,15 @@ def _find(prefix: str) -> Any:
     raise UsageError(f"no job of {_current().name!r} begins with {prefix!r}{more}")
 
 
+def _parse(verb: Any, line: str) -> Any:
+    """Parse the words after a verb; IPython's own splitting would leave quotes in."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{error}: {line}") from None
+    return verb.parser.parse_args(words)
+
+
 @magics_class
 class XpmMagics(Magics):
     """The magic ``%xpm``."""
@@ -260,20 +271,20 @@ class XpmMagics(Magics):
     @argument("--slots", "-s", type=int, help="how many local jobs run at once")
     def start(self, line: str) -> Any:
         """Open an experiment, or open it again: from now on, submitted tasks go to it."""
-        given = parse_argstring(self.start, line)
+        given = _parse(self.start, line)
         return experiment.start(given.name, workspace=given.workspace, slots=given.slots)
 
     @magic_arguments("xpm status")
     def status(self, line: str) -> Any:
         """Show the current experiment with its jobs."""
-        parse_argstring(self.status, line)
+        _parse(self.status, line)
         return _current()
 
     @magic_arguments("xpm jobs")
     @argument("--state", choices=[state.value for state in JobState], help="only those")
     def jobs(self, line: str) -> JobRows:
         """List the jobs of the current experiment."""
-        given = parse_argstring(self.jobs, line)
+        given = _parse(self.jobs, line)
         wanted = None if given.state is None else JobState(given.state)
         jobs = _current().jobs
         return JobRows(job for job in jobs if wanted is None or job.state is wanted)
@@ -282,7 +293,7 @@ class XpmMagics(Magics):
     @argument("--timeout", type=float, metavar="S", help="seconds, at most")
     def wait(self, line: str) -> Any:
         """Wait until all jobs of the current experiment have ended. Interrupting ends no job."""
-        given = parse_argstring(self.wait, line)
+        given = _parse(self.wait, line)
         current = _current()
         current.wait(timeout_s=given.timeout)
         return current
@@ -292,14 +303,14 @@ class XpmMagics(Magics):
     @argument("-n", type=int, default=LOG_LINES, help=f"how many lines (default {LOG_LINES})")
     def log(self, line: str) -> Page:
         """Show the end of a job's output."""
-        given = parse_argstring(self.log, line)
+        given = _parse(self.log, line)
         return Page(_find(given.id).log(n=given.n))
 
     @magic_arguments("xpm cancel")
     @argument("id", help="first digits of the job's identifier")
     def cancel(self, line: str) -> Any:
         """Ask a job to end; what depends on it will not run."""
-        job = _find(parse_argstring(self.cancel, line).id)
+        job = _find(_parse(self.cancel, line).id)
         job.cancel()
         return job
 
@@ -307,17 +318,12 @@ class XpmMagics(Magics):
     @argument("verb", nargs="?", help="tell what this verb takes")
     def help(self, line: str) -> Page:
         """Tell what the verbs are, or what one of them takes."""
-        verb = parse_argstring(self.help, line).verb
+        verb = _parse(self.help, line).verb
         if verb is None:
-            return Page(_dedent(XpmMagics.xpm.__doc__ or ""))
+            text = inspect.cleandoc(XpmMagics.xpm.__doc__ or "")
+            return Page(text.replace("\n::\n", "").replace("``", ""))
         method = self._verb(verb)
         return Page(method.parser.format_help())  # type: ignore[attr-defined]
 
 
 VERBS = ("start", "status", "jobs", "wait", "log", "cancel", "help")
-
-
-def _dedent(text: str) -> str:
-    import inspect
-
-    return inspect.cleandoc(text).replace("\n::\n", "")
