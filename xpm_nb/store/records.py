@@ -2,8 +2,8 @@
 
 Rule 1: a file appears whole or not at all: it is written aside and takes its name by `os.replace`,
 which also replaces a link instead of following it.
-Rule 2: `fsync` only where `durable`: results and failures, so that no power cut leaves an empty file
-with their name. (The order of names is kept by the file system's journal: no marker without result.)
+Rule 2: `fsync` only where `durable`: results and failures, so that no power cut leaves an empty
+file with their name. (The journal keeps the order of renames: no marker without its result.)
 Rule 3: reading is tolerant of what a newer version adds, and of a last line cut short. Anything
 else that cannot be understood is a `RecordError` that names the file.
 
