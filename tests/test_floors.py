@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 # Ground first: a module may import those before it, never those after it.
 FLOORS = str.split("""
 errors
-core.doors core.types core.fields core.identifier core.config core.serial core.states core.views
+core.doors core.types core.fields core.identifier core.nodes core.graph core.config core.serial
+core.states core.views
 core.plan
 store.layout store.records store.locks store.cache store.index
 code.cells code.carrier code.fingerprint

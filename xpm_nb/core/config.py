@@ -313,15 +313,11 @@ def _find_site(cls: type, frame: FrameType | None) -> Site | None:
     first: FrameType | None = None
     while frame is not None:
         code = frame.f_code
-        bodies = [
-            const
+        if any(
+            isinstance(const, CodeType) and const.co_qualname == cls.__qualname__
             for const in code.co_consts
-            if isinstance(const, CodeType) and const.co_qualname == cls.__qualname__
-        ]
-        if bodies:
-            before = [body for body in bodies if body.co_firstlineno <= frame.f_lineno] or bodies
-            body = max(before, key=lambda found: found.co_firstlineno)
-            return Site(code.co_filename, frame.f_lineno, body)
+        ):
+            return Site(code.co_filename, frame.f_lineno, code)
         if first is None and code.co_name not in ("__init_subclass__", "__new__"):
             first = frame
         frame = frame.f_back
@@ -358,8 +354,12 @@ class Config:
     def __init__(self, *args: Any, **values: Any) -> None:
         if args or values:
             name = type(self).__qualname__
-            given = ", ".join([*map(shorten, args), *(f"{k}={shorten(v)}" for k, v in values.items())])
-            raise ConfigTypeError(f"write {name}.C({given}) to make a configuration ({place_text()})")
+            given = ", ".join(
+                [*map(shorten, args), *(f"{k}={shorten(v)}" for k, v in values.items())]
+            )
+            raise ConfigTypeError(
+                f"write {name}.C({given}) to make a configuration ({place_text()})"
+            )
         super().__init__()
 
     # -- identity

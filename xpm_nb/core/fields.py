@@ -371,6 +371,11 @@ class FieldSpec:
         form = self._try_form()
         return type_text(form) if form is not None else _annotation_text(self.annotation)
 
+    @property
+    def help_text(self) -> str:
+        """The help text: declared, or from the "Attributes" section of the class's docstring."""
+        return self.help or attribute_help(self.owner).get(self.name, "")
+
     def _try_form(self) -> Form | None:
         try:
             return self.form
@@ -460,6 +465,32 @@ def signature(form: Form) -> Form:
     if word in ("list", "set", "tuple*"):
         return (word, signature(form[1]))
     return form
+
+
+_SECTION = re.compile(r"^\s*Attributes:?\s*$(?:\n\s*-+\s*$)?", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"^(\s*)(\w+)\s*(?:\([^)]*\))?\s*:(.*)$")
+
+
+def attribute_help(cls: type) -> dict[str, str]:
+    """Read the "Attributes" section of a docstring, in Google's or numpy's manner."""
+    found: dict[str, str] = {}
+    section = _SECTION.search(cls.__doc__ or "")
+    if section is None:
+        return found
+    numpy = "-" in section.group()
+    name, indent = "", -1
+    for line in (cls.__doc__ or "")[section.end() :].splitlines():
+        entry = _ATTRIBUTE.match(line)
+        if not line.strip():
+            continue
+        if entry and (indent < 0 or len(entry[1]) == indent):
+            indent, name = len(entry[1]), entry[2]
+            found[name] = "" if numpy else entry[3].strip()
+        elif name and len(line) - len(line.lstrip()) > indent:
+            found[name] = f"{found[name]} {line.strip()}".strip()
+        else:
+            break
+    return found
 
 
 def _annotation_text(annotation: Any) -> str:
@@ -771,7 +802,9 @@ def _place_in(fields: dict[str, FieldSpec], spec: FieldSpec, value: Any) -> None
     elif value is not MISSING:
         spec.default, spec.ignore_default = value, True
     if spec.kind == "constant" and spec.default is MISSING and spec.factory is None:
-        raise ConfigTypeError(f"{where}: a Constant needs a value, as in `{spec.name}: Constant[…] = 1`")
+        raise ConfigTypeError(
+            f"{where}: a Constant needs a value, as in `{spec.name}: Constant[…] = 1`"
+        )
     old = fields.get(spec.name)
     if old is not None and old.owner is not spec.owner:
         _judge_override(old, spec, overrides)
@@ -813,9 +846,7 @@ def narrower(new: Form, old: Form) -> bool:
     if new[0] in ("config", "enum"):
         return issubclass(new[1], old[1]) or signature(new) == signature(old)
     mine, theirs = parts(new), parts(old)
-    return (
-        bool(mine) and len(mine) == len(theirs) and all(map(narrower, mine, theirs))
-    )
+    return bool(mine) and len(mine) == len(theirs) and all(map(narrower, mine, theirs))
 
 
 def _redefault(fields: dict[str, FieldSpec], base: type, own: dict[str, Any]) -> None:

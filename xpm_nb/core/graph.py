@@ -230,9 +230,7 @@ def set_init_tasks(task: Any, init_tasks: Sequence[Any]) -> None:
             )
     if not node.submitted:
         node.init_tasks = tuple(init_tasks)
-    elif len(init_tasks) != len(node.init_tasks) or not all(
-        map(same, init_tasks, node.init_tasks)
-    ):
+    elif len(init_tasks) != len(node.init_tasks) or not all(map(same, init_tasks, node.init_tasks)):
         before, now = ("[" + ", ".join(map(repr, t)) + "]" for t in (node.init_tasks, init_tasks))
         raise ConfigError(
             f"{node.cls.__qualname__} was submitted with init_tasks={before}, and now with {now}:"
@@ -343,7 +341,9 @@ def _check_output(node: ConfigInfo, value: Any) -> None:
                     seen.add(child)
                     pending.append(child)
     if bad:
-        raise ConfigError(_unmarked(node.cls.__qualname__, f"{node.cls.__qualname__}.task_outputs", bad))
+        raise ConfigError(
+            _unmarked(node.cls.__qualname__, f"{node.cls.__qualname__}.task_outputs", bad)
+        )
 
 
 def _unmarked(producer: str, where: str, bad: Iterable[str]) -> str:
@@ -443,7 +443,7 @@ def tag(value: Any) -> Any:
     return Tagged(value.value if isinstance(value, Tagged) else value, user_place())
 
 
-def tags_of(config: Any) -> dict[str, Any]:
+def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
     """Give all tags of a graph; of two with one name the nearest wins, with a warning.
 
     Tags of the tasks that produce what lies below count too.
@@ -457,7 +457,7 @@ def tags_of(config: Any) -> dict[str, Any]:
         for name, (value, place) in node.own_tags.items():
             if name not in found:
                 found[name] = value, place
-            elif not same(found[name][0], value):
+            elif warn and not same(found[name][0], value):
                 first, first_place = found[name]
                 warnings.warn(
                     f"tag {name!r} of {root.cls.__qualname__} has two values: {first!r}"
@@ -502,12 +502,13 @@ def build_instance(
     for node in _to_build(root, objects):
         objects[node] = value_class(node.cls)()
         new.append(node)
+    if taskdir is not None:
+        vars(objects[root]).update(
+            __taskdir__=taskdir, __maintaskdir__=taskdir, __tags__=dict(tags or {})
+        )
     for node in new:
         made = objects[node]
         vars(made)["__xpmconfig__"] = node.config
-        if node is root and taskdir is not None:
-            vars(made)["__taskdir__"] = taskdir
-            vars(made)["__tags__"] = {} if tags is None else tags
         for name, value in node.values.items():
             setattr(made, name, _live(value, objects))
     for node in new:

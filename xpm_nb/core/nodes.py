@@ -37,7 +37,8 @@ class Site:
     lineno : int
         Line of the ``class`` statement.
     code : CodeType or None
-        The code of the class's body; None when the class was not made by a ``class`` statement.
+        The code that executed the statement, which holds the code of the class's body; None when the
+        class was not made by a ``class`` statement.
     """
 
     __slots__ = ("code", "filename", "lineno")
@@ -213,8 +214,8 @@ class ConfigInfo:
 
     @property
     def submitted(self) -> bool:
-        """It is a task, and its identifier is fixed."""
-        return self._frozen is not None
+        """It is a task that was submitted: its identifier is fixed."""
+        return self.task is self.config
 
     @property
     def numbered(self) -> bool:
@@ -381,9 +382,7 @@ def _takes_none(form: Form) -> bool:
     )
 
 
-def _wrong(
-    cls: type, spec: FieldSpec, value: Any, path: str, part: Any, why: str
-) -> ConfigError:
+def _wrong(cls: type, spec: FieldSpec, value: Any, path: str, part: Any, why: str) -> ConfigError:
     at = f" at $.{spec.name}{path}: {shorten(part)}" if path else ""
     if isinstance(part, Tagged):
         why = f"tag() goes around the whole value: {spec.name}=tag(…)"
@@ -433,9 +432,7 @@ def _match_by_schema(given: type, wanted: type) -> None:
             ours, theirs = schema_signature(wanted), schema_signature(base)
             if ours == theirs:
                 return
-            names = sorted(
-                name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)
-            )
+            names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
             raise ValueError(
                 f"{wanted.__qualname__} was defined twice, with other fields ({', '.join(names)}):"
                 f" the value's at {_site_text(base)}, the parameter's at {_site_text(wanted)};"
