@@ -5,6 +5,7 @@ Rule: nothing recurses. A chain of 5,000 nested configurations goes through ever
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -156,6 +157,7 @@ def seal(config: Any, root: PurePath | None = None) -> None:
     if root is not None and top.root is None:
         top.root = root
     seen = {top}
+    taken: set[PurePath] = set()
     pending: list[tuple[ConfigInfo, PurePath | None]] = [(top, root)]
     while pending:
         node, place = pending.pop()
@@ -171,13 +173,23 @@ def seal(config: Any, root: PurePath | None = None) -> None:
         for way, child in reversed(below):
             if child not in seen:
                 seen.add(child)
-                pending.append((child, None if place is None else _folder(top, node, place, way)))
+                inner = None
+                if place is not None:
+                    inner = _folder(place / "out" if node is top else place, way, taken)
+                pending.append((child, inner))
 
 
-def _folder(top: ConfigInfo, node: ConfigInfo, place: PurePath, way: str) -> PurePath:
-    """Give the directory of the generated paths of a nested configuration."""
-    name = "".join(letter if letter.isalnum() or letter in "_-" else "-" for letter in way)
-    return (place / "out" if node is top else place) / name.strip("-")
+def _folder(place: PurePath, way: str, taken: set[PurePath]) -> PurePath:
+    """Give the directory of the generated paths of a nested config: ``.d['k'][0]`` is ``d/k/0``."""
+    folder = first = place.joinpath(*(word[:80] for word in _WORDS.findall(way)))
+    number = 2
+    while folder in taken:  # two keys that differ in other characters only
+        folder, number = first.with_name(f"{first.name}-{number}"), number + 1
+    taken.add(folder)
+    return folder
+
+
+_WORDS = re.compile(r"[\w-]+")
 
 
 def generated_paths(config: Any) -> dict[str, PurePath]:

@@ -276,9 +276,10 @@ class ConfigInfo:
                 meta = None if node is None else node.meta
                 if meta or (meta is None and spec.unhashed):
                     continue
-                if value is None and spec.optional and not spec.has_default:
-                    continue
-                if spec.ignore_default and is_default(spec, value):
+                if value is None:
+                    if spec.optional and default_of(spec) is None:
+                        continue
+                elif spec.ignore_default and is_default(spec, value):
                     continue
             yield spec.prefix, spec.name, value
 
@@ -461,17 +462,25 @@ def schema_signature(cls: type) -> dict[str, Any]:
 # -- equality
 
 
+def default_of(spec: FieldSpec) -> Any:
+    """Give the default of a parameter; None is that of an optional one without any."""
+    if spec.factory is not None:
+        return convert(spec.owner, spec, spec.factory())
+    if spec.default is MISSING:
+        return None if spec.optional else MISSING
+    return spec.default
+
+
 def is_default(spec: FieldSpec, value: Any) -> bool:
-    """Tell whether a value equals the default, meta elements of containers left aside."""
-    if spec.default is not MISSING:
-        default = spec.default
-    elif spec.factory is not None:
-        default = convert(spec.owner, spec, spec.factory())
-    else:
-        return False
+    """Tell whether a value equals the default, meta elements of containers left aside.
+
+    Numbers are compared as Python does (and experimaestro): -0.0 equals a default of 0.0, and NaN
+    equals nothing.
+    """
+    default = default_of(spec)
     if type(value) is type(default) and type(value) in SCALARS:
-        return bool(value == default) or (value != value and default != default)
-    return same(_without_meta(value), _without_meta(default))
+        return bool(value == default)
+    return same(_without_meta(value), _without_meta(default), bits=False)
 
 
 def _without_meta(value: Any) -> Any:
@@ -487,8 +496,11 @@ def _is_meta(value: Any) -> bool:
     return node is not None and node.meta is True
 
 
-def same(one: Any, other: Any) -> bool:
-    """Compare two values as `==` of configurations does: by type, by bits, through any depth."""
+def same(one: Any, other: Any, *, bits: bool = True) -> bool:
+    """Compare two values as `==` of configurations does: by type and bits, through any depth.
+
+    Without `bits`, floats are compared as numbers.
+    """
     pending: list[tuple[Any, Any]] = [(one, other)]
     seen: set[tuple[int, int]] = set()
     numbers: dict[tuple[str, int], int] = {}  # InstanceConfig objects correspond one to one
@@ -501,6 +513,9 @@ def same(one: Any, other: Any) -> bool:
                 seen.add((id(x), id(y)))
                 if not _same_node(x, y, top, numbers, pending):
                     return False
+        elif not bits and type(a) is type(b) is float:
+            if a != b:
+                return False
         elif not _same_value(a, b, pending):
             return False
         top = False
