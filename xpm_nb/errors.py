@@ -35,7 +35,7 @@ class ConfigError(XpmError, ValueError):
 
 
 class ConfigTypeError(XpmError, TypeError):
-    """A class definition or a call that cannot be meant, such as ``Learn(lr=1)`` for ``Learn.C``."""
+    """A class definition or a call that cannot be meant, as ``Learn(lr=1)`` for ``Learn.C``."""
 
 
 class FrozenError(XpmError, AttributeError):

@@ -1,0 +1,104 @@
+"""Imports go down, never up; the core is pure; threads have three homes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
+
+# Ground first: a module may import those before it, never those after it.
+FLOORS = str.split("""
+errors
+core.doors core.types core.fields core.identifier core.config core.serial core.states core.views
+core.plan
+store.layout store.records store.locks store.cache store.index
+code.cells code.carrier code.fingerprint
+runtime.report runtime.runner
+launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
+engine.settings engine.loop engine.callbacks engine.experiment engine.results
+notebook.html notebook.bridge notebook.widgets notebook.magics
+cli testing __init__
+""")
+
+IMPURE = {"os", "time", "threading", "asyncio", "subprocess", "IPython", "ipywidgets", "anywidget"}
+THREAD_HOMES = {"engine.loop", "engine.callbacks", "notebook.bridge"}
+
+
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if name.endswith(".__init__"):
+            assert not path.read_text().strip(), f"{path}: sub-packages have an empty __init__"
+            continue
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+MODULES = modules()
+
+
+def imports(tree: ast.AST) -> list[str]:
+    """Every dotted name that is imported, inside functions and TYPE_CHECKING too."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+            names.append(str(node.module))
+    return names
+
+
+def ours(name: str) -> str | None:
+    """The module of ours that an imported dotted name stands for."""
+    if name == "xpm_nb":
+        return None  # `from xpm_nb import x` is judged by x
+    if not name.startswith("xpm_nb."):
+        return None
+    rest = name.removeprefix("xpm_nb.")
+    while rest and rest not in FLOORS:
+        rest = rest.rpartition(".")[0]
+    return rest or "__init__"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_every_module_has_its_place(name):
+    assert name in FLOORS
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"__init__"}))
+def test_imports_go_down(name):
+    above = [
+        target
+        for imported in imports(MODULES[name])
+        if (target := ours(imported)) is not None and FLOORS.index(target) >= FLOORS.index(name)
+    ]
+    assert not above, f"{name} imports {above}, which stand above it"
+
+
+@pytest.mark.parametrize("name", [m for m in sorted(MODULES) if m.startswith("core.")])
+def test_the_core_is_pure(name):
+    heads = {imported.split(".")[0] for imported in imports(MODULES[name])}
+    assert not heads & IMPURE
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_threads_are_started_in_three_places(name):
+    started = [
+        node
+        for node in ast.walk(MODULES[name])
+        if (isinstance(node, ast.Attribute) and node.attr == "Thread")
+        or (isinstance(node, ast.Name) and node.id == "Thread")
+    ]
+    assert not started or name in THREAD_HOMES
+
+
+@pytest.mark.parametrize("name", [m for m in sorted(MODULES) if not m.startswith("notebook.")])
+def test_only_the_notebook_floor_knows_ipython(name):
+    heads = {imported.split(".")[0] for imported in imports(MODULES[name])}
+    assert not heads & {"IPython", "ipywidgets", "anywidget"}
