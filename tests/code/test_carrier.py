@@ -413,10 +413,9 @@ def test_the_message_reads_well(notebook):
 def test_what_exists_only_in_a_kernel(notebook, monkeypatch):
     import builtins
 
-    def show(value):
-        pass
-
-    show.__module__ = "IPython.core.display_functions"
+    space = {"__name__": "IPython.core.display_functions"}
+    exec("def show(value): pass", space)
+    show = space["show"]
     monkeypatch.setattr(builtins, "display", show, raising=False)
     notebook.cell("class Learn:\n  def execute(self): display(self)")
     with pytest.raises(CarrierError, match=r"`display`, which exists only in a notebook's kernel"):
