@@ -18,6 +18,8 @@ The tree, by who can mend it::
     │   └── FailedExperiment                  some jobs of an experiment ended badly
     └── InternalError                         ours: please report
 
+    TaskCancelled (BaseException)             not an error: raised inside a job that is to end
+
 A message says what, which, and what to do.
 """
 
@@ -97,3 +99,11 @@ class FailedExperiment(XpmError):
 
 class InternalError(XpmError):
     """A bug of this package: please report it with the traceback."""
+
+
+class TaskCancelled(BaseException):
+    """Raised in the main thread of a job that is asked to end (SIGTERM, SIGINT).
+
+    A task may catch it to save its work, and should raise it again. Like KeyboardInterrupt it is no
+    `Exception`, so that ``except Exception`` in the middle of a training loop does not swallow it.
+    """

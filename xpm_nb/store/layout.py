@@ -193,6 +193,10 @@ class JobPaths:
         """``<type name>/<identifier>``, unique in a workspace."""
         return f"{self.type_name}/{self.identifier}"
 
+    def sibling(self, key: str) -> JobPaths:
+        """Name the files of another job of this workspace, from its key; raises `ConfigError`."""
+        return Workspace(self.workspace).job_at(key)
+
     @property
     def relative(self) -> str:
         """The directory as seen from the workspace's: what a run's list of jobs holds."""

@@ -12,6 +12,7 @@ change a copy with ``record._replace(attempt=2)``.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -506,9 +507,12 @@ class Appender:
             os.write(self._fd, b"\n")
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append some rows, in one write."""
-        data = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
-        os.write(self._fd, data.encode("ascii"))
+        """Append some rows, in one write; raises OSError (a full disk)."""
+        text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+        data = text.encode("ascii")
+        if os.write(self._fd, data) != len(data):
+            os.write(self._fd, b"\n")  # a torn line must not swallow the next
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def close(self) -> None:
         """Close the file; further calls do nothing."""
