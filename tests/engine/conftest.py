@@ -32,7 +32,7 @@ class Desk:
             clock=self.clock,
             launchers={"fake": lambda data: self.launcher},
         )
-        self.clock.on_move(loop.wake)
+        self.clock.on_move(lambda: self.loop is loop and loop.wake())
         return loop
 
     def paths(self, name: str):
@@ -68,15 +68,14 @@ class Desk:
 
     def restart(self, slots: int = 1) -> None:
         """The kernel dies where it stands, and there is a new one."""
-        old = self.loop
-
-        def die():
-            raise SystemExit
-
-        old._turn = die
-        old.wake()
-        old._thread.join(10)
+        self.loop.stop()
         self.loop = self.new_loop(slots)
+
+    def end(self) -> None:
+        self.loop.stop()
+        for handle in self.launcher.handles:
+            handle.end(None)
+            handle.close()
 
     def cancel(self, *names: str) -> None:
         self.loop.post(CancelJobs(tuple(self.entry(n) for n in names)))
@@ -109,12 +108,19 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path):
-    return Desk(Workspace(tmp_path / "ws").create())
+    desk = Desk(Workspace(tmp_path / "ws").create())
+    yield desk
+    desk.end()
 
 
 @pytest.fixture
 def make_desk(tmp_path):
-    def make(**options):
-        return Desk(Workspace(tmp_path / "ws").create(), **options)
+    desks = []
 
-    return make
+    def make(**options):
+        desks.append(Desk(Workspace(tmp_path / "ws").create(), **options))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.end()

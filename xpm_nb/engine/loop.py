@@ -76,6 +76,7 @@ class Loop:
         self._listeners: dict[object, Listener] = {}
         self._thread: threading.Thread | None = None
         self._crash: BaseException | None = None
+        self._stopping = False
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
@@ -165,6 +166,17 @@ class Loop:
 
         return unsubscribe
 
+    def stop(self) -> None:
+        """End the thread, as the end of the process would: jobs that run go on."""
+        self._stopping = True
+        thread = self._thread
+        if thread is not None:
+            self.wake()
+            thread.join()
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
     # -- the watcher of the scheduler -----------------------------------------------------
 
     def watch(self, descriptor: int, entry: Entry) -> None:
@@ -184,7 +196,7 @@ class Loop:
 
     def _run(self) -> None:
         try:
-            while True:
+            while not self._stopping:
                 self._turn()
         except BaseException as error:
             self._crash = error
