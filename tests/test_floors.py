@@ -12,13 +12,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 # Ground first: a module may import those before it, never those after it.
 FLOORS = str.split("""
 errors
-core.doors core.types core.fields core.identifier core.config core.serial core.states core.events core.views
+core.doors core.types core.fields core.identifier core.nodes core.graph core.config core.serial
+core.states core.events core.views
 core.plan
 store.layout store.records store.locks store.cache store.index
 code.cells code.carrier code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.settings engine.jobs engine.loop engine.callbacks engine.provenance engine.results
+engine.settings engine.jobs engine.scheduler engine.loop engine.callbacks engine.provenance engine.results
 engine.experiment
 notebook.html notebook.bridge notebook.widgets notebook.magics
 cli testing __init__

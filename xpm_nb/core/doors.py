@@ -1,0 +1,81 @@
+"""The ways out of the core.
+
+A task must submit itself, a config must display itself, an error wants to say ``In[7], line 2``: none
+of that is the core's business. It goes through one of these doors, which have plain defaults and are
+filled by the package's ``__init__`` with functions that import what they need on their first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from xpm_nb.errors import NoExperimentError
+
+HOW_TO_OPEN = 'open one with start("name") or %xpm start NAME'
+
+
+class Submitter(Protocol):
+    """Where submitted tasks go."""
+
+    def submit(
+        self,
+        task: Any,
+        *,
+        launcher: Any = None,
+        run_mode: Any = None,
+        init_tasks: Sequence[Any] = (),
+        max_retries: int | None = None,
+        transient: Any = None,
+    ) -> Any:
+        """Hand a task over to the current experiment; give what its `task_outputs` gives."""
+
+    def namespace(self) -> str | None:
+        """Name the namespace of the current experiment, None when no experiment is open."""
+
+
+class _Nowhere:
+    """The submitter of a core on its own: there is no experiment."""
+
+    def submit(self, task: Any, **_options: Any) -> Any:
+        name = type(task).__qualname__.removesuffix(".C")
+        raise NoExperimentError(f"{name} has nowhere to go: {HOW_TO_OPEN}")
+
+    def namespace(self) -> str | None:
+        return None
+
+
+def _text_only(config: Any) -> dict[str, Any]:
+    return {"text/plain": repr(config)}
+
+
+def _file_and_line(filename: str, lineno: int) -> str:
+    return f"{filename}:{lineno}"
+
+
+submitter: Submitter = _Nowhere()
+renderer: Callable[[Any], dict[str, Any]] = _text_only
+place: Callable[[str, int], str] = _file_and_line
+
+
+def fill(
+    *,
+    submitter: Submitter | None = None,
+    renderer: Callable[[Any], dict[str, Any]] | None = None,
+    place: Callable[[str, int], str] | None = None,
+) -> None:
+    """Put something behind one or more doors; the others stay as they are.
+
+    Parameters
+    ----------
+    submitter : Submitter, optional
+        Takes submitted tasks and knows the current namespace.
+    renderer : callable, optional
+        Gives the mime bundle of a config.
+    place : callable, optional
+        Turns a file name and a line number into words (``In[7], line 2``).
+    """
+    doors = globals()
+    for name, filling in (("submitter", submitter), ("renderer", renderer), ("place", place)):
+        if filling is not None:
+            doors[name] = filling

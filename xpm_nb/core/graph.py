@@ -1,0 +1,573 @@
+"""What is done with a whole graph of configurations: walk, validate, seal, identify, mark, build.
+
+Rule: nothing recurses. A chain of 5,000 nested configurations goes through every function here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from xpm_nb.core import doors
+from xpm_nb.core.fields import MISSING
+from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
+from xpm_nb.core.nodes import (
+    ConfigInfo,
+    Tagged,
+    children,
+    convert,
+    in_order,
+    info,
+    is_config,
+    nested,
+    node_of,
+    place_text,
+    same,
+    user_place,
+)
+from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError
+
+# -- going through a graph
+
+
+def walk_nodes(root: ConfigInfo, *, producers: bool = False) -> list[ConfigInfo]:
+    """Give each node once, those below first, the root last."""
+    order: list[ConfigInfo] = []
+    seen = {root}
+    stack: list[tuple[ConfigInfo, Iterator[ConfigInfo]]] = [(root, iter(_below(root, producers)))]
+    while stack:
+        node, rest = stack[-1]
+        for child in rest:
+            if child not in seen:
+                seen.add(child)
+                stack.append((child, iter(_below(child, producers))))
+                break
+        else:
+            stack.pop()
+            order.append(node)
+    return order
+
+
+def _below(node: ConfigInfo, producers: bool) -> list[ConfigInfo]:
+    below = children(node)
+    if producers and (producer := node.producer_node()) is not None:
+        below.append(producer)
+    return below
+
+
+def walk(config: Any, *, producers: bool = False) -> list[Any]:
+    """Give each distinct configuration of a graph once, those below first, `config` last.
+
+    Parameters
+    ----------
+    config : config
+        Where to begin.
+    producers : bool
+        Also go from an output to the task that produces it (which need not be part of the graph).
+    """
+    return [node.config for node in walk_nodes(info(config), producers=producers)]
+
+
+# -- before a submission
+
+
+def validate(config: Any) -> None:
+    """Check that every required parameter has a value, and call ``__validate__``, children first.
+
+    Raises
+    ------
+    ConfigError
+        For a missing value, naming its path; what the user's ``__validate__`` raises goes through.
+    """
+    root = info(config)
+    nodes = walk_nodes(root)
+    for node in nodes:
+        for spec in node.schema.fields.values():
+            if spec.name not in node.values and spec.required:
+                path = path_to(root, node)
+                raise ConfigError(
+                    f"{node.unset_message(spec)}, at {path}.{spec.name} ({place_text()})"
+                )
+    for node in nodes:
+        check = getattr(node.config, "__validate__", None)
+        if check is not None:
+            check()
+
+
+def path_to(root: ConfigInfo, target: ConfigInfo) -> str:
+    """Say how to get from a root to a node: ``$.model.layers[2]``."""
+    ways: dict[ConfigInfo, tuple[ConfigInfo, str] | None] = {root: None}
+    queue = deque([root])
+    while queue and target not in ways:
+        node = queue.popleft()
+        for step, child in steps(node):
+            if child not in ways:
+                ways[child] = node, step
+                queue.append(child)
+    text = ""
+    way = ways.get(target)
+    while way is not None:
+        text = way[1] + text
+        way = ways[way[0]]
+    return "$" + text
+
+
+def steps(node: ConfigInfo) -> list[tuple[str, ConfigInfo]]:
+    """Give the configurations below a node with how they are reached (``.layers[2]``)."""
+    found: list[tuple[str, ConfigInfo]] = []
+    pending: list[tuple[str, Any]] = [
+        (f".{name}", node.values[name]) for name in node.schema.fields if name in node.values
+    ]
+    pending += [(f" (init task {i})", task) for i, task in enumerate(node.init_tasks)]
+    pending.reverse()
+    while pending:
+        way, value = pending.pop()
+        if type(value) in SCALARS:
+            continue
+        inner = node_of(value)
+        if inner is not None:
+            found.append((way, inner))
+        elif isinstance(value, (list, tuple)):
+            pending.extend((f"{way}[{i}]", v) for i, v in reversed(list(enumerate(value))))
+        elif isinstance(value, set):
+            pending.extend((f"{way}{{{i}}}", v) for i, v in enumerate(in_order(value)))
+        elif isinstance(value, dict):
+            pending.extend((f"{way}[{k!r}]", v) for k, v in reversed(value.items()))
+    return found
+
+
+def seal(config: Any, root: PurePath | None = None) -> None:
+    """Freeze a configuration with all that lies below it.
+
+    Values of `Meta` parameters with a factory are made now. Generated paths get their place under
+    `root`; without it they stay unknown until a later call names one.
+
+    Parameters
+    ----------
+    config : config
+        What to freeze.
+    root : PurePath, optional
+        The directory of generated paths (a job's).
+    """
+    top = info(config)
+    if root is not None and top.root is None:
+        top.root = root
+    seen = {top}
+    pending: list[tuple[ConfigInfo, PurePath | None]] = [(top, root)]
+    while pending:
+        node, place = pending.pop()
+        if not node.sealed:
+            for spec in node.schema.fields.values():
+                if spec.factory is not None and spec.name not in node.values:
+                    node.values[spec.name] = convert(node.cls, spec, spec.factory())
+            node.sealed = True
+        below = steps(node)
+        for spec in node.schema.generated:
+            if place is not None and spec.name not in node.values and spec.generator is not None:
+                node.values[spec.name] = place / spec.generator.name
+        for way, child in reversed(below):
+            if child not in seen:
+                seen.add(child)
+                pending.append((child, None if place is None else _folder(top, node, place, way)))
+
+
+def _folder(top: ConfigInfo, node: ConfigInfo, place: PurePath, way: str) -> PurePath:
+    """Give the directory of the generated paths of a nested configuration."""
+    name = "".join(letter if letter.isalnum() or letter in "_-" else "-" for letter in way)
+    return (place / "out" if node is top else place) / name.strip("-")
+
+
+def generated_paths(config: Any) -> dict[str, PurePath]:
+    """Give the generated paths of a graph that are known, by how they are reached."""
+    root = info(config)
+    found = {}
+    for node in walk_nodes(root):
+        for spec in node.schema.generated:
+            if spec.name in node.values:
+                found[f"{path_to(root, node)}.{spec.name}"] = node.values[spec.name]
+    return found
+
+
+def identify(config: Any, namespace: str | None) -> Identifier:
+    """Give the identifier of a configuration.
+
+    That of a submitted task is fixed, whatever the namespace.
+
+    Raises
+    ------
+    NoExperimentError
+        If a class of a notebook takes part and `namespace` is None.
+    ConfigError
+        If a value cannot be hashed; the message names its path.
+    """
+    node = info(config)
+    try:
+        return Identifier(digest_of(node, namespace, node_of))
+    except ConfigError as error:
+        raise ConfigError(f"{node.cls.__qualname__}: {error} ({place_text()})") from None
+
+
+# -- tasks, their outputs, and what they depend on
+
+
+def set_init_tasks(task: Any, init_tasks: Sequence[Any]) -> None:
+    """Note the init tasks of a submission.
+
+    Raises
+    ------
+    ConfigError
+        If the task has been submitted with other ones.
+    """
+    node = info(task)
+    for item in init_tasks:
+        if not is_config(item) or not hasattr(info(item).cls, "__xpm_light__"):
+            raise ConfigTypeError(
+                f"init_tasks of {node.cls.__qualname__}: {item!r:.60} is no LightweightTask"
+                f" ({place_text()})"
+            )
+    if not node.submitted:
+        node.init_tasks = tuple(init_tasks)
+    elif len(init_tasks) != len(node.init_tasks) or not all(map(same, init_tasks, node.init_tasks)):
+        before, now = ("[" + ", ".join(map(repr, t)) + "]" for t in (node.init_tasks, init_tasks))
+        raise ConfigError(
+            f"{node.cls.__qualname__} was submitted with init_tasks={before}, and now with {now}:"
+            f" copy() it to submit it once more ({place_text()})"
+        )
+
+
+def prepare(task: Any, namespace: str | None, init_tasks: Sequence[Any] = ()) -> Identifier:
+    """Do all that comes before a job is known: init tasks, checks, sealing, identifier.
+
+    A task that has been submitted already gives its identifier again.
+
+    Raises
+    ------
+    ConfigError
+        For missing or unhashable values, a value of a task's paths that is not marked as its
+        output, or init tasks that differ from those of an earlier submission.
+    NoExperimentError
+        If a namespace is needed and None.
+    """
+    node = info(task)
+    set_init_tasks(task, init_tasks)
+    if not node.submitted:
+        validate(task)
+        check_paths(task)
+        seal(task)
+    return identify(task, namespace)
+
+
+def mark_submitted(
+    task: Any,
+    *,
+    job: Any,
+    identifier: Identifier,
+    namespace: str | None,
+    root: PurePath | None = None,
+) -> None:
+    """Fix what a submission decides: the identifier, the job, and where generated paths lie."""
+    node = info(task)
+    node.job, node.namespace, node.task = job, namespace, task
+    node.freeze(identifier.all)
+    if root is not None:
+        _JOB_ROOTS[str(root)] = node.cls.__qualname__
+        seal(task, root)
+
+
+_JOB_ROOTS: dict[str, str] = {}
+"""Directories of the jobs submitted by this process, with the names of their tasks."""
+
+
+def output(task: Any) -> Any:
+    """Give what a submitted task gives to others: the value of its ``task_outputs``.
+
+    Raises
+    ------
+    ConfigError
+        If something is marked that is another task's output, or a returned configuration holds paths
+        of the task without being marked.
+    """
+    node = info(task)
+    make = getattr(node.cls, "task_outputs", None)
+    if make is None:
+        return task
+    value = make(task, lambda config: _mark(node, config))
+    if node.root is not None:
+        _check_output(node, value)
+    return value
+
+
+def _mark(node: ConfigInfo, config: Any) -> Any:
+    name = node.cls.__qualname__
+    found = node_of(config)
+    if found is None:
+        raise ConfigTypeError(
+            f"{name}.task_outputs: dep() takes a configuration, not {config!r:.60}"
+            f" ({type(config).__qualname__}); wrap it in one"
+        )
+    if found is not node:
+        if found.task is not None and found.task is not node.config:
+            owner = info(found.task).cls.__qualname__
+            raise ConfigError(
+                f"{name}.task_outputs: {found.cls.__qualname__} is already an output of {owner}"
+                f" ({place_text()})"
+            )
+        if hasattr(found.cls, "__xpm_task__"):
+            raise ConfigError(
+                f"{name}.task_outputs: {found.cls.__qualname__} is a task of its own: submit it"
+                f" ({place_text()})"
+            )
+        found.mark(node.config)
+    return config
+
+
+def _check_output(node: ConfigInfo, value: Any) -> None:
+    bad: list[str] = []
+    for top in nested([value]):
+        seen = {top}
+        pending = [] if top.task is not None else [top]
+        while pending:
+            inner = pending.pop()
+            bad += [
+                f"{inner.cls.__qualname__}.{name} = {path}"
+                for name, path in _paths(inner)
+                if any(str(parent) == str(node.root) for parent in (path, *path.parents))
+            ]
+            for child in children(inner):
+                if child not in seen and child.task is None:
+                    seen.add(child)
+                    pending.append(child)
+    if bad:
+        raise ConfigError(
+            _unmarked(node.cls.__qualname__, f"{node.cls.__qualname__}.task_outputs", bad)
+        )
+
+
+def _unmarked(producer: str, where: str, bad: Iterable[str]) -> str:
+    listing = "\n".join(f"  {line}" for line in bad)
+    return (
+        f"{where} holds paths that {producer} generates, but nothing that is marked as its output:\n"
+        f"{listing}\nThe identifier would be the same whatever made them, and nothing would wait for"
+        f" {producer}. Either wrap them: task_outputs(self, dep) of {producer} returns"
+        " dep(SomeConfig.C(path=…)), and that is passed on; or give an output that loads them as an"
+        f" init task: submit(init_tasks=[…]) ({place_text()})"
+    )
+
+
+def _paths(node: ConfigInfo) -> list[tuple[str, PurePath]]:
+    """Give the paths among the values of a node, also inside containers."""
+    found: list[tuple[str, PurePath]] = []
+    pending = [(name, value) for name, value in node.values.items() if type(value) not in SCALARS]
+    while pending:
+        name, value = pending.pop()
+        if isinstance(value, PurePath):
+            found.append((name, value))
+        elif isinstance(value, (list, tuple, set)):
+            pending.extend((name, item) for item in value)
+        elif isinstance(value, dict):
+            pending.extend((name, item) for item in value.values())
+    return found
+
+
+def check_paths(task: Any) -> None:
+    """Refuse paths that another job generates where nothing says that this one needs that job.
+
+    Raises
+    ------
+    ConfigError
+        Listing the paths and the two ways out.
+    """
+    if not _JOB_ROOTS:
+        return
+    top = info(task)
+    suspects: dict[str, list[str]] = {}
+    for node in walk_nodes(top):
+        for name, path in _paths(node):
+            for parent in (path, *path.parents):
+                if str(parent) in _JOB_ROOTS:
+                    line = f"{path_to(top, node)}.{name} = {path}"
+                    suspects.setdefault(str(parent), []).append(line)
+    if not suspects:
+        return
+    known = {str(info(needed).root) for needed in _all_needed(task)}
+    for root, lines in suspects.items():
+        if root not in known and root != str(top.root):
+            raise ConfigError(_unmarked(_JOB_ROOTS[root], top.cls.__qualname__, lines))
+
+
+def _all_needed(task: Any) -> list[Any]:
+    needed: dict[int, Any] = {}
+    pending = dependencies(task)
+    while pending:
+        one = pending.pop()
+        if id(one) not in needed:
+            needed[id(one)] = one
+            pending += dependencies(one)
+    return list(needed.values())
+
+
+def dependencies(task: Any) -> list[Any]:
+    """Give the submitted tasks that a task needs done first, each once, in order.
+
+    They are found through parameters, containers and init tasks; what those tasks need in turn is
+    not looked at.
+    """
+    root = info(task)
+    found: dict[int, Any] = {}
+    seen = {root}
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if node is not root and node.task is not None:
+            found.setdefault(id(node.task), node.task)
+            if node.task is node.config:
+                continue
+        for child in reversed(children(node)):
+            if child not in seen:
+                seen.add(child)
+                pending.append(child)
+    return [needed for needed in found.values() if needed is not task]
+
+
+# -- tags
+
+
+def tag(value: Any) -> Any:
+    """Mark a value, where it is given to a parameter, as one to read results by.
+
+    ``Learn.C(lr=tag(1e-3))`` has the tag ``lr`` = 0.001. Tags never change an identifier.
+    """
+    return Tagged(value.value if isinstance(value, Tagged) else value, user_place())
+
+
+def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
+    """Give all tags of a graph; of two with one name the nearest wins, with a warning.
+
+    Tags of the tasks that produce what lies below count too.
+    """
+    root = info(config)
+    found: dict[str, tuple[Any, tuple[str, int]]] = {}
+    seen = {root}
+    queue = deque([root])
+    while queue:
+        node = queue.popleft()
+        for name, (value, place) in node.own_tags.items():
+            if name not in found:
+                found[name] = value, place
+            elif warn and not same(found[name][0], value):
+                first, first_place = found[name]
+                warnings.warn(
+                    f"tag {name!r} of {root.cls.__qualname__} has two values: {first!r}"
+                    f" ({doors.place(*first_place)}) is kept, {value!r} ({doors.place(*place)})"
+                    " is left out",
+                    stacklevel=2,
+                )
+        for child in _below(node, True):
+            if child not in seen:
+                seen.add(child)
+                queue.append(child)
+    return {name: value for name, (value, _place) in found.items()}
+
+
+# -- instances
+
+
+def build_instance(
+    config: Any,
+    *,
+    objects: dict[ConfigInfo, Any] | None = None,
+    taskdir: Any = None,
+    tags: dict[str, Any] | None = None,
+) -> Any:
+    """Build the live object of a configuration, and of all below it.
+
+    Shared configurations give shared objects, loops are closed. Every object is made (``cls()``)
+    before any gets its attributes, and ``__post_init__`` is called last, children first.
+
+    Parameters
+    ----------
+    config : config
+        What to build.
+    objects : dict, optional
+        Objects built before, which are used again; the new ones are added.
+    taskdir, tags : optional
+        What the object of `config` itself finds in ``__taskdir__`` and ``__tags__``.
+    """
+    objects = {} if objects is None else objects
+    root = info(config)
+    new: list[ConfigInfo] = []
+    for node in _to_build(root, objects):
+        objects[node] = value_class(node.cls)()
+        new.append(node)
+    if taskdir is not None:
+        vars(objects[root]).update(
+            __taskdir__=taskdir, __maintaskdir__=taskdir, __tags__=dict(tags or {})
+        )
+    for node in new:
+        made = objects[node]
+        vars(made)["__xpmconfig__"] = node.config
+        for name, value in node.values.items():
+            setattr(made, name, _live(value, objects))
+    for node in new:
+        finish = getattr(objects[node], "__post_init__", None)
+        if finish is not None:
+            finish()
+    return objects[root]
+
+
+def _to_build(root: ConfigInfo, objects: dict[ConfigInfo, Any]) -> list[ConfigInfo]:
+    order: list[ConfigInfo] = []
+    if root in objects:
+        return order
+    seen = {root}
+    stack = [(root, iter(nested(root.values.values())))]
+    while stack:
+        node, rest = stack[-1]
+        for child in rest:
+            if child not in seen and child not in objects:
+                seen.add(child)
+                stack.append((child, iter(nested(child.values.values()))))
+                break
+        else:
+            stack.pop()
+            order.append(node)
+    return order
+
+
+def _live(value: Any, objects: dict[ConfigInfo, Any]) -> Any:
+    """Give a value with instances in the place of configurations."""
+    if type(value) in SCALARS:
+        return value
+    node = node_of(value)
+    if node is not None:
+        return objects[node]
+    if isinstance(value, (list, tuple, set)):
+        return type(value)(_live(item, objects) for item in value)
+    if isinstance(value, dict):
+        return {_live(key, objects): _live(item, objects) for key, item in value.items()}
+    return value
+
+
+def value_class(cls: type) -> Callable[[], Any]:
+    """Give the class of the instances of a config class (its ``XPMValue``)."""
+    return cls
+
+
+def set_meta(config: Any, meta: bool | None) -> Any:
+    """Say whether a configuration counts as `Meta` where it is used; see `setmeta`."""
+    node = info(config)
+    if node.meta is not meta:
+        if node.sealed:
+            raise FrozenError(
+                f"setmeta: this {node.cls.__qualname__} is sealed; copy() it first ({place_text()})"
+            )
+        node.meta = meta
+    return config
+
+
+def value_of(node: ConfigInfo, name: str) -> Any:
+    """Give the value of a parameter, `MISSING` when it has none."""
+    return node.values.get(name, MISSING)

@@ -1,0 +1,710 @@
+"""One configuration from the inside: its values, how they are checked, and what it was marked with.
+
+A configuration keeps everything in one `ConfigInfo`, reached as ``config.__xpm__``: the library uses
+that, never the public accessors of a user's object, which the user's own parameters may hide.
+"""
+
+from __future__ import annotations
+
+import difflib
+import struct
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+from pathlib import PurePath
+from types import CodeType
+from typing import Any, cast
+
+from xpm_nb.core import doors
+from xpm_nb.core.fields import MISSING, FieldSpec, Form, Schema, Unresolved, alternatives
+from xpm_nb.core.fields import bare as bare_form
+from xpm_nb.core.fields import schema as schema_of
+from xpm_nb.core.fields import signature
+from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of, namespaced
+from xpm_nb.errors import ConfigError, FrozenError, UnsetError
+
+_double = struct.Struct("!d").pack
+_PACKAGE = __name__.partition(".")[0]
+
+
+class Site:
+    """Where a class was defined.
+
+    Attributes
+    ----------
+    filename : str
+        As the code object says: the temporary name of a cell, or a file.
+    lineno : int
+        Line of the ``class`` statement.
+    code : CodeType or None
+        The code that executed the statement, which holds the code of the class's body; None when the
+        class was not made by a ``class`` statement.
+    """
+
+    __slots__ = ("code", "filename", "lineno")
+
+    def __init__(self, filename: str, lineno: int, code: CodeType | None) -> None:
+        self.filename, self.lineno, self.code = filename, lineno, code
+
+    def __repr__(self) -> str:
+        return f"Site({self.filename!r}, {self.lineno})"
+
+
+def site(cls: type) -> Site | None:
+    """Tell where a config class was defined."""
+    return cast("Site | None", vars(cls).get("__xpm_site__"))
+
+
+def _ours(name: str) -> bool:
+    return name == _PACKAGE or name.startswith(_PACKAGE + ".")
+
+
+def user_place() -> tuple[str, int]:
+    """Give file name and line of the nearest caller outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def place_text(place: tuple[str, int] | None = None) -> str:
+    """Say a place in words (``In[7], line 2``), by default that of the nearest user's code."""
+    return doors.place(*(place or user_place()))
+
+
+def shorten(value: Any, limit: int = 80) -> str:
+    """Give the repr of a value, cut in the middle."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]} … {text[-17:]}"
+
+
+def local_name(cls: type) -> str:
+    """Give the qualified name of a class in its module."""
+    return cls.__qualname__
+
+
+def _own_name(cls: type) -> str | None:
+    """Give what ``__xpmid__`` says: a str in the class's own body, or an inherited classmethod."""
+    own = vars(cls).get("__xpmid__")
+    if isinstance(own, str):
+        return own
+    found = getattr(cls, "__xpmid__", None)
+    return str(found()) if callable(found) else None
+
+
+def needs_namespace(cls: type) -> bool:
+    """Tell whether the type name of a class depends on the experiment (see SPEC 8)."""
+    return cls.__module__ == "__main__" and _own_name(cls) is None
+
+
+def type_name(cls: type, namespace: str | None) -> str:
+    """Give the type name of a config class, in lower case.
+
+    Raises
+    ------
+    NoExperimentError
+        If the class needs a namespace and there is none.
+    """
+    own = _own_name(cls)
+    if own is None:
+        own = namespaced(cls.__module__, cls.__qualname__, namespace)
+    return own.lower()
+
+
+def plain_name(cls: type) -> str:
+    """Give the type name for messages: without namespace where it depends on one."""
+    return type_name(cls, HASHING).lstrip(".")
+
+
+class Tagged:
+    """A value with a tag, made by ``tag(value)``."""
+
+    __slots__ = ("place", "value")
+
+    def __init__(self, value: Any, place: tuple[str, int]) -> None:
+        self.value, self.place = value, place
+
+    def __repr__(self) -> str:
+        return f"tag({self.value!r})"
+
+
+class _Epoch:
+    """Counts the marks put on sealed configs: each makes the digests kept so far doubtful."""
+
+    now = 0
+
+
+class ConfigInfo:
+    """What a configuration knows about itself.
+
+    Attributes
+    ----------
+    config, cls : object, type
+        The configuration and the user's class.
+    values : dict
+        From parameter to value, all converted. Generated paths appear when they are known.
+    meta : bool or None
+        What `setmeta` said.
+    task : config or None
+        The task it is an output of; a submitted task is its own.
+    job : object or None
+        The engine's job of a submitted task.
+    init_tasks : tuple of configs
+        Set before a submission is sealed.
+    sealed : bool
+        Nothing can be set any more.
+    own_tags : dict
+        Tags put on this configuration: from name to value and place.
+    root : PurePath or None
+        Directory of the job, of a task whose paths are known.
+    place : tuple or None
+        File and line where it was made.
+    """
+
+    __slots__ = (
+        "_digests",
+        "_epoch",
+        "_frozen",
+        "cls",
+        "config",
+        "init_tasks",
+        "job",
+        "meta",
+        "namespace",
+        "own_tags",
+        "place",
+        "root",
+        "schema",
+        "sealed",
+        "task",
+        "values",
+    )
+
+    def __init__(self, config: Any, schema: Schema, values: dict[str, Any]) -> None:
+        self.config, self.schema, self.cls, self.values = config, schema, schema.cls, values
+        self.meta: bool | None = None
+        self.task: Any = None
+        self.job: Any = None
+        self.init_tasks: tuple[Any, ...] = ()
+        self.sealed = False
+        self.own_tags: dict[str, tuple[Any, tuple[str, int]]] = {}
+        self.root: PurePath | None = None
+        self.place: tuple[str, int] | None = None
+        self.namespace: str | None = None
+        self._frozen: bytes | None = None
+        self._digests: dict[str | None, bytes] = {}
+        self._epoch = 0
+
+    # -- what people and code written for experimaestro ask for
+
+    @property
+    def identifier(self) -> Identifier:
+        """The identifier in the current experiment's namespace."""
+        return Identifier(digest_of(self, doors.submitter.namespace(), node_of))
+
+    def get_partial_identifier(self, partial: Any) -> Identifier:
+        """Give the identifier without the parameters that a partial leaves out."""
+        namespace = self.namespace or doors.submitter.namespace()
+        return Identifier(digest_of(self, namespace, node_of, keep=partial.keeps))
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        """Tags put on this configuration itself."""
+        return {name: value for name, (value, _place) in self.own_tags.items()}
+
+    @property
+    def submitted(self) -> bool:
+        """It is a task that was submitted: its identifier is fixed."""
+        return self.task is self.config
+
+    @property
+    def numbered(self) -> bool:
+        """Equal objects are told apart."""
+        return hasattr(self.cls, "__xpm_numbered__")
+
+    # -- the protocol of core.identifier
+
+    def producer_node(self) -> ConfigInfo | None:
+        """Give the node of the task this is an output of."""
+        task = self.task
+        return None if task is None or task is self.config else info(task)
+
+    def init_nodes(self) -> Sequence[ConfigInfo]:
+        """Give the nodes of the init tasks."""
+        return [info(task) for task in self.init_tasks]
+
+    def type_bytes(self, namespace: str | None) -> bytes:
+        """Give the type name in UTF-8."""
+        return type_name(self.cls, namespace).encode()
+
+    def known_digest(self, namespace: str | None) -> bytes | None:
+        """Give the digest fixed by a submission, or one kept since it was sealed."""
+        if self._frozen is not None and namespace is not HASHING:
+            return self._frozen
+        return self._digests.get(namespace) if self._epoch == _Epoch.now else None
+
+    def remember(self, namespace: str | None, digest: bytes) -> None:
+        """Keep a digest, once sealed."""
+        if self.sealed:
+            if self._epoch != _Epoch.now:
+                self._digests.clear()
+                self._epoch = _Epoch.now
+            self._digests[namespace] = digest
+
+    def freeze(self, digest: bytes) -> None:
+        """Fix the identifier for good: that of a job."""
+        self._frozen = digest
+
+    def mark(self, task: Any) -> None:
+        """Note the task that this is an output of."""
+        if self.task is not task:
+            self.task = task
+            if self.sealed:
+                _Epoch.now += 1
+
+    def entries(self, keep: Callable[[Any], bool] | None) -> Iterator[tuple[bytes, str, Any]]:
+        """Give the parameters that are part of the identifier (SPEC 3, "Skipped")."""
+        values = self.values
+        for spec in self.schema.ordered:
+            value = values.get(spec.name, MISSING)
+            if value is MISSING:
+                value = self._unapplied(spec)
+            if spec.kind != "constant":
+                if keep is not None and not keep(spec):
+                    continue
+                node = None if type(value) in SCALARS else node_of(value)
+                meta = None if node is None else node.meta
+                if meta or (meta is None and spec.unhashed):
+                    continue
+                if value is None and spec.optional and not spec.has_default:
+                    continue
+                if spec.ignore_default and is_default(spec, value):
+                    continue
+            yield spec.prefix, spec.name, value
+
+    def _unapplied(self, spec: FieldSpec) -> Any:
+        """Stand in for a value that is not there yet."""
+        if spec.factory is not None:
+            return convert(self.cls, spec, spec.factory())
+        raise UnsetError(self.unset_message(spec))
+
+    def unset_message(self, spec: FieldSpec) -> str:
+        """Say that a parameter has no value."""
+        where = f"{self.cls.__qualname__}.{spec.name}"
+        made = f" (made at {place_text(self.place)})" if self.place else ""
+        if spec.generator is not None:
+            return (
+                f"{where}: its path is generated when the task is submitted, or when the config is"
+                f" sealed with a DirectoryContext{made}"
+            )
+        if spec.factory is not None:
+            return f"{where}: its value is made when the config is sealed{made}"
+        return f"{where} has no value: {spec.name}: {spec.type_text} is required{made}"
+
+
+def node_of(value: Any) -> ConfigInfo | None:
+    """Give the `ConfigInfo` of a configuration, None for any other value."""
+    found = getattr(value, "__xpm__", None)
+    return found if type(found) is ConfigInfo else None
+
+
+def is_config(value: Any) -> bool:
+    """Tell whether a value is a configuration (made by ``.C``; an instance is not)."""
+    return node_of(value) is not None
+
+
+def info(config: Any) -> ConfigInfo:
+    """Give the `ConfigInfo` of a configuration.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a configuration.
+    """
+    found = node_of(config)
+    if found is None:
+        name = type(config).__qualname__
+        raise ConfigError(f"{shorten(config)} is no configuration; those are made by {name}.C(...)")
+    return found
+
+
+def declared_class(config: Any) -> type:
+    """Give the user's class of a configuration."""
+    return info(config).cls
+
+
+# -- checking values
+
+
+def convert(cls: type, spec: FieldSpec, value: Any) -> Any:
+    """Check a value and convert it to the type of a parameter.
+
+    Raises
+    ------
+    ConfigError
+        Naming class, parameter, value, and the place in the user's code.
+    FrozenError
+        For None where a value is required, and for an instance where a config is.
+    """
+    try:
+        form = spec.form
+    except Unresolved as error:
+        raise ConfigError(
+            f"{cls.__qualname__}.{spec.name}: {error.args[0]!r} in its annotation is not defined"
+            f" ({place_text()})"
+        ) from None
+    if spec.exact is type(value):
+        return value
+    if value is None and not _takes_none(form):
+        raise FrozenError(
+            f"{cls.__qualname__}.{spec.name} cannot be None: {spec.type_text} is required"
+            f" ({place_text()})"
+        )
+    if form[0] == "config" and spec.choices is None:
+        try:
+            return accept(form[1], value)
+        except ValueError as error:
+            raise _wrong(cls, spec, value, "", value, str(error)) from None
+    from xpm_nb.core import types  # a job process never comes here
+
+    if spec.converter is None:
+        spec.converter = types.converter(form, accept, spec.choices)
+    try:
+        return spec.converter(value)
+    except types.Mismatch as error:
+        raise _wrong(cls, spec, value, error.path, error.value, error.why) from None
+
+
+def _takes_none(form: Form) -> bool:
+    return any(
+        part in (("none",), ("any",)) or (part[0] == "literal" and None in part[1])
+        for part in map(bare_form, alternatives(form))
+    )
+
+
+def _wrong(cls: type, spec: FieldSpec, value: Any, path: str, part: Any, why: str) -> ConfigError:
+    at = f" at $.{spec.name}{path}: {shorten(part)}" if path else ""
+    if isinstance(part, Tagged):
+        why = f"tag() goes around the whole value: {spec.name}=tag(…)"
+    return ConfigError(
+        f"{cls.__qualname__}.{spec.name}: {spec.type_text} wanted, not {shorten(value)}"
+        f" ({type(value).__qualname__}){at}; {why} (type {plain_name(cls)}, {place_text()})"
+    )
+
+
+def unknown_name(cls: type, name: str) -> ConfigError:
+    """Make the error for a parameter that does not exist, with the nearest name that does."""
+    names = list(schema_of(cls).fields)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    return ConfigError(
+        f"{cls.__qualname__} has no parameter {name!r}; {hint} (type {plain_name(cls)},"
+        f" {place_text()})"
+    )
+
+
+def accept(cls: type, value: Any) -> Any:
+    """Judge a value given for a config class; raise a ValueError that says why it will not do."""
+    node = node_of(value)
+    name = cls.__qualname__
+    if node is None:
+        if isinstance(value, type) and issubclass(value, cls):
+            raise ValueError(f"this is the class: write {value.__qualname__}.C(...)")
+        if isinstance(value, cls):
+            raise FrozenError(
+                f"an instance of {type(value).__qualname__} is no configuration: write"
+                f" {type(value).__qualname__}.C(...) ({place_text()})"
+            )
+        raise ValueError(f"a configuration made by {name}.C(...) is needed")
+    if not isinstance(value, cls):
+        _match_by_schema(node.cls, cls)
+    if hasattr(node.cls, "__xpm_task__") and node.task is None:
+        raise ValueError(
+            f"a task used as a value must have been submitted: {node.cls.__qualname__}.C(...).submit()"
+        )
+    return value
+
+
+def _match_by_schema(given: type, wanted: type) -> None:
+    """Let a class re-defined by re-running its cell pass for its other definition (SPEC 8)."""
+    for base in given.__mro__:
+        if (base.__module__, base.__qualname__) == (wanted.__module__, wanted.__qualname__):
+            ours, theirs = schema_signature(wanted), schema_signature(base)
+            if ours == theirs:
+                return
+            names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+            raise ValueError(
+                f"{wanted.__qualname__} was defined twice, with other fields ({', '.join(names)}):"
+                f" the value's at {_site_text(base)}, the parameter's at {_site_text(wanted)};"
+                " re-run the cells that use the older one"
+            )
+    raise ValueError(f"a {wanted.__qualname__} is needed, this is a {given.__qualname__}")
+
+
+def _site_text(cls: type) -> str:
+    where = site(cls)
+    return "an unknown place" if where is None else doors.place(where.filename, where.lineno)
+
+
+def schema_signature(cls: type) -> dict[str, Any]:
+    """Give what two definitions of a class must share to be the same type."""
+    found: dict[str, Any] = {}
+    for name, spec in schema_of(cls).fields.items():
+        try:
+            form: Any = signature(spec.form)
+        except Unresolved as error:
+            form = ("unresolved", error.args[0])
+        found[name] = (spec.kind, form, spec.generator is not None)
+    return found
+
+
+# -- equality
+
+
+def is_default(spec: FieldSpec, value: Any) -> bool:
+    """Tell whether a value equals the default, meta elements of containers left aside."""
+    if spec.default is not MISSING:
+        default = spec.default
+    elif spec.factory is not None:
+        default = convert(spec.owner, spec, spec.factory())
+    else:
+        return False
+    if type(value) is type(default) and type(value) in SCALARS:
+        return bool(value == default) or (value != value and default != default)
+    return same(_without_meta(value), _without_meta(default))
+
+
+def _without_meta(value: Any) -> Any:
+    if isinstance(value, (list, tuple, set)):
+        return type(value)(item for item in value if not _is_meta(item))
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if not _is_meta(item)}
+    return value
+
+
+def _is_meta(value: Any) -> bool:
+    node = None if type(value) in SCALARS else node_of(value)
+    return node is not None and node.meta is True
+
+
+def same(one: Any, other: Any) -> bool:
+    """Compare two values as `==` of configurations does: by type, by bits, through any depth."""
+    pending: list[tuple[Any, Any]] = [(one, other)]
+    seen: set[tuple[int, int]] = set()
+    numbers: dict[tuple[str, int], int] = {}  # InstanceConfig objects correspond one to one
+    top = True
+    while pending:
+        a, b = pending.pop()
+        x, y = node_of(a), node_of(b)
+        if x is not None and y is not None:
+            if (id(x), id(y)) not in seen:
+                seen.add((id(x), id(y)))
+                if not _same_node(x, y, top, numbers, pending):
+                    return False
+        elif not _same_value(a, b, pending):
+            return False
+        top = False
+    return True
+
+
+def _same_node(
+    x: ConfigInfo,
+    y: ConfigInfo,
+    top: bool,
+    numbers: dict[tuple[str, int], int],
+    pending: list[tuple[Any, Any]],
+) -> bool:
+    if x.cls is not y.cls and not (
+        x.sealed and y.sealed and plain_name(x.cls) == plain_name(y.cls)
+    ):
+        return False
+    if (not top and x.meta is not y.meta) or not _same_producer(x, y):
+        return False
+    if x.numbered:
+        pair = numbers.setdefault(("a", id(x)), id(y)), numbers.setdefault(("b", id(y)), id(x))
+        if pair != (id(y), id(x)):
+            return False
+    if len(x.init_tasks) != len(y.init_tasks):
+        return False
+    pending.extend(zip(x.init_tasks, y.init_tasks, strict=True))
+    if x.schema.fields.keys() != y.schema.fields.keys():
+        return False
+    for name, spec in x.schema.fields.items():
+        if spec.generator is None:
+            pending.append((x.values.get(name, MISSING), y.values.get(name, MISSING)))
+    return True
+
+
+def _same_producer(x: ConfigInfo, y: ConfigInfo) -> bool:
+    a, b = x.producer_node(), y.producer_node()
+    if a is None or b is None:
+        return a is b
+    return a is b or a.known_digest(None) == b.known_digest(None) is not None
+
+
+def _same_value(a: Any, b: Any, pending: list[tuple[Any, Any]]) -> bool:
+    if a is b:
+        return not isinstance(a, (list, tuple, dict, set)) or _same_inside(a, b, pending)
+    if isinstance(a, PurePath) and isinstance(b, PurePath):
+        return a == b
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, float):
+        return _double(a) == _double(b)
+    if isinstance(a, (list, tuple, dict, set)):
+        return len(a) == len(b) and _same_inside(a, b, pending)
+    return bool(a == b)
+
+
+def _same_inside(a: Any, b: Any, pending: list[tuple[Any, Any]]) -> bool:
+    if isinstance(a, (list, tuple)):
+        pending.extend(zip(a, b, strict=True))
+        return True
+    mine = {_token(item): item for item in a}
+    theirs = {_token(item): item for item in b}
+    if mine.keys() != theirs.keys():
+        return False
+    for token, item in mine.items():
+        if isinstance(a, dict):
+            pending.append((a[item], b[theirs[token]]))
+        if node_of(item) is not None:
+            pending.append((item, theirs[token]))
+    return True
+
+
+def _token(value: Any) -> Any:
+    """Give something hashable that is equal for values that are the same."""
+    node = node_of(value)
+    if node is not None:
+        producer = node.producer_node()
+        made_by = None if producer is None else producer.known_digest(None)
+        return ("config", digest_of(node, HASHING, node_of), made_by)
+    if isinstance(value, float):
+        return (float, _double(value))
+    if isinstance(value, tuple):
+        return (tuple, tuple(map(_token, value)))
+    return (type(value), value)
+
+
+# -- setting values
+
+
+def put(node: ConfigInfo, name: str, value: Any) -> None:
+    """Set a parameter from a user's code.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name or a value that does not fit.
+    FrozenError
+        For what may not be set.
+    """
+    spec = node.schema.fields.get(name)
+    if spec is None:
+        raise unknown_name(node.cls, name)
+    where = f"{node.cls.__qualname__}.{name}"
+    if node.sealed:
+        raise FrozenError(
+            f"{where} cannot be set: the config is sealed (submitted?); copy() it first"
+            f" ({place_text()})"
+        )
+    if spec.kind == "constant":
+        raise FrozenError(f"{where} is a Constant and cannot be set ({place_text()})")
+    if spec.generator is not None:
+        raise FrozenError(f"{where} is generated and cannot be set ({place_text()})")
+    if type(value) is Tagged:
+        node.own_tags[name] = (value.value, value.place)
+        value = value.value
+    node.values[name] = convert(node.cls, spec, value)
+
+
+def prepare_schema(found: Schema) -> None:
+    """Check and convert the defaults of a class, before the first configuration is made."""
+    done = True
+    made: list[FieldSpec] = []
+    for name, spec in found.fields.items():
+        if spec.generator is not None:
+            continue
+        try:
+            form = spec.form
+        except Unresolved:
+            done = False  # once more, with the next configuration
+            continue
+        if spec.factory is not None:
+            if not spec.meta:
+                made.append(spec)
+        elif spec.default is not MISSING:
+            spec.default = convert(found.cls, spec, spec.default)
+            if _shareable(spec.default):
+                found.plain[name] = spec.default
+            else:
+                made.append(spec)
+        elif ("none",) in alternatives(form):
+            found.plain[name] = None
+    found.made = tuple(made)
+    found.checked = done
+
+
+def _shareable(value: Any) -> bool:
+    return type(value) in SCALARS or isinstance(value, (Enum, PurePath))
+
+
+def fill_defaults(node: ConfigInfo) -> None:
+    """Make the defaults that each configuration has for itself."""
+    for spec in node.schema.made:
+        if spec.name not in node.values:
+            if spec.factory is not None:
+                node.values[spec.name] = convert(node.cls, spec, spec.factory())
+            else:
+                node.values[spec.name] = fresh(spec.default)
+
+
+def fresh(value: Any) -> Any:
+    """Copy the containers of a default value (and configurations that are not sealed)."""
+    if isinstance(value, (list, tuple, set)):
+        return type(value)(map(fresh, value))
+    if isinstance(value, dict):
+        return {key: fresh(item) for key, item in value.items()}
+    node = None if type(value) in SCALARS else node_of(value)
+    if node is not None and not node.sealed and node.task is None:
+        return node.config.__copy__()
+    return value
+
+
+def nested(values: Iterable[Any]) -> list[ConfigInfo]:
+    """Give the nodes of the configurations found in values, through containers, in order."""
+    found: list[ConfigInfo] = []
+    pending = [iter(values)]
+    while pending:
+        for value in pending[-1]:
+            if type(value) in SCALARS:
+                continue
+            if isinstance(value, (list, tuple)):
+                pending.append(iter(value))
+                break
+            if isinstance(value, set):
+                pending.append(iter(in_order(value)))
+                break
+            if isinstance(value, dict):
+                pending.append(iter([*value.keys(), *value.values()]))
+                break
+            node = node_of(value)
+            if node is not None:
+                found.append(node)
+        else:
+            pending.pop()
+    return found
+
+
+def in_order(values: set[Any]) -> list[Any]:
+    """Give the elements of a set in an order that does not change from run to run."""
+    return sorted(values, key=lambda value: repr(_token(value)))
+
+
+def children(node: ConfigInfo) -> list[ConfigInfo]:
+    """Give the configurations directly below one: in its parameters, then its init tasks."""
+    values = node.values
+    below = nested(values[name] for name in node.schema.fields if name in values)
+    if node.init_tasks:
+        below += map(info, node.init_tasks)
+    return below
