@@ -19,7 +19,7 @@ store.layout store.records store.locks store.cache store.index
 code.cells code.carrier code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.settings engine.jobs engine.loop engine.callbacks engine.provenance engine.results
+engine.settings engine.jobs engine.scheduler engine.loop engine.callbacks engine.provenance engine.results
 engine.experiment
 notebook.html notebook.bridge notebook.widgets notebook.magics
 cli testing __init__

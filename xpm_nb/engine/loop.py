@@ -8,6 +8,7 @@ Rule 3: the loop lives on whatever a listener does.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -26,6 +27,8 @@ from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store.layout import JobPaths
 
 log = logging.getLogger("xpm_nb")
+
+_AT_ONCE = 200  # messages dealt with before we look at processes again
 
 Listener = Callable[[frozenset[str]], object]
 
@@ -65,6 +68,7 @@ class Loop:
     ) -> None:
         self.clock: Clock = clock or _SystemClock()
         self.slots = slots
+        self._pid = os.getpid()
         self._inbox: deque[Message] = deque()
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
@@ -72,6 +76,7 @@ class Loop:
         self._listeners: dict[object, Listener] = {}
         self._thread: threading.Thread | None = None
         self._crash: BaseException | None = None
+        self._stopping = False
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
@@ -107,7 +112,7 @@ class Loop:
                         target=self._run, name="xpm-scheduler", daemon=True
                     )
                     self._thread.start()
-        self._wake()
+        self.wake()
 
     def sync(self, timeout_s: float) -> bool:
         """Wait until everything posted so far is dealt with; False if that took too long."""
@@ -120,7 +125,12 @@ class Loop:
         return threading.current_thread() is self._thread
 
     def check(self) -> None:
-        """Raise `InternalError` if the thread has died: nobody may wait for it then."""
+        """Raise `InternalError` if the thread is not there: nobody may wait for it then."""
+        if os.getpid() != self._pid:
+            raise InternalError(
+                "this process was forked from the one that opened the experiment: jobs are "
+                "submitted and waited for over there"
+            )
         if self._crash is not None:
             raise InternalError(
                 "the scheduler's thread has ended; restart the kernel (jobs that run go on), and "
@@ -156,6 +166,17 @@ class Loop:
 
         return unsubscribe
 
+    def stop(self) -> None:
+        """End the thread, as the end of the process would: jobs that run go on."""
+        self._stopping = True
+        thread = self._thread
+        if thread is not None:
+            self.wake()
+            thread.join()
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
     # -- the watcher of the scheduler -----------------------------------------------------
 
     def watch(self, descriptor: int, entry: Entry) -> None:
@@ -168,41 +189,44 @@ class Loop:
 
     # -- the thread -----------------------------------------------------------------------
 
-    def _wake(self) -> None:
-        try:
+    def wake(self) -> None:
+        """Have the thread look at the clock."""
+        with contextlib.suppress(BlockingIOError):  # it has been woken more than enough
             os.write(self._wake_write, b"!")
-        except BlockingIOError:  # it has been woken more than enough
-            pass
 
     def _run(self) -> None:
         try:
-            while True:
+            while not self._stopping:
                 self._turn()
         except BaseException as error:
             self._crash = error
             raise
 
     def _turn(self) -> None:
-        deadline = self._scheduler.next_deadline()
-        timeout = None if deadline is None else max(0.0, deadline - self.clock.monotonic())
-        for key, _ in self._selector.select(timeout):
+        for key, _ in self._selector.select(self._timeout()):
             if key.data is None:
                 self._drain()
             else:
                 self._scheduler.ended(key.data)
-        while self._inbox:
+        for _ in range(_AT_ONCE):
+            if not self._inbox:
+                break
             self._scheduler.handle(self._inbox.popleft())
         self._scheduler.tick()
         keys = self._scheduler.publish()
         if keys:
             self._tell(keys)
 
+    def _timeout(self) -> float | None:
+        if self._inbox:
+            return 0.0
+        deadline = self._scheduler.next_deadline()
+        return None if deadline is None else max(0.0, deadline - self.clock.monotonic())
+
     def _drain(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             while len(os.read(self._wake_read, 4096)) == 4096:
                 pass
-        except BlockingIOError:
-            pass
 
     def _tell(self, keys: frozenset[str]) -> None:
         for listener in self._listeners.values():

@@ -218,6 +218,7 @@ class Scheduler:
                 entry.facts.callback_error = text
                 self._changed[entry.id] = entry
             case Wake(reached):
+                self.tick()
                 if reached is not None:
                     self.publish()
                     reached.set()
@@ -227,9 +228,13 @@ class Scheduler:
         handle = entry.handle
         if handle is None:
             return
-        self._unwatch(entry)
-        entry.exit_code = exit_code(entry.launcher, handle)
-        self._guard(entry, partial(self._examine, entry))
+        if (descriptor := handle.fileno()) is not None:
+            self._watcher.unwatch(descriptor)
+        entry.exit_code = handle.exit_code()
+        handle.close()
+        entry.handle = None
+        if self.plan.state(entry.id) in _UNDER_WAY:
+            self._guard(entry, partial(self._examine, entry))
 
     def tick(self) -> None:
         """Do what is due now."""
@@ -506,11 +511,6 @@ class Scheduler:
         if descriptor is not None:
             self._watcher.watch(descriptor, entry)
 
-    def _unwatch(self, entry: Entry) -> None:
-        descriptor = _descriptor(entry)
-        if descriptor is not None:
-            self._watcher.unwatch(descriptor)
-
     def _find_holder(self, entry: Entry) -> None:
         """Look for the process that holds the lock of a job; look again soon if there is none.
 
@@ -543,7 +543,6 @@ class Scheduler:
         """Look how a job is whose process ended, or was never seen."""
         found, failure = jobs.look(entry)
         if found is Found.HELD:
-            entry.handle = None
             self._find_holder(entry)
         elif found is Found.DONE:
             self._finish(entry, Completed(entry.id))
@@ -584,7 +583,6 @@ class Scheduler:
             log.warning("%s: cannot write the failed marker: %s", entry.paths.key, error)
 
     def _finish(self, entry: Entry, event: Event) -> None:
-        entry.handle = None
         entry.read_reports()
         jobs.note_times(entry)
         if entry.facts.ended is None:
@@ -628,12 +626,6 @@ class Scheduler:
             self._apply(FoundFailed(entry.id, needs, FailureReason.REJECTED, text))
         elif state in _UNDER_WAY:
             self._apply(Failed(entry.id, FailureReason.LOST, text))
-
-
-def exit_code(launcher: Launcher | None, handle: Handle) -> int | None:
-    """Ask what a process returned; None where nobody knows (it was not our child)."""
-    code = getattr(handle, "exit_code", None)
-    return code() if callable(code) else code
 
 
 def _descriptor(entry: Entry) -> int | None:
