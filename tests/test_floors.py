@@ -21,7 +21,7 @@ runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
 engine.settings engine.jobs engine.scheduler engine.loop engine.callbacks engine.provenance engine.results
 engine.experiment
-notebook.html notebook.bridge notebook.widgets notebook.magics
+notebook.html notebook.history notebook.bridge notebook.widgets notebook.magics
 cli testing __init__
 """)
 

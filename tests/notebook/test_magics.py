@@ -21,9 +21,10 @@ def shell(tmp_path, monkeypatch):
     options = Config()
     options.HistoryManager.enabled = False
     shell = InteractiveShell.instance(config=options)
-    magics.load(shell)
+    magics.load_ipython_extension(shell)
+    assert magics.cells() is magics._cells
     yield shell
-    magics.unload(shell)
+    magics.unload_ipython_extension(shell)
     shell.history_manager.end_session()
     InteractiveShell.clear_instance()
 
@@ -87,10 +88,10 @@ def test_the_engine_knows_the_cells_until_unload(shell):
     assert callbacks.identity(shell.user_ns["f"]) == ("cell-a", "f", 1)
     assert experiment.cells_source() == [(1, "def f(): pass")]
     assert experiment.on_wait is bridge.watch
-    magics.load(shell)
+    magics.load_ipython_extension(shell)
     assert experiment.cells_source() == [(1, "def f(): pass")]
-    magics.unload(shell)
-    magics.unload(shell)
+    magics.unload_ipython_extension(shell)
+    magics.unload_ipython_extension(shell)
     assert experiment.cells_source is None
     assert experiment.on_wait is None
     assert callbacks.identity(shell.user_ns["f"])[0] != "cell-a"
