@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -220,3 +221,20 @@ def test_each_verb_has_help(shell, verb):
     page = shell.run_line_magic("xpm", f"help {verb}")
     assert f"%xpm {verb}" in page
     assert getattr(magics.XpmMagics, verb).__doc__
+
+
+def completions(shell, text):
+    with provisionalcompleter():
+        return [item.text for item in shell.Completer.completions(text, len(text))]
+
+
+def test_completion(shell, opened):
+    assert completions(shell, "%xpm ") == list(magics.VERBS)
+    assert completions(shell, "%xpm st") == ["start", "status"]
+    assert completions(shell, "rows = %xpm jo") == ["jobs"]
+    assert completions(shell, "%xpm help wa") == ["wait"]
+    assert completions(shell, "%xpm jobs --state r") == ["ready", "running"]
+    assert completions(shell, "%xpm log 1f3") == ["1f3a0000", "1f3b0000"]
+    assert completions(shell, "%xpm start x") == []
+    magics.unload_ipython_extension(shell)
+    assert "status" not in completions(shell, "%xpm st")

@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 from IPython.core.magic import Magics, line_magic, magics_class
@@ -88,6 +89,8 @@ def load_ipython_extension(shell: Any) -> None:
     """Do what ``%load_ext xpm_nb`` asks for: `install`, and the magic ``%xpm``."""
     install(shell)
     shell.register_magics(XpmMagics)
+    if complete not in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.append(complete)
 
 
 def unload_ipython_extension(shell: Any) -> None:
@@ -101,6 +104,8 @@ def unload_ipython_extension(shell: Any) -> None:
     experiment.notebook_name = experiment.on_wait = None
     shell.display_formatter.ipython_display_formatter.pop(".".join(_EXPERIMENT), None)
     shell.magics_manager.magics["line"].pop("xpm", None)
+    if complete in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(complete)
 
 
 # -- what verbs give ----------------------------------------------------------------------------
@@ -272,3 +277,33 @@ class XpmMagics(Magics):
 
 
 VERBS = ("start", "status", "jobs", "wait", "log", "cancel", "help")
+
+
+@context_matcher(identifier="xpm.magic")
+def complete(context: CompletionContext) -> dict[str, Any]:
+    """Complete what stands after ``%xpm``: verbs, identifiers, states."""
+    before = context.line_with_cursor[: context.cursor_position]
+    head, found, rest = before.rpartition("%xpm ")
+    if not found or head.strip()[-1:] not in ("", "="):
+        return {"completions": [], "suppress": False}
+    words = [*rest.split(), *([""] if not rest or rest[-1].isspace() else [])]
+    options = _options(words) if len(words) > 1 else VERBS
+    return {
+        "completions": [
+            SimpleCompletion(option, type="param")
+            for option in options
+            if option.startswith(words[-1])
+        ],
+        "suppress": True,
+    }
+
+
+def _options(words: list[str]) -> list[str] | tuple[str, ...]:
+    if words[0] == "help":
+        return VERBS
+    if words[0] == "jobs" and words[-2] == "--state":
+        return [state.value for state in JobState]
+    current = experiment.current()
+    if words[0] in ("log", "cancel") and current is not None:
+        return [job.identifier[:8] for job in current.jobs]
+    return []
