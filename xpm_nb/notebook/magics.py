@@ -153,21 +153,6 @@ def _current() -> Any:
     return found
 
 
-def _find(prefix: str) -> Any:
-    """Find a job of the current experiment by the first digits of its identifier."""
-    jobs = list(_current().jobs)
-    found = [job for job in jobs if job.identifier.startswith(prefix.lower())]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(job.identifier[: len(prefix) + 4] for job in found[:6])
-        raise UsageError(f"{prefix} stands for {len(found)} jobs: {names}")
-    near = difflib.get_close_matches(prefix, [job.identifier[: len(prefix)] for job in jobs], 1, 0)
-    hint = next((job for job in jobs if near and job.identifier.startswith(near[0])), None)
-    more = f"; did you mean {hint.identifier[:8]} ({hint.view().task})?" if hint else ""
-    raise UsageError(f"no job of {_current().name!r} begins with {prefix!r}{more}")
-
-
 def _parse(verb: Any, line: str) -> Any:
     """Parse the words after a verb; IPython's own splitting would leave quotes in."""
     try:
@@ -254,13 +239,13 @@ class XpmMagics(Magics):
     def log(self, line: str) -> Page:
         """Show the end of a job's output."""
         given = _parse(self.log, line)
-        return Page(_find(given.id).log(n=given.n))
+        return Page(_current()[given.id].log(n=given.n))
 
     @magic_arguments("xpm cancel")
     @argument("id", help="first digits of the job's identifier")
     def cancel(self, line: str) -> Any:
         """Ask a job to end; what depends on it will not run."""
-        job = _find(_parse(self.cancel, line).id)
+        job = _current()[_parse(self.cancel, line).id]
         job.cancel()
         return job
 
