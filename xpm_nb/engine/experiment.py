@@ -43,7 +43,7 @@ from xpm_nb.launchers.base import Launcher
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths, Workspace
-from xpm_nb.store.records import RunJob
+from xpm_nb.store.records import JobRecord, RunJob
 
 __all__ = ["Experiment", "Job", "current", "current_namespace", "experiment", "start", "submit"]
 
@@ -244,9 +244,11 @@ class Experiment:
         options: submission.Options,
     ) -> Any:
         before = submission.job_of(task)
+        cls = configs.declared_class(task)
+        if not issubclass(cls, configs.Task):
+            raise ConfigError(f"{cls.__qualname__} is no task: it derives from Config, not Task")
         identifier = configs.prepare(task, self.namespace, init_tasks)
         if before is None:
-            cls = configs.declared_class(task)
             type_name = configs.type_name(cls, self.namespace)
             paths = self.workspace.job(type_name, identifier.hex())
         else:
@@ -254,7 +256,8 @@ class Experiment:
             paths = before.entry.paths
         needs = submission.needed_jobs(task)
         record = submission.record_of(task, paths, needs, options)
-        entry = _dry_entry(paths) if mode is RunMode.DRY_RUN else self._loop.entry(paths)
+        dry = mode is RunMode.DRY_RUN
+        entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
         # What is done or under way is not run: its code need not be read.
         known = paths.done.exists() or entry.view.state in _LIVE
         carried = None if known else self._carrier.carry(task, cell_numbers)
@@ -462,12 +465,13 @@ class Experiment:
 _LIVE = (JobState.WAITING, JobState.READY, JobState.SCHEDULED, JobState.RUNNING)
 
 
-def _dry_entry(paths: JobPaths) -> Entry:
+def _dry_entry(paths: JobPaths, record: JobRecord) -> Entry:
     """Make an entry that no scheduler knows, of a job that is looked at and not run."""
     entry = Entry(paths, dry=True)
+    entry.note_record(record)
     found, _ = entries.look(entry)
-    if found is entries.Found.DONE:
-        entry.freeze(JobState.DONE, None, "")
+    done = found is entries.Found.DONE
+    entry.freeze(JobState.DONE if done else JobState.UNSCHEDULED, None, "")
     entry.settle(True)
     return entry
 
