@@ -1,0 +1,783 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from xpm_nb.code.carrier import script
+from xpm_nb.errors import CarrierError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# Each case: the cells, and what `Learn().execute()` gives in the job.
+CARRIED = {
+    "a method": (["class Learn:\n  def execute(self): return 1"], 1),
+    "helpers of several cells": (
+        [
+            "def one(): return 1",
+            "def two():\n  return one() + 1",
+            "class Learn:\n  def execute(self): return two()",
+        ],
+        2,
+    ),
+    "a helper defined later": (
+        ["class Learn:\n  def execute(self): return late()", "def late(): return 'late'"],
+        "late",
+    ),
+    "imports": (
+        [
+            "import os, json as j\nfrom math import sqrt as root, pi",
+            "class Learn:\n  def execute(self): return j.dumps(root(4))",
+        ],
+        "2.0",
+    ),
+    "a dotted import": (
+        [
+            "import xml.dom\nimport xml.sax",
+            "class Learn:\n  def execute(self): return xml.dom.__name__, xml.sax.__name__",
+        ],
+        ("xml.dom", "xml.sax"),
+    ),
+    "a star import": (
+        ["from math import *", "class Learn:\n  def execute(self): return sqrt(9)"],
+        3.0,
+    ),
+    "an import inside a function": (
+        ["class Learn:\n  def execute(self):\n    import math\n    return math.floor(1.5)"],
+        1,
+    ),
+    "a dynamic import": (
+        [
+            "import importlib",
+            "class Learn:\n  def execute(self): return importlib.import_module('math').pi > 3",
+        ],
+        True,
+    ),
+    "constants": (
+        [
+            "A, B = 1, -2.5\nC = {'x': [1, (2, 3)], 'y': {4}}\nD: float = float('inf')\nE = F = 60 * 60",
+            "class Learn:\n  def execute(self): return A, B, C, D, E, F",
+        ],
+        (1, -2.5, {"x": [1, (2, 3)], "y": {4}}, float("inf"), 3600, 3600),
+    ),
+    "plain computations": (
+        [
+            "N = 3\nSIZES = [2 ** i for i in range(N)]\nNAMES = 'a b'.split()\nTEXT = f'{N}!'",
+            "class Learn:\n  def execute(self): return SIZES, NAMES, TEXT",
+        ],
+        ([1, 2, 4], ["a", "b"], "3!"),
+    ),
+    "a path, a pattern, a logger, a lock": (
+        [
+            "import logging, re, threading\nfrom pathlib import Path",
+            "ROOT = Path('data')\nSUB = ROOT / 'x'\nRX = re.compile('a+')\nlog = logging.getLogger(__name__)\nLOCK = threading.Lock()",
+            "class Learn:\n  def execute(self):\n    with LOCK:\n      return str(SUB), RX.match('aab').group(), log.name",
+        ],
+        ("data/x", "aa", "__main__"),
+    ),
+    "a lambda": (
+        ["double = lambda x: 2 * x", "class Learn:\n  def execute(self): return double(2)"],
+        4,
+    ),
+    "a table of functions": (
+        [
+            "def f(): return 1",
+            "OPS = {'f': f, 'g': lambda: 2}",
+            "class Learn:\n  def execute(self): return OPS['f']() + OPS['g']()",
+        ],
+        3,
+    ),
+    "an alias": (
+        [
+            "def f(): return 1",
+            "g = f\nclass A: v = 2\nB = A",
+            "class Learn:\n  def execute(self): return g() + B.v",
+        ],
+        3,
+    ),
+    "bases and super": (
+        [
+            "class Base:\n  def execute(self): return ['base']",
+            "class Mixin:\n  def execute(self): return super().execute() + ['mixin']",
+            "class Learn(Mixin, Base):\n  def execute(self): return super().execute() + ['learn']",
+        ],
+        ["base", "mixin", "learn"],
+    ),
+    "a metaclass": (
+        [
+            "class Meta(type):\n  def __new__(m, n, b, d): return super().__new__(m, n, b, {**d, 'extra': 5})",
+            "class Learn(metaclass=Meta):\n  def execute(self): return self.extra",
+        ],
+        5,
+    ),
+    "a decorated method and function": (
+        [
+            "import functools\ndef twice(f):\n  @functools.wraps(f)\n  def inner(*a): return 2 * f(*a)\n  return inner",
+            "@twice\ndef three(): return 3\n@functools.lru_cache\ndef four(): return 4",
+            "class Learn:\n  @twice\n  def execute(self): return three() + four()",
+        ],
+        20,
+    ),
+    "a decorator that takes arguments, without wraps": (
+        [
+            "def add(n):\n  def deco(f):\n    return lambda *a: f(*a) + n\n  return deco",
+            "N = 10\n@add(N)\ndef one(): return 1",
+            "class Learn:\n  def execute(self): return one()",
+        ],
+        11,
+    ),
+    "a decorated class": (
+        [
+            "from dataclasses import dataclass, field",
+            "@dataclass\nclass Point:\n  x: int = 1\n  y: list = field(default_factory=list)",
+            "class Learn:\n  def execute(self): return Point(2)",
+        ],
+        None,
+    ),
+    "enum, named tuple, typed dict, protocol without methods": (
+        [
+            "import enum\nfrom collections import namedtuple\nfrom typing import NamedTuple, Protocol, TypedDict",
+            "class Color(enum.Enum):\n  RED = 1\n  BLUE = enum.auto()",
+            "class P(NamedTuple):\n  x: int\n  y: int = 2",
+            "class D(TypedDict):\n  a: int\nclass Named(Protocol):\n  name: str",
+            "Q = namedtuple('Q', 'a b')\nSize = enum.Enum('Size', 'S M')",
+            "class Learn:\n  def execute(self, d: D = None, n: Named = None):\n    return Color.BLUE.value, P(1).y, Q(1, 2)._fields, Size.M.name",
+        ],
+        (2, 2, ("a", "b"), "M"),
+    ),
+    "type variables and generics": (
+        [
+            "from typing import Generic, NewType, TypeVar\nT = TypeVar('T')\nUser = NewType('User', int)",
+            "class Box(Generic[T]):\n  def get(self): return T.__name__\nPairs = list[tuple[User, T]]",
+            "class Learn(Box[int]):\n  pairs: 'Pairs'\n  def execute(self): return self.get(), User(3)",
+        ],
+        ("T", 3),
+    ),
+    "a string annotation of another cell's class": (
+        [
+            "class Model: pass",
+            "import typing\nclass Learn:\n  model: list['Model']\n  def execute(self): return typing.get_type_hints(type(self), globals())['model'].__args__[0].__name__",
+        ],
+        "Model",
+    ),
+    "annotations of the future": (
+        [
+            "from __future__ import annotations",
+            "import typing\nclass Model: pass",
+            "class Learn:\n  model: Model\n  other: Missing\n  def execute(self, x: Model = None): return type(self).__annotations__",
+        ],
+        {"model": "Model", "other": "Missing"},
+    ),
+    "class-level names hide globals": (
+        [
+            "n = object.__subclasses__()\nk = 2",
+            "class Learn:\n  n = 3\n  m = n + k\n  def execute(self): return self.m",
+        ],
+        5,
+    ),
+    "attributes are not names": (
+        [
+            "model = open.__class__()if 0 else iter([])",
+            "class Learn:\n  def execute(self): return getattr(self, 'x', None) or (self.model if 0 else 7)",
+        ],
+        7,
+    ),
+    "defaults and nested functions": (
+        [
+            "STEP = 2\ndef base(x=STEP): return x",
+            "class Learn:\n  def execute(self, f=base):\n    def inner(y): return [f() + y + STEP for _ in range(2)]\n    return inner(1)",
+        ],
+        [5, 5],
+    ),
+    "try and if": (
+        [
+            "try:\n  import not_there_at_all as fast\n  HAS = True\nexcept ImportError:\n  import math as fast\n  HAS = False",
+            "import sys\nif sys.platform == 'nowhere':\n  def where(): return 'nowhere'\nelse:\n  def where(): return 'here'",
+            "class Learn:\n  def execute(self): return fast.__name__, HAS, where()",
+        ],
+        ("math", False, "here"),
+    ),
+    "lines for IPython beside definitions": (
+        [
+            "get_ipython = print\nget_ipython().system('ls') if 0 else None\nclass Learn:\n  def execute(self): return 1\nx = 3; print(x, end='')"
+        ],
+        1,
+    ),
+    "an async function and a generator": (
+        [
+            "async def f(): return 1\ndef g(): yield 2",
+            "class Learn:\n  def execute(self):\n    import asyncio\n    return asyncio.run(f()), list(g())",
+        ],
+        (1, [2]),
+    ),
+    "statements sharing a line": (
+        ["a = 1; b = 2; f = lambda: a + b", "class Learn:\n  def execute(self): return f()"],
+        3,
+    ),
+    "methods that are static, class and properties": (
+        [
+            "def h(): return 1",
+            "class Learn:\n  @staticmethod\n  def s(): return h()\n  @classmethod\n  def c(cls): return cls.s() + 1\n  @property\n  def p(self): return self.c() + 1\n  def execute(self): return self.p",
+        ],
+        3,
+    ),
+    "a function taken as a method": (
+        ["def run(self): return 'run'", "class Learn:\n  execute = run"],
+        "run",
+    ),
+    "a nested class": (
+        [
+            "class Learn:\n  class Options:\n    depth = 2\n  def execute(self): return self.Options.depth"
+        ],
+        2,
+    ),
+    "registering decorator": (
+        [
+            "def register(c):\n  c.registered = True\n  return c",
+            "@register\nclass Learn:\n  def execute(self): return self.registered",
+        ],
+        True,
+    ),
+    "names of modules that nobody imports": (
+        ["class Learn:\n  def execute(self): return __name__"],
+        "__main__",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CARRIED)
+def test_what_can_be_carried_does_the_same(notebook, case, capsys):
+    cells, wanted = CARRIED[case]
+    for text in cells:
+        notebook.cell(text)
+    job = notebook.job("Learn")
+    result = job["Learn"]().execute()
+    live = notebook["Learn"]().execute()
+    if wanted is None:
+        assert repr(result) == repr(live)
+    else:
+        assert result == wanted == live
+
+
+LEARN = "class Learn:\n  def execute(self): return model"
+
+# Each case: the cells, and what the message has to say.
+REFUSED = {
+    "a computed value": (
+        ["import random", "model = [random.random()]", LEARN],
+        [
+            "Learn",
+            "In[3], line 2",
+            "`model`",
+            "In[2], line 1",
+            "random.random()",
+            "Param",
+            "function",
+        ],
+    ),
+    "a value that changed": (
+        ["model = 3", LEARN, "globals()['model'] = 4"],
+        ["In[1], line 1 sets to 3", "4 now"],
+    ),
+    "a list that grew": (
+        ["model = []", "model.append(1)", LEARN],
+        ["In[1]", "sets to []", "[1] now"],
+    ),
+    "a number that became a truth value": (
+        ["model = 1", "globals()['model'] = True", LEARN],
+        ["True now"],
+    ),
+    "a counter": (["model = 0", "model += 1", LEARN], ["In[2], line 1 computes", "model += 1"]),
+    "an open file": (
+        ["import os\nmodel = open(os.devnull)", LEARN, "model.close()"],
+        ["In[1], line 2", "open("],
+    ),
+    "a configuration": (
+        ["class Model: pass", "model = Model()", LEARN],
+        ["In[2]", "Model()", "Param of Learn"],
+    ),
+    "an attribute of an instance": (
+        ["class Model: size = 3", "m = Model()\nmodel = m.size", LEARN],
+        ["In[2], line 2", "m.size"],
+    ),
+    "a closure": (
+        ["def make(n):\n  return lambda: n", "model = make(7)", LEARN],
+        ["In[2], line 1", "make(7)", "Param"],
+    ),
+    "a class made by a function": (
+        [
+            "def make(n):\n  class Inner:\n    def f(self): return n\n  return Inner",
+            "model = make(7)",
+            LEARN,
+        ],
+        ["make.<locals>.Inner", "`model`", "In[3], line 2"],
+    ),
+    "a loop": (["for model in range(3): pass", LEARN], ["In[1], line 1", "for model in"]),
+    "a with statement": (
+        ["import contextlib\nwith contextlib.nullcontext(3) as model: pass", LEARN],
+        ["In[1], line 2"],
+    ),
+    "a test that has to run": (
+        ["import os\nif os.getcwd():\n  model = 1\nelse:\n  model = 2", LEARN],
+        ["In[1], line 2"],
+    ),
+    "an environment variable": (["import os\nmodel = os.environ['PATH']", LEARN], ["os.environ"]),
+    "made by exec": (
+        ["exec('def model(): return 1')", LEARN],
+        ["`model`", "a function whose source is in no cell"],
+    ),
+    "set from outside": (["globals()['model'] = 1", LEARN], ["`model`", "no statement of a cell"]),
+    "through a helper": (
+        [
+            "model = iter([])",
+            "def helper(): return model",
+            "class Learn:\n  def execute(self): return helper()",
+        ],
+        ["Learn", "In[2], line 1 uses `model`", "In[1]"],
+    ),
+    "by a default": (
+        ["model = iter([])", "class Learn:\n  def execute(self, m=model): pass"],
+        ["In[2], line 2", "`model`"],
+    ),
+    "in the class body": (
+        ["model = iter([])", "class Learn:\n  m = model\n  def execute(self): pass"],
+        ["`model`"],
+    ),
+    "a function with attributes": (
+        ["def model(): pass", "model.calls = 3", LEARN],
+        ["attributes (calls)", "In[1], line 1"],
+    ),
+    "a decorator that hides": (
+        ["def hide(f): return 5", "@hide\ndef model(): pass", LEARN],
+        ["In[2], line 1", "decorator"],
+    ),
+    "an import that was undone": (
+        ["import math as model", "globals()['model'] = 5", LEARN],
+        ["import"],
+    ),
+    "a method replaced": (
+        ["class Learn:\n  def execute(self): return 1", "Learn.execute = lambda self: 2"],
+        ["Learn", "method execute was replaced", "In[1], line 1"],
+    ),
+    "a method added": (
+        [
+            "class Learn:\n  def execute(self): return self.more()",
+            "def more(self): return 2\nLearn.more = more",
+        ],
+        ["method more was added"],
+    ),
+    "a constant of the class changed": (
+        ["class Learn:\n  depth = 2\n  def execute(self): return self.depth", "Learn.depth = 3"],
+        ["depth is 3 now", "In[1], line 1 has 2"],
+    ),
+    "made by type()": (
+        ["Learn = type('Learn', (), {'execute': lambda self: 1})"],
+        ["Learn", "in no cell"],
+    ),
+    "made by exec entirely": (
+        ["exec('class Learn:\\n  def execute(self): return 1')"],
+        ["in no cell", "exec()"],
+    ),
+    "inside a function": (
+        ["def f():\n  class Learn: pass\n  return Learn\nLearn = f()"],
+        ["f.<locals>.Learn", "top level"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_carried_is_named(notebook, case):
+    cells, words = REFUSED[case]
+    for text in cells:
+        notebook.cell(text)
+    with pytest.raises(CarrierError) as caught:
+        notebook.carry("Learn")
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_the_message_reads_well(notebook):
+    notebook.cell("import random\nmodel = random.random()").cell(LEARN)
+    with pytest.raises(CarrierError) as caught:
+        notebook.carry("Learn")
+    assert str(caught.value) == (
+        "Learn cannot be carried into a job: In[2], line 2 uses `model`, which In[1], line 2 computes "
+        "while it runs: model = random.random(). A job starts in a process of its own, and has no such "
+        "value: make `model` a Param of Learn, or move the computation into a function."
+    )
+
+
+def test_what_exists_only_in_a_kernel(notebook, monkeypatch):
+    import builtins
+
+    space = {"__name__": "IPython.core.display_functions"}
+    exec("def show(value): pass", space)
+    show = space["show"]
+    monkeypatch.setattr(builtins, "display", show, raising=False)
+    notebook.cell("class Learn:\n  def execute(self): display(self)")
+    with pytest.raises(CarrierError, match=r"`display`, which exists only in a notebook's kernel"):
+        notebook.carry("Learn")
+    # IPython's own `open` stands before Python's in the namespace: that is Python's in a job.
+    notebook.space["open"] = show
+    notebook.cell("class Read:\n  def execute(self): return open")
+    assert notebook.job("Read")["Read"]().execute() is open
+
+
+# --- which version
+
+
+def test_a_class_is_found_by_its_code_not_by_its_name(notebook):
+    notebook.cell("class Learn:\n  def execute(self): return 'old'\nOld = Learn")
+    notebook.cell("class Learn:\n  def execute(self): return 'new'")
+    assert notebook.job("Old")["Learn"]().execute() == "old"
+    assert notebook.job("Learn")["Learn"]().execute() == "new"
+
+
+def test_two_versions_in_one_cell(notebook):
+    notebook.cell(
+        "class Learn:\n  def execute(self): return 'old'\nOld = Learn\n"
+        "class Learn:\n  def execute(self): return 'new'"
+    )
+    assert notebook.job("Old")["Learn"]().execute() == "old"
+    assert notebook.job("Learn")["Learn"]().execute() == "new"
+
+
+def test_two_versions_without_any_method(notebook):
+    notebook.cell("import noted")
+    notebook.cell(
+        "class Learn(noted.Noted):\n  lr: int = 1\nOld = Learn\nclass Learn(noted.Noted):\n  lr: int = 2"
+    )
+    notebook.cell("class Learn(noted.Noted):\n  lr: int = 3")
+    assert notebook.job("Old")["Learn"].lr == 1
+    assert notebook.job("Learn")["Learn"].lr == 3
+
+
+def test_a_helper_that_changed_is_carried_as_it_is_now(notebook):
+    notebook.cell("def helper(): return 1").cell(
+        "class Learn:\n  def execute(self): return helper()"
+    )
+    notebook.cell("def helper(): return 2")
+    assert notebook.job("Learn")["Learn"]().execute() == 2
+
+
+def test_the_class_given_is_the_one_meant(notebook):
+    notebook.cell("class Model:\n  def f(self): return 'old'\nOld = Model")
+    notebook.cell("class Learn:\n  def execute(self): return Model().f()")
+    notebook.cell("class Model:\n  def f(self): return 'new'")
+    assert notebook.job("Learn", "Model")["Learn"]().execute() == "new"
+    assert notebook.job("Learn", "Old")["Learn"]().execute() == "old"
+    with pytest.raises(
+        CarrierError, match=r"two versions of it .*In\[1\], line 1.*In\[3\], line 1"
+    ):
+        notebook.carry("Old", "Model")
+
+
+def test_equal_text_is_no_other_version(notebook):
+    notebook.cell(
+        "class Model:\n  def f(self): return 1\nclass Learn:\n  def execute(self): return 1"
+    )
+    old = notebook["Model"]
+    notebook.cell(
+        "class Model:\n  def f(self): return 1\nclass Learn:\n  def execute(self): return 2"
+    )
+    job = notebook.job("Learn", old, "Model")
+    assert job["Learn"]().execute() == 2
+    assert job["__carried__"].source.count("class Model") == 1
+
+
+def test_a_base_class_is_the_one_it_had(notebook):
+    notebook.cell("class Base:\n  def f(self): return 'old'")
+    notebook.cell("class Learn(Base):\n  def execute(self): return self.f()")
+    notebook.cell("class Base:\n  def f(self): return 'new'")
+    assert notebook.job("Learn")["Learn"]().execute() == "old"
+    # Both are needed, each in its time: the order of execution gives each user its own.
+    notebook.cell("class Other(Base):\n  def execute(self): return self.f()")
+    job = notebook.job("Learn", "Other")
+    assert job["Learn"]().execute() == "old"
+    assert job["Other"]().execute() == "new"
+    with pytest.raises(CarrierError, match="two versions"):
+        notebook.carry("Learn", notebook["Learn"].__bases__[0], "Other")
+
+
+def test_a_cell_that_was_executed_again_still_comes_first(notebook):
+    base = "class Base:\n  def f(self): return 1"
+    notebook.cell(base).cell("class Learn(Base):\n  def execute(self): return self.f()").cell(base)
+    source = notebook.carry("Learn").source
+    assert source.index("class Base") < source.index("class Learn")
+    assert notebook.job("Learn")["Learn"]().execute() == 1
+
+
+def test_what_a_decorator_calls_comes_before_its_use(notebook):
+    notebook.cell("def deco(c):\n  c.tag = label()\n  return c").cell("def label(): return 'x'")
+    notebook.cell("@deco\nclass Learn:\n  def execute(self): return self.tag")
+    notebook.cell("def label(): return 'x'  # again")
+    assert notebook.job("Learn")["Learn"]().execute() == "x"
+
+
+def test_an_enum_is_told_from_its_namesake(notebook):
+    notebook.cell("import enum\nclass Color(enum.Enum):\n  RED = 1")
+    notebook.cell("OLD = Color\nclass Use:\n  def execute(self): return OLD.RED.value")
+    notebook.cell(
+        "class Color(enum.Enum):\n  RED = 2\nclass Learn:\n  def execute(self): return Color.RED.value"
+    )
+    assert notebook.job("Learn")["Learn"]().execute() == 2
+    with pytest.raises(CarrierError, match="OLD"):  # `OLD = Color` would make it the new one
+        notebook.carry("Use")
+
+
+# --- the text
+
+
+def test_the_text_is_what_was_written(notebook):
+    notebook.cell(
+        "import numbers, json\nfrom math import pi, tau, e\nUNUSED = 1\n\n# Tau, as written.\nT = tau  # 2 pi\n"
+    )
+    notebook.cell("def helper(x):\n    '''Doc.'''\n    return json.dumps(x)  # a comment\n")
+    notebook.cell(
+        "print('', end='')\n\n@staticmethod\ndef unused(): ...\n\n\n"
+        "class Learn:\n    x: int = 1\n\n    def execute(self):\n        return helper(T + pi)\n"
+    )
+    assert notebook.carry("Learn").source == textwrap.dedent("""\
+        # --- In[1]
+        import json
+        from math import pi, tau
+        # Tau, as written.
+        T = tau  # 2 pi
+
+
+        # --- In[2]
+        def helper(x):
+            \'\'\'Doc.\'\'\'
+            return json.dumps(x)  # a comment
+
+
+        # --- In[3]
+        class Learn:
+            x: int = 1
+
+            def execute(self):
+                return helper(T + pi)
+        """)
+
+
+def test_what_is_carried_is_listed(notebook):
+    notebook.cell("from __future__ import annotations\nimport json\nA, B = 1, 2")
+    notebook.cell("class Learn:\n  def execute(self):\n    import math.nothing\n    return json, A")
+    carried = notebook.carry("Learn")
+    assert carried.futures == ("annotations",)
+    assert carried.modules == ("json", "math.nothing")
+    assert carried.names == ("A", "B", "Learn", "json")
+    assert [s.place for s in carried.statements] == [
+        "In[1], line 2",
+        "In[1], line 3",
+        "In[2], line 1",
+    ]
+    assert carried == notebook.carry("Learn")
+
+
+def test_linecache_will_do_without_a_history(notebook):
+    notebook.cell("def h(): return 1").cell("class Learn:\n  def execute(self): return h()")
+    assert notebook.job("Learn", texts=False)["Learn"]().execute() == 1
+
+
+def test_a_history_will_do_without_linecache(notebook):
+    notebook.cell("def h(): return '\u2028'").cell("class Learn:\n  def execute(self): return h()")
+    notebook.close()
+    assert notebook.job("Learn")["Learn"]().execute() == "\u2028"
+
+
+def test_odd_line_ends_and_separators(notebook):
+    notebook.cell(
+        "S = '\u2028'\r\nclass Learn:\r\n  def execute(self):\r\n    return S + '\x0c\x1c'\r\n"
+    )
+    assert notebook.job("Learn")["Learn"]().execute() == "\u2028\x0c\x1c"
+
+
+def test_classes_of_modules_become_imports(notebook):
+    import noted
+
+    notebook.cell("class Learn:\n  def execute(self): return 1")
+    source = notebook.carry("Learn", noted.Site, noted.Noted).source
+    assert source.startswith(
+        "# --- imported\nfrom noted import Noted\nfrom noted import Site\n\n\n# --- In[1]\n"
+    )
+    notebook.cell("class Site: pass")
+    assert "import noted\n" in notebook.carry("Site", noted.Site).source
+
+    class Local:
+        pass
+
+    with pytest.raises(CarrierError, match="Local"):
+        notebook.carry(Local)
+
+
+# --- the script
+
+STUB = """
+import json, sys
+def main(script):
+    main = vars(sys.modules["__main__"])
+    print(json.dumps({"value": main["Learn"]().execute(), "path": sys.path, "script": script}))
+"""
+
+
+def write(notebook, tmp_path, name, **options):
+    """Write a job's script beside a stand-in for the runner, and give both."""
+    package = tmp_path / "path with ' and \" and é" / "xpm_nb" / "runtime"
+    package.mkdir(parents=True)
+    (package / "runner.py").write_text(STUB)
+    root = package.parent.parent
+    given = {
+        "task": "Learn",
+        "type_name": "digits.learn",
+        "identifier": "ab" * 32,
+        "namespace": "digits",
+        "name": name,
+        "sys_path": [
+            str(root),
+            *(p for p in sys.path if "site-packages" not in p and p != str(REPOSITORY)),
+        ],
+    }
+    folder = tmp_path / "jobs" / "learn"
+    folder.mkdir(parents=True)
+    path = folder / f"{name}.py"
+    path.write_text(script(notebook.carry("Learn"), **given | options), encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["random", "code", "types", "json", "numpy", "os"])
+@pytest.mark.parametrize("flags", [(), ("-P",)])
+def test_a_script_may_be_named_like_a_module(notebook, tmp_path, name, flags):
+    notebook.cell(
+        "import random, types, code, json\nclass Learn:\n"
+        "  def execute(self): return [m.__file__ for m in (random, types, code, json)]"
+    )
+    path = write(notebook, tmp_path, name)
+    for where, given in ((path.parent, path.name), (tmp_path, str(path))):
+        out = subprocess.run(
+            [sys.executable, *flags, given], cwd=where, capture_output=True, text=True, check=True
+        )
+        said = json.loads(out.stdout)
+        assert not any(str(tmp_path) in file for file in said["value"])
+        assert said["path"] == [*dict.fromkeys(said["path"])]
+        assert str(path.parent) not in said["path"]
+        assert said["script"] == str(path)
+
+
+def test_the_whole_text(notebook):
+    notebook.cell("from __future__ import annotations")
+    notebook.cell("class Learn:\n    def execute(self):\n        return 1")
+    given = {
+        "task": "Learn",
+        "type_name": "digits.learn",
+        "identifier": "ab" * 32,
+        "namespace": "digits",
+        "name": "learn",
+        "sys_path": ["/a", "/b c\n", "/a", '/"d"\\\udc80'],
+        "python": "/usr/bin/python3",
+    }
+    text = script(notebook.carry("Learn"), **given)
+    version = f"{tuple(sys.version_info[:2])}"
+    patch = sys.version.split()[0]
+    assert text == textwrap.dedent(f"""\
+        # The code of one job, as it was when the job was submitted. Written by xpm_nb.
+        #
+        #     task        Learn
+        #     type        digits.learn
+        #     identifier  {"ab" * 32}
+        #     namespace   digits
+        #
+        # To run it by hand, without notebook or kernel:
+        #
+        #     /usr/bin/python3 learn.py
+        #
+        # A job that is done is then executed once more as a rehearsal; nothing of the job is touched.
+
+        from __future__ import annotations
+
+        import sys
+
+        # A script's own directory comes first on the path when it is run by hand: this very file would
+        # hide the module of its name. It goes before anything is imported.
+        if sys.path and sys.path[0] == __file__.rpartition("/")[0]:
+            del sys.path[0]
+        if sys.version_info[:2] != {version}:
+            sys.exit("This job was made by Python {patch}: " + sys.version.split()[0])
+
+        # Where the notebook found its modules.
+        sys.path[:] = [
+            "/a",
+            "/b c\\n",
+            "/\\"d\\"\\\\\\udc80",
+        ]
+
+
+        # --- In[2]
+        class Learn:
+            def execute(self):
+                return 1
+
+
+        if __name__ == "__main__":
+            from xpm_nb.runtime.runner import main
+
+            main(__file__)
+        """)
+    assert script(notebook.carry("Learn"), **given) == text
+    assert "(all classes are imported)" in script(notebook.carry(), **given | {"namespace": None})
+
+
+def test_a_function_named_main_stays_what_it_is(notebook):
+    notebook.cell("def main(): return 1\nclass Learn:\n  def execute(self): return main()")
+    text = script(
+        notebook.carry("Learn"),
+        task="Learn",
+        type_name="x.learn",
+        identifier="0",
+        namespace="x\nimport os",
+        name="learn",
+        sys_path=[],
+    )
+    assert text.endswith(
+        "    from xpm_nb.runtime.runner import main as xpm_nb_main\n\n    xpm_nb_main(__file__)\n"
+    )
+    assert "namespace   x import os\n" in text
+
+
+# --- scripts and files in place of cells
+
+SCRIPT = """
+import sys, os.path
+sys.path[:0] = [{tests!r}, {root!r}]
+import noted
+from xpm_nb.code.carrier import carry
+
+LIMIT = 3
+def helper(): return os.path.join("a", str(LIMIT))
+class Params(noted.Noted):
+    lr: float = 0.1
+class Learn(noted.Noted):
+    def execute(self): return helper(), Params.lr
+Old = Learn
+class Learn(noted.Noted):
+    def execute(self): return "new", os.path.basename("b/c")
+
+if __name__ == "__main__":
+    for cls in (Old, Learn):
+        got = carry([cls], namespace_globals=globals(), numbers={{}}, site=noted.site)
+        space = {{"__name__": "job"}}
+        exec(got.source, space)
+        print(space["Learn"]().execute(), got.source.splitlines()[0])
+"""
+
+
+@pytest.mark.slow
+def test_classes_of_a_script(tmp_path):
+    path = tmp_path / "train.py"
+    path.write_text(SCRIPT.format(tests=str(Path(__file__).parent), root=str(REPOSITORY)))
+    out = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    assert out.stdout == "('a/3', 0.1) # --- train.py\n('new', 'c') # --- train.py\n"

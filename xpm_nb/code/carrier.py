@@ -1,0 +1,274 @@
+"""The readable ``<NAME>.py`` of a job: the cells' own statements, and how to run them.
+
+`carry` finds and checks the statements; `script` writes the text around them. The text is compiled
+and its code objects are compared with the live ones before anybody gets it: a class that was
+defined anew gives the text of the class in hand, or an error, never that of its namesake.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xpm_nb.code.bytecode import FUTURES
+from xpm_nb.code.cells import Cells, Statement
+from xpm_nb.code.gather import Gathering, Piece
+from xpm_nb.code.origin import Origins
+from xpm_nb.core.config import Site
+from xpm_nb.errors import CarrierError
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.Try)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Statements on their way into a script.
+
+    Attributes
+    ----------
+    source : str
+        Their text, under headers such as ``# --- In[3]``.
+    futures : tuple[str, ...]
+        Features of ``__future__`` that they were compiled under.
+    modules : tuple[str, ...]
+        Modules that they import, also inside functions.
+    names : tuple[str, ...]
+        Global names that they bind.
+    statements : tuple[Statement, ...]
+        The statements themselves, in the order of the text.
+    """
+
+    source: str
+    futures: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()
+
+
+def carry(
+    classes: Sequence[type],
+    *,
+    namespace_globals: Mapping[str, Any],
+    numbers: Mapping[str, int],
+    site: Callable[[type], Site | None],
+    texts: Mapping[int, str] | None = None,
+) -> Carried:
+    """Collect the source of classes, with everything that they need.
+
+    Classes of importable modules become import lines; for those of ``__main__`` the statements that
+    made them are taken from the cells (or the script), and those that made what they use.
+
+    Parameters
+    ----------
+    classes
+        The classes of a task's configurations. Of several with one name, these are the ones meant.
+    namespace_globals
+        The globals of ``__main__``.
+    numbers
+        Execution number of each file name that cells were compiled under.
+    site
+        Gives the note taken when a class was defined, None when there is none.
+    texts
+        Executed text by execution number, if known; else linecache is asked.
+
+    Raises
+    ------
+    CarrierError
+        Naming class, cell, variable and the way out.
+    """
+    scripts = [str(namespace_globals[n]) for n in ("__file__",) if namespace_globals.get(n)]
+    cells = Cells(numbers, texts, scripts)
+    origins = Origins(cells, site, namespace_globals)
+    gathering = Gathering(cells, origins, namespace_globals)
+    distinct = list(dict.fromkeys(classes))
+    ours = [cls for cls in distinct if cls.__module__ == "__main__"]
+    gathering.add(ours)
+    pieces = gathering.ordered()
+    names = {name for piece in pieces for name in piece.binds}
+    lines = _import_lines([cls for cls in distinct if cls.__module__ != "__main__"], names)
+    source = _text(lines, pieces)
+    futures = _futures(pieces)
+    _verify(source, len(lines), pieces, futures)
+    return Carried(
+        source,
+        futures,
+        _modules(source),
+        tuple(sorted(names)),
+        tuple(p.statement for p in pieces if p.statement is not None),
+    )
+
+
+def _import_lines(classes: Iterable[type], taken: set[str]) -> list[str]:
+    """Write one import per importable class; a name that is taken is left to the one who has it."""
+    lines: dict[str, None] = {}
+    taken = set(taken)
+    for cls in sorted(classes, key=lambda c: (c.__module__, c.__qualname__)):
+        _check_importable(cls)
+        top = cls.__qualname__.partition(".")[0]
+        line = f"from {cls.__module__} import {top}"
+        if line not in lines and top in taken:
+            line = f"import {cls.__module__}"
+        elif line not in lines:
+            taken.add(top)
+        lines[line] = None
+    return list(lines)
+
+
+def _check_importable(cls: type) -> None:
+    value: Any = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        value = getattr(value, name, None)
+    if not isinstance(value, type):
+        raise CarrierError(
+            f"{cls.__qualname__} cannot be carried into a job: {cls.__module__} has no such class "
+            "to import. Define it at the top level of its module."
+        )
+
+
+def _text(lines: list[str], pieces: list[Piece]) -> str:
+    """Put statements under the headers of their cells, definitions two lines apart."""
+    parts = ["# --- imported\n", *(f"{line}\n" for line in lines)] if lines else []
+    header, after = ("imported", False) if lines else ("", False)
+    for piece in pieces:
+        statement = piece.statement
+        name = statement.cell.name if statement else "imported"
+        wide = statement is not None and isinstance(statement.node, _DEFINITIONS)
+        if name != header:
+            parts.append(("\n\n" if parts else "") + f"# --- {name}\n")
+        elif wide or after:
+            parts.append("\n\n")
+        parts.append(piece.source)
+        header, after = name, wide
+    return "".join(parts)
+
+
+def _futures(pieces: Iterable[Piece]) -> tuple[str, ...]:
+    flags = 0
+    for piece in pieces:
+        flags |= piece.statement.flags if piece.statement else 0
+    return tuple(sorted(name for name, flag in FUTURES.items() if flags & flag))
+
+
+def _modules(source: str) -> tuple[str, ...]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return tuple(sorted(found))
+
+
+def _verify(source: str, skipped: int, pieces: Sequence[Piece], futures: Iterable[str]) -> None:
+    """Read the text as Python does, and check that it still says what the live code does."""
+    flags = sum({FUTURES[name] for name in futures})
+    compile(source, "<carried>", "exec", flags, dont_inherit=True)
+    for node, piece in zip(ast.parse(source).body[skipped:], pieces, strict=True):
+        statement = piece.statement
+        if statement is None or isinstance(statement.node, ast.Import | ast.ImportFrom):
+            continue
+        if ast.dump(node) != statement.key:
+            raise CarrierError(
+                f"The text of {piece.place} changes when it is copied: please report it."
+            )
+
+
+def script(
+    carried: Carried,
+    *,
+    task: str,
+    type_name: str,
+    identifier: str,
+    namespace: str | None,
+    name: str,
+    sys_path: Sequence[str],
+    python: str | None = None,
+) -> str:
+    """Write the whole text of ``<NAME>.py``.
+
+    Parameters
+    ----------
+    carried
+        What `carry` gave.
+    task
+        The task's class, as people know it.
+    type_name, identifier
+        The job's type name and its 64 hexadecimal digits.
+    namespace
+        What stands for ``__main__`` in type names; None when no class is of ``__main__``.
+    name
+        The stem of the file's name.
+    sys_path
+        The import path of the submitting process. Relative entries are made absolute here.
+    python
+        The interpreter to name in the instructions, by default this one.
+
+    Returns
+    -------
+    str
+        The same text for the same arguments.
+    """
+    said = [
+        ("task", task),
+        ("type", type_name),
+        ("identifier", identifier),
+        ("namespace", namespace or "(all classes are imported)"),
+    ]
+    about = "".join(f"#     {label:<12}{_one_line(value)}\n" for label, value in said)
+    command = f"{_one_line(python or sys.executable)} {_one_line(name)}.py"
+    paths = "".join(f"    {_quoted(entry)},\n" for entry in _absolute(sys_path))
+    future = f"from __future__ import {', '.join(carried.futures)}\n\n" if carried.futures else ""
+    runner = "main"
+    while runner in carried.names:
+        runner = f"xpm_nb_{runner}"
+    renamed = "" if runner == "main" else f" as {runner}"
+    return f"""\
+# The code of one job, as it was when the job was submitted. Written by xpm_nb.
+#
+{about}#
+# To run it by hand, without notebook or kernel:
+#
+#     {command}
+#
+# A job that is done is then executed once more as a rehearsal; nothing of the job is touched.
+
+{future}import sys
+
+# A script's own directory comes first on the path when it is run by hand: this very file would
+# hide the module of its name. It goes before anything is imported.
+if sys.path and sys.path[0] == __file__.rpartition("/")[0]:
+    del sys.path[0]
+if sys.version_info[:2] != {tuple(sys.version_info[:2])}:
+    sys.exit("This job was made by Python {sys.version.split()[0]}: " + sys.version.split()[0])
+
+# Where the notebook found its modules.
+sys.path[:] = [
+{paths}]
+
+
+{carried.source}
+
+if __name__ == "__main__":
+    from xpm_nb.runtime.runner import main{renamed}
+
+    {runner}(__file__)
+"""
+
+
+def _absolute(entries: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(os.path.abspath(str(entry)) for entry in entries))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _quoted(text: str) -> str:
+    """Write a string literal with double quotes, one that UTF-8 can hold."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f'"{"".join(escaped)}"'

@@ -1,0 +1,381 @@
+"""Which statements of which cells made this live object.
+
+Rule 1: an object is found by its code, never by its name alone: code object -> file name -> text of
+the cell -> the statement that compiles to an equal code object. Where the same name was defined
+twice, even in one cell, that gives the statement of the object in hand.
+
+Rule 2: nothing here knows IPython. Cells come as two mappings: file name -> execution number, and
+execution number -> the text that was executed (after IPython's own transformation of ``!`` and
+``%`` lines). Without texts, linecache has them.
+
+A cell magic such as ``%%time`` executes its body under no file name at all; the body is then found
+as the string inside the cell that holds the magic.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from xpm_nb.code.bytecode import (
+    Reads,
+    compiled,
+    future_flags,
+    is_class_body,
+    nested,
+    parse,
+    reads,
+    same_code,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text that was executed as one: a cell, the body of a cell magic, a script.
+
+    Attributes
+    ----------
+    number : int
+        The execution number, 0 for a script.
+    name : str
+        What people call it: ``In[3]``, ``train.py``.
+    text : str
+        The Python text.
+    shift : int
+        Lines that the person sees above the text (that of the cell magic).
+    whole : bool
+        Whether it was compiled in one piece, as scripts are; cells are compiled by statements.
+    """
+
+    number: int
+    name: str
+    text: str
+    shift: int = 0
+    whole: bool = False
+
+    def place(self, line: int) -> str:
+        """Name a line of the text: ``In[3], line 2``."""
+        return f"{self.name}, line {line + self.shift}"
+
+    def statements(self, flags: int = 0) -> list[Statement]:
+        """Give the top-level statements, in order."""
+        return [Statement(self, i, flags) for i in range(len(parse(self.text)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A top-level statement of a cell, as compiled under some ``__future__`` flags."""
+
+    cell: Cell
+    index: int
+    flags: int = 0
+
+    @property
+    def node(self) -> ast.stmt:
+        """The syntax tree."""
+        return parse(self.cell.text)[self.index]
+
+    @property
+    def key(self) -> str:
+        """Text that is equal for statements that say the same, wherever they stand."""
+        return _dump(self.cell.text, self.index)
+
+    @property
+    def reads(self) -> Reads:
+        """The global names it needs."""
+        return reads(self.cell.text, self.index, self.flags)
+
+    @property
+    def binds(self) -> frozenset[str]:
+        """The global names it gives a value to; ``*`` stands for those of a star import."""
+        return _bound(self.cell.text)[self.index]
+
+    @property
+    def source(self) -> str:
+        """Its lines as they were written, with the comment right above, ending in a newline."""
+        return _segment(self.cell.text, self.index)
+
+    @property
+    def place(self) -> str:
+        """Where it begins: ``In[3], line 2``."""
+        return self.cell.place(_first_line(self.node))
+
+    def holds(self, code: CodeType) -> bool:
+        """Tell whether compiling the statement gives this code object."""
+        first, last = _first_line(self.node), self.node.end_lineno or 0
+        if not first <= code.co_firstlineno <= last:
+            return False
+        index = None if self.cell.whole else self.index
+        mine = compiled(self.cell.text, index, self.flags)
+        return mine is not None and any(
+            inner.co_firstlineno == code.co_firstlineno and same_code(inner, code)
+            for inner in nested(mine)
+        )
+
+    def definition(self, qualname: str) -> ast.ClassDef | None:
+        """Give the last definition of a class with this qualified name, None without one."""
+        found = [c for name, c in _classes(self.node, "") if name == qualname]
+        return found[-1] if found else None
+
+
+class Cells:
+    """All cells that are known, to look statements up in.
+
+    Parameters
+    ----------
+    numbers
+        The execution number of each file name that cells were compiled under.
+    texts
+        The executed text of each execution number; linecache is asked for those missing.
+    scripts
+        Names of files whose classes and functions are those of ``__main__`` too.
+    """
+
+    def __init__(
+        self,
+        numbers: Mapping[str, int],
+        texts: Mapping[int, str] | None = None,
+        scripts: Iterable[str] = (),
+    ) -> None:
+        self._numbers = numbers
+        self._texts = texts or {}
+        self._scripts = tuple(scripts)
+        self._files: dict[str, tuple[Cell, ...]] = {}
+
+    def of_file(self, filename: str) -> tuple[Cell, ...]:
+        """Give the cells that code with this file name may come from, the likeliest first."""
+        if filename not in self._files:
+            self._files[filename] = self._find_file(filename)
+        return self._files[filename]
+
+    def _find_file(self, filename: str) -> tuple[Cell, ...]:
+        number = self._numbers.get(filename, _number_in(filename))
+        cached = "".join(linecache.getlines(filename))
+        if number is None:
+            if cached and not filename.startswith("<"):
+                return (Cell(0, os.path.basename(filename), _unix(cached), whole=True),)
+            number = 0
+        text = self._texts.get(number, "")
+        found = []
+        # linecache cuts lines at more characters than Python does: the executed text is better.
+        if text and (not cached or text.splitlines() == cached.splitlines()):
+            found.append(Cell(number, f"In[{number}]", _unix(text)))
+        elif cached:
+            # The body of %%capture is a cell in its own right, which no history has; it is
+            # counted as the one that comes after the cell it stands in.
+            inside = "run_cell_magic(" in self._texts.get(number - 1, "")
+            number -= inside
+            name = f"In[{number}]" if number else os.path.basename(filename)
+            found.append(Cell(number, name, _unix(cached), shift=int(inside)))
+        return tuple(found)
+
+    @cached_property
+    def all(self) -> tuple[Cell, ...]:
+        """Every cell, in order of execution; the body of a cell magic comes after its cell."""
+        by_text: dict[str, Cell] = {}
+        for name in self._scripts:
+            by_text.update((cell.text, cell) for cell in self.of_file(name))
+        for name in self._numbers:
+            for cell in self.of_file(name):
+                if cell.text not in by_text or by_text[cell.text].number < cell.number:
+                    by_text[cell.text] = cell
+        for number, text in self._texts.items():
+            cell = Cell(number, f"In[{number}]", _unix(text))
+            if text.strip() and by_text.get(cell.text, cell).number <= number:
+                by_text[cell.text] = cell
+        in_order = sorted(by_text.values(), key=lambda cell: cell.number)
+        return tuple(part for cell in in_order for part in (cell, *_bodies(cell)))
+
+    @cached_property
+    def _binders(self) -> dict[str, list[Statement]]:
+        index: dict[str, list[Statement]] = {}
+        for cell in self.all:
+            for statement in cell.statements():
+                for name in statement.binds:
+                    index.setdefault(name, []).append(statement)
+        return index
+
+    def binders(self, name: str) -> list[Statement]:
+        """Give the statements that bind a name (or ``*``), in order of execution."""
+        return self._binders.get(name, [])
+
+    def holding(self, code: CodeType) -> Statement | None:
+        """Find the statement that compiles to a live code object.
+
+        The file that the code names is looked at first. Code without such a file comes from the
+        body of a cell magic, or from a file name that several cells share: then all cells are.
+        """
+        flags = future_flags(code)
+        for cell in (*self.of_file(code.co_filename), *reversed(self.all)):
+            for statement in cell.statements(flags):
+                if statement.holds(code):
+                    self._add_script(code.co_filename, cell)
+                    return statement
+        return None
+
+    def _add_script(self, filename: str, cell: Cell) -> None:
+        """Look up names in a script too from which something has come (``%run``)."""
+        if cell.number == 0 and filename not in self._scripts:
+            self._scripts = (*self._scripts, filename)
+            for computed in ("all", "_binders"):
+                self.__dict__.pop(computed, None)
+
+    def knows(self, filename: str) -> bool:
+        """Tell whether a file name is one of a cell or of a script of ``__main__``."""
+        return (
+            filename in self._numbers
+            or filename in self._scripts
+            or _number_in(filename) is not None
+        )
+
+
+def functions_in(value: object) -> Iterator[FunctionType]:
+    """Give the functions an object is made of: itself, or what a decorator has wrapped up.
+
+    Looks through methods, properties, partials, closures, ``__wrapped__`` and instance attributes.
+    """
+    stack, seen = [(value, 0)], set[int]()
+    while stack:
+        item, depth = stack.pop()
+        if id(item) in seen or depth > 4 or isinstance(item, type):
+            continue
+        seen.add(id(item))
+        if isinstance(item, FunctionType):
+            yield item
+        stack.extend((part, depth + 1) for part in reversed(_parts_of(item)))
+
+
+def _parts_of(item: object) -> list[object]:
+    if isinstance(item, FunctionType):
+        cells = [c.cell_contents for c in item.__closure__ or () if _is_filled(c)]
+        return [getattr(item, "__wrapped__", None), *cells]
+    if isinstance(item, staticmethod | classmethod | MethodType):
+        return [item.__func__]
+    if isinstance(item, property):
+        return [item.fget, item.fset, item.fdel]
+    if isinstance(item, functools.partial | functools.partialmethod | functools.cached_property):
+        return [item.func]
+    if isinstance(item, Mapping | str | bytes | int | float) or item is None:
+        return []
+    # Attributes of the class (properties, slots) are not asked: reading one could run anything.
+    own = getattr(item, "__dict__", None)
+    values = list(own.values()) if isinstance(own, dict) else []
+    wrapped = getattr(item, "__wrapped__", None) if callable(item) else None
+    return [wrapped, *(v for v in values if callable(v))]
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  (an empty cell raises)
+    except ValueError:
+        return False
+    return True
+
+
+def class_bodies(code: CodeType, qualname: str) -> list[CodeType]:
+    """Give the code of the class bodies with this qualified name inside a code object."""
+    return [c for c in nested(code) if is_class_body(c) and c.co_qualname == qualname]
+
+
+@lru_cache(maxsize=4096)
+def _dump(text: str, index: int) -> str:
+    return ast.dump(parse(text)[index])
+
+
+@lru_cache(maxsize=2048)
+def _bound(text: str) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset(_names_bound(node)) for node in parse(text))
+
+
+def _names_bound(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Import):
+        yield from (a.asname or a.name.partition(".")[0] for a in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield from (a.asname or a.name for a in node.names)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    elif not isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp):
+        if isinstance(node, ast.ExceptHandler) and node.name:
+            yield node.name
+        for child in ast.iter_child_nodes(node):
+            yield from _names_bound(child)
+
+
+def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """Give the classes of a statement with their qualified names, but for those of functions."""
+    if isinstance(node, ast.ClassDef):
+        yield prefix + node.name, node
+        prefix, parts = f"{prefix}{node.name}.", list[ast.AST](node.body)
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.expr):
+        return
+    else:
+        parts = list(ast.iter_child_nodes(node))
+    for part in parts:
+        yield from _classes(part, prefix)
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(d.lineno for d in decorators)])
+
+
+@lru_cache(maxsize=4096)
+def _segment(text: str, index: int) -> str:
+    """Give the source of a statement: whole lines where it has them to itself."""
+    nodes = parse(text)
+    node, lines = nodes[index], text.split("\n")
+    first, last = _first_line(node), node.end_lineno or node.lineno
+    before = nodes[index - 1].end_lineno or 0 if index else 0
+    after = _first_line(nodes[index + 1]) if index + 1 < len(nodes) else last + 1
+    if before >= first or after <= last or lines[first - 1][:1].isspace():
+        return f"{ast.get_source_segment(text, node)}\n"  # a = 1; b = 2
+    while first - 1 > before and lines[first - 2].startswith("#"):
+        first -= 1
+    return "\n".join(lines[first - 1 : last]) + "\n"
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _number_in(filename: str) -> int | None:
+    """Read the number that a terminal's IPython writes into file names."""
+    match = re.match(r"<ipython-input-(\d+)-", filename)
+    return int(match[1]) if match else None
+
+
+def _bodies(cell: Cell) -> list[Cell]:
+    """Give the bodies of the cell magics of a cell, as Python text."""
+    found: list[Cell] = []
+    for node in parse(cell.text):
+        match node:
+            case ast.Expr(
+                value=ast.Call(
+                    func=ast.Attribute(attr="run_cell_magic"),
+                    args=[ast.Constant(), ast.Constant(), ast.Constant(value=str(body))],
+                )
+            ):
+                inner, shift = _unix(body), cell.shift + 1
+                while inner.startswith("%%"):  # %%time above %%capture
+                    inner, shift = inner.partition("\n")[2], shift + 1
+                found.append(Cell(cell.number, cell.name, _without_magics(inner), shift, True))
+    return found
+
+
+def _without_magics(text: str) -> str:
+    """Put plain statements where a body has lines for IPython, keeping its line numbers."""
+    if parse(text) or not text.strip():
+        return text
+    lines = [re.sub(r"^(\s*)([!%].*|\S+\?+)$", r"\1pass", line) for line in text.split("\n")]
+    assignment = re.compile(r"^(\s*[\w, ]+=\s*)[!%].*$")
+    return "\n".join(assignment.sub(r"\1get_ipython()", line) for line in lines)

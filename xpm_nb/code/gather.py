@@ -1,0 +1,659 @@
+"""Everything that some classes need, in an order in which it can be executed.
+
+From each statement the names it reads lead to live objects, and these to the statements that made
+them. A name that leads to something no statement can make again is run-time state: an error.
+
+The order is that of execution (cell number, then line), but for what a statement needs while it is
+executed, which comes first. The names are then followed once more through that order: where a name
+was given a new meaning in between, each user must find the one it had in the kernel.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import FunctionType, ModuleType
+from typing import Any
+
+from xpm_nb.code.cells import Cells, Statement, functions_in
+from xpm_nb.code.origin import Origins, Refused
+from xpm_nb.code.values import NotPlain, evaluate, same_value
+from xpm_nb.errors import CarrierError
+
+# What every module has of its own.
+_MODULE_NAMES = frozenset(
+    str.split(
+        "__name__ __doc__ __package__ __spec__ __loader__ __file__ __builtins__ __annotations__"
+        " __conditional_annotations__ __debug__"
+    )
+)
+_AS_PARAM = "A job starts in a process of its own"
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_QUIET = (ast.Import, ast.ImportFrom, ast.Pass, ast.Raise, *_DEFINITIONS)
+_TypeAlias: Any = getattr(ast, "TypeAlias", ())  # Python 3.12 and later
+
+
+@dataclass(eq=False)
+class Piece:
+    """A statement on its way into a script, or an import that no statement has.
+
+    Attributes
+    ----------
+    statement
+        What is carried, None for an import made up here.
+    text
+        The import made up here.
+    root
+        The class that it was first needed for.
+    space
+        The globals that its names stand for.
+    witnesses
+        Objects that it is known to have read under these names, whatever they stand for now.
+    used
+        For an import: the names that are needed of those it binds.
+    now, later
+        What it needs: while it is executed, by name; at any time after.
+    """
+
+    root: str
+    space: Mapping[str, Any]
+    statement: Statement | None = None
+    text: str = ""
+    witnesses: dict[str, type] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    now: dict[str, list[Piece]] = field(default_factory=dict)
+    later: list[Piece] = field(default_factory=list)
+
+    @cached_property
+    def order(self) -> tuple[int, str, int, str]:
+        """Where it stands among the others, if nothing asks for another place."""
+        if self.statement is None:
+            return (-1, "", 0, self.text)
+        cell = self.statement.cell
+        return (cell.number, cell.name, self.statement.index, "")
+
+    @property
+    def place(self) -> str:
+        """Where people find it."""
+        return self.statement.place if self.statement else self.text.strip()
+
+    @property
+    def binds(self) -> set[str]:
+        """The names that it gives a value to in the script."""
+        if self.statement is None or isinstance(self.statement.node, ast.Import | ast.ImportFrom):
+            return self.used
+        return set(self.statement.binds)
+
+    @property
+    def source(self) -> str:
+        """Its text; of an import the names that are needed."""
+        if self.statement is None:
+            return self.text
+        node = self.statement.node
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            return self.statement.source
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            names = [ast.alias(name) for name in sorted(self.used)]
+        else:
+            names = [a for a in node.names if _bound_by(node, a) in self.used]
+        relative = isinstance(node, ast.ImportFrom) and node.level > 0
+        if len(names) == len(node.names) and names[0] is node.names[0] and not relative:
+            return self.statement.source
+        if isinstance(node, ast.Import):
+            return ast.unparse(ast.Import(names)) + "\n"
+        module = _absolute(node, self.space)
+        return ast.unparse(ast.ImportFrom(module, names, 0)) + "\n"
+
+
+class Gathering:
+    """Collects the pieces that classes of ``__main__`` need.
+
+    Parameters
+    ----------
+    cells, origins
+        Where statements are found.
+    space
+        The globals of ``__main__``.
+    """
+
+    def __init__(self, cells: Cells, origins: Origins, space: Mapping[str, Any]) -> None:
+        self._cells = cells
+        self._origins = origins
+        self._space = space
+        self._pieces: dict[str, Piece] = {}
+        self._open: list[Piece] = []
+        self._meanings: dict[str, list[Piece]] = {}  # what each global name has to stand for
+        self._spaces: dict[str, Mapping[str, Any]] = {}  # where it was looked up
+
+    def add(self, classes: Iterable[type]) -> None:
+        """Add classes of ``__main__`` with all that they need.
+
+        Raises
+        ------
+        CarrierError
+            Naming cell, variable and the way out, when something cannot be carried.
+        """
+        for cls in classes:
+            self._add_class(cls)
+        while self._open:
+            self._expand(self._open.pop())
+
+    def _add_class(self, cls: type) -> None:
+        name = cls.__qualname__
+        try:
+            statement = self._class_statement(cls)
+        except Refused as refused:
+            raise CarrierError(
+                f"{name} cannot be carried into a job: it is a class {refused.reason}. "
+                f"{refused.way.format(name=name, root=name)}."
+            ) from None
+        if statement is None:
+            raise CarrierError(
+                f"{name} cannot be carried into a job: its source is in no cell (made by exec(), "
+                "type() or a tool of its own?). Write it as a class statement in a cell."
+            )
+        top = name.partition(".")[0]
+        piece = self._piece(statement, self._space_of(cls, statement), name, cls)
+        former = self._meanings.setdefault(top, [piece])
+        if piece not in former:
+            raise CarrierError(
+                f"{name} cannot be carried into a job: two versions of it are used at once, that "
+                f"of {former[0].place} and that of {piece.place}. Make the older configurations "
+                "again."
+            )
+
+    def _class_statement(self, cls: type) -> Statement | None:
+        """Give the statement that made a class, refused if it does more than define things."""
+        statement = self._origins.of_class(cls)
+        if statement is not None and not isinstance(statement.node, ast.ClassDef):
+            name = cls.__qualname__.partition(".")[0]
+            refused = self._refusal(statement, statement.node, name, cls, self._space)
+            if refused is not None:
+                raise refused
+        return statement
+
+    def _space_of(self, value: object, statement: Statement) -> Mapping[str, Any]:
+        """Give the globals of a statement's functions: ``%run`` gives each script its own."""
+        values = vars(value).values() if isinstance(value, type) else [value]
+        for part in values:
+            for function in functions_in(part):
+                if statement.holds(function.__code__):
+                    return function.__globals__
+        return self._space
+
+    def _piece(
+        self, statement: Statement, space: Mapping[str, Any], root: str, made: object = None
+    ) -> Piece:
+        piece = self._pieces.get(statement.key)
+        if piece is None:
+            piece = self._pieces[statement.key] = Piece(root, space, statement)
+            self._open.append(piece)
+        if isinstance(made, type):
+            for base in (*made.__bases__, type(made)):
+                if base.__module__ == "__main__":
+                    piece.witnesses.setdefault(base.__name__, base)
+        return piece
+
+    def _expand(self, piece: Piece) -> None:
+        """Find what a piece needs."""
+        if piece.statement is None or isinstance(piece.statement.node, ast.Import | ast.ImportFrom):
+            return
+        reads = piece.statement.reads
+        for name, line in reads.now.items():
+            found = self._base(piece, name, line) or self._resolve(piece, name, line)
+            if found:
+                piece.now[name] = found
+        for name, line in reads.later.items():
+            piece.later += self._resolve(piece, name, line)
+        for name, line in reads.hints.items():
+            if _is_typelike(piece.space.get(name)):  # text in an annotation may be just text
+                piece.later += self._resolve(piece, name, line)
+
+    def _base(self, piece: Piece, name: str, line: int) -> list[Piece]:
+        """Give the statement of a base class, whose name may mean something else by now."""
+        witness = piece.witnesses.get(name)
+        if witness is None:
+            return []
+        try:
+            statement = self._class_statement(witness)
+        except Refused as refused:
+            raise self._error(piece, name, line, refused) from None
+        if statement is None or name not in statement.binds:
+            return []
+        return [self._piece(statement, self._space_of(witness, statement), piece.root, witness)]
+
+    def _resolve(self, piece: Piece, name: str, line: int) -> list[Piece]:
+        """Give the pieces that make a global name mean what it means in the kernel."""
+        if name in _MODULE_NAMES:
+            return []
+        try:
+            if name in self._meanings:
+                self._check_space(piece, name)
+                return self._meanings[name]
+            if name not in piece.space:
+                _check_builtin(name)
+                return []  # a name that nothing has yet: the job will say so, as the kernel would
+            self._spaces[name] = piece.space
+            found = self._find(piece, name, piece.space[name])
+        except Refused as refused:
+            raise self._error(piece, name, line, refused) from None
+        self._meanings[name] = found
+        return found
+
+    def _check_space(self, piece: Piece, name: str) -> None:
+        """Refuse a name that means one thing here and another in a script that %run executed."""
+        space = self._spaces.get(name, piece.space)
+        if space is not piece.space and space.get(name) is not piece.space.get(name):
+            raise Refused(
+                "which means something else in another file that is needed too",
+                "Give one of the two another name",
+            )
+
+    def _error(self, piece: Piece, name: str, line: int, refused: Refused) -> CarrierError:
+        assert piece.statement is not None
+        place = piece.statement.cell.place(line)
+        return CarrierError(
+            f"{piece.root} cannot be carried into a job: {place} uses `{name}`, {refused.reason}. "
+            f"{refused.way.format(name=name, root=piece.root)}."
+        )
+
+    def _find(self, user: Piece, name: str, value: Any) -> list[Piece]:
+        statement = self._by_object(name, value)
+        if statement is not None:
+            return [self._piece(statement, self._space_of(value, statement), user.root, value)]
+        imports = [s for s in self._cells.binders(name) if _is_import(s)]
+        stars = [s for s in self._cells.binders("*") if _is_import(s)]
+        found = [s for s in (*imports, *stars) if _imports(s.node, name, value, user.space)]
+        if found:
+            dotted = isinstance(value, ModuleType) and any(_is_dotted(s.node, name) for s in found)
+            return [self._imported(s, user, name) for s in (found if dotted else found[:1])]
+        others = [s for s in self._cells.binders(name) if not _is_import(s)]
+        refusals = []
+        for statement in reversed(others):
+            refused = self._refusal(statement, statement.node, name, value, user.space)
+            if refused is None:
+                return [self._piece(statement, user.space, user.root, value)]
+            refusals.append(refused)
+        if refusals:
+            raise refusals[0]
+        if _is_kernels(value) and name in vars(builtins):
+            _check_builtin(name)
+            return []  # IPython puts its own `open` and `exit` before Python's
+        return [self._made_up(user, name, value, changed=bool(imports))]
+
+    def _by_object(self, name: str, value: Any) -> Statement | None:
+        """Give the definition that made a class or function, if it is what bound the name."""
+        statement = None
+        if isinstance(value, FunctionType):
+            statement = self._origins.of_function(value)
+        elif isinstance(value, type) and value.__module__ == "__main__":
+            statement = self._origins.of_class(value)
+        if statement is None or name not in statement.binds:
+            return None
+        node = statement.node
+        is_lambda = isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda)
+        if isinstance(node, ast.FunctionDef) and not node.decorator_list and vars(value):
+            raise Refused(
+                f"which got attributes ({', '.join(vars(value))}) after {statement.place}",
+                "Keep such values in the function or in a Param",
+            )
+        return statement if is_lambda or isinstance(node, _DEFINITIONS) else None
+
+    def _imported(self, statement: Statement, user: Piece, name: str) -> Piece:
+        piece = self._piece(statement, user.space, user.root)
+        piece.used.add(name)
+        return piece
+
+    def _made_up(self, user: Piece, name: str, value: Any, *, changed: bool) -> Piece:
+        """Write an import for something importable that no statement has bound (``%pylab``)."""
+        text = "" if changed else _import_text(name, value)
+        if not text:
+            _check_kernel(value)
+            raise Refused(*_no_statement(value, changed))
+        piece = self._pieces.setdefault(text, Piece(user.root, user.space, text=text))
+        piece.used.add(name)
+        return piece
+
+    def _refusal(
+        self, statement: Statement, node: ast.stmt, name: str, value: Any, space: Mapping[str, Any]
+    ) -> Refused | None:
+        """Say why a statement cannot be what gives a name its present value; None if it can."""
+        place = statement.place
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return None if _imports(node, name, value, space) else _moved(place)
+        if isinstance(node, _DEFINITIONS):
+            return None if self._defines(statement, name, value) else _hidden(place)
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            return _assignment_refusal(statement, node, name, value, space)
+        if _TypeAlias and isinstance(node, _TypeAlias):
+            return None if getattr(value, "__name__", "") == name else _moved(place)
+        if isinstance(node, ast.If | ast.Try):
+            return self._branch_refusal(statement, node, name, value, space)
+        return _computed(place, node)
+
+    def _defines(self, statement: Statement, name: str, value: Any) -> bool:
+        """Tell whether a definition is behind a value, maybe wrapped by a decorator."""
+        if isinstance(value, type):
+            made = self._origins.of_class(value)
+            return made is not None and made.key == statement.key
+        codes = [f.__code__ for f in functions_in(value)]
+        return any(code.co_qualname == name and statement.holds(code) for code in codes)
+
+    def _branch_refusal(
+        self,
+        statement: Statement,
+        node: ast.If | ast.Try,
+        name: str,
+        value: Any,
+        space: Mapping[str, Any],
+    ) -> Refused | None:
+        """Look into ``if`` and ``try``: all inside must be definitions, one must fit."""
+        if isinstance(node, ast.If) and not _is_plain(node.test, space):
+            return _computed(statement.place, node)
+        fits = False
+        for inner in _branches(node):
+            if isinstance(inner, ast.If | ast.Try):
+                refused = self._branch_refusal(statement, inner, name, value, space)
+                if refused is None:
+                    fits = True
+                elif refused.reason != _unfit(statement.place).reason:
+                    return refused
+            elif isinstance(inner, ast.Assign | ast.AnnAssign):
+                if inner.value is not None and not _is_plain(inner.value, space):
+                    return _computed(statement.place, inner)
+                fits |= self._refusal(statement, inner, name, value, space) is None
+            elif isinstance(inner, _QUIET):
+                if not isinstance(inner, ast.Pass | ast.Raise):
+                    fits |= self._refusal(statement, inner, name, value, space) is None
+            elif not (isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant)):
+                return _computed(statement.place, inner)
+        return None if fits else _unfit(statement.place)
+
+    def ordered(self) -> list[Piece]:
+        """Give the pieces in an order in which they can be executed.
+
+        Raises
+        ------
+        CarrierError
+            When two versions of one name are needed, and no order gives each user its own.
+        """
+        done: dict[Piece, None] = {}
+        visiting: set[Piece] = set()
+        for piece in sorted(self._pieces.values(), key=lambda p: p.order):
+            _visit(piece, done, visiting)
+        self._follow(list(done))
+        return list(done)
+
+    def _follow(self, order: list[Piece]) -> None:
+        """Check that each name means in the script what it means in the kernel."""
+        meaning: dict[str, Piece] = {}
+        so_far: set[Piece] = set()
+        for piece in order:
+            for name, wanted in piece.now.items():
+                others = [p for p in wanted if p is not piece]
+                if others and (not so_far.issuperset(others) or meaning[name] not in others):
+                    raise _two_versions(piece, name, others[0], meaning.get(name))
+            so_far.add(piece)
+            meaning.update((name, piece) for name in piece.binds)
+        for name, wanted in self._meanings.items():
+            if wanted and meaning[name] not in wanted:
+                raise _two_versions(wanted[0], name, wanted[0], meaning[name])
+
+
+def _visit(piece: Piece, done: dict[Piece, None], visiting: set[Piece]) -> None:
+    """Put a piece in order, after what it needs while it is executed."""
+    if piece in done or piece in visiting:
+        return
+    visiting.add(piece)
+    direct = {p for wanted in piece.now.values() for p in wanted}
+    for other in sorted(_reach(direct, soon=False), key=lambda p: p.order):
+        # What a decorator calls comes before its use, unless that in turn waits for this piece.
+        if other in direct or not visiting & _reach([other], soon=True):
+            _visit(other, done, visiting)
+    visiting.discard(piece)
+    done[piece] = None
+
+
+def _reach(start: Iterable[Piece], *, soon: bool) -> set[Piece]:
+    """Give all that pieces lead to; `soon`: only by what they need while they are executed."""
+    found: set[Piece] = set()
+    stack = list(start)
+    while stack:
+        piece = stack.pop()
+        if piece not in found:
+            found.add(piece)
+            stack += [p for wanted in piece.now.values() for p in wanted]
+            stack += [] if soon else piece.later
+    return found
+
+
+def _two_versions(user: Piece, name: str, wanted: Piece, other: Piece | None) -> CarrierError:
+    places = f"that of {wanted.place}"
+    if other is not None and other is not wanted:
+        places += f" and that of {other.place}"
+    return CarrierError(
+        f"{user.root} cannot be carried into a job: two versions of `{name}` are needed at once, "
+        f"{places}. Run the cells again that use `{name}`, {user.place} among them."
+    )
+
+
+# --- imports
+
+
+def _is_import(statement: Statement) -> bool:
+    node = statement.node
+    if isinstance(node, ast.ImportFrom):
+        return node.module != "__future__"
+    return isinstance(node, ast.Import)
+
+
+def _is_dotted(node: ast.stmt, name: str) -> bool:
+    return isinstance(node, ast.Import) and any(
+        a.asname is None and a.name.startswith(f"{name}.") for a in node.names
+    )
+
+
+def _bound_by(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+    if alias.asname or isinstance(node, ast.ImportFrom):
+        return alias.asname or alias.name
+    return alias.name.partition(".")[0]
+
+
+def _absolute(node: ast.ImportFrom, space: Mapping[str, Any]) -> str:
+    """Give the module of a ``from`` import, a relative one seen from its package."""
+    if not node.level:
+        return node.module or ""
+    package = str(space.get("__package__") or "").split(".")
+    return ".".join(
+        [*package[: len(package) - node.level + 1], *([node.module] if node.module else [])]
+    )
+
+
+def _imports(node: ast.stmt, name: str, value: Any, space: Mapping[str, Any]) -> bool:
+    """Tell whether an import gives a name its present value."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            if _bound_by(node, alias) == name:
+                path = alias.name if alias.asname else name
+                if sys.modules.get(path) is value and alias.name in sys.modules:
+                    return True
+    if isinstance(node, ast.ImportFrom):
+        module = _absolute(node, space)
+        for alias in node.names:
+            if alias.name == "*" or (alias.asname or alias.name) == name:
+                wanted = name if alias.name == "*" else alias.name
+                if _has(module, wanted, value):
+                    return True
+    return False
+
+
+def _has(module_name: str, name: str, value: Any) -> bool:
+    """Tell whether a module has this value, or what became of it when it was loaded again."""
+    module = sys.modules.get(module_name)
+    try:
+        there = getattr(module, name)
+    except AttributeError:
+        return False
+    if there is value:
+        return True
+    for part in ("__module__", "__qualname__"):
+        mine = getattr(value, part, None)
+        if not isinstance(mine, str) or mine != getattr(there, part, None):
+            return not isinstance(value, type | FunctionType) and same_value(value, there)
+    return True
+
+
+def _import_text(name: str, value: Any) -> str:
+    """Write the import that gives a name this value, "" if there is none."""
+    if isinstance(value, ModuleType):
+        path = value.__name__
+        if sys.modules.get(path) is not value or value.__spec__ is None or path == "__main__":
+            return ""
+        parent, _, last = path.rpartition(".")
+        if parent and last == name:
+            return f"from {parent} import {last}\n"
+        return f"import {path}\n" if path == name else f"import {path} as {name}\n"
+    module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(qualname, str) or module == "__main__":
+        return ""
+    if not qualname.isidentifier() or getattr(sys.modules.get(module), qualname, None) is not value:
+        return ""
+    return f"from {module} import {qualname}" + (f" as {name}\n" if name != qualname else "\n")
+
+
+# --- reasons
+
+
+def _check_builtin(name: str) -> None:
+    value = vars(builtins).get(name)
+    if value is not None:
+        _check_kernel(value)
+
+
+def _is_kernels(value: Any) -> bool:
+    module = getattr(value, "__module__", None) or type(value).__module__
+    if isinstance(value, FunctionType):  # functools.wraps changes __module__
+        module = value.__globals__.get("__name__", "")
+    return str(module).partition(".")[0] in ("IPython", "ipykernel")
+
+
+def _check_kernel(value: Any) -> None:
+    if _is_kernels(value):
+        raise Refused(
+            "which exists only in a notebook's kernel",
+            "Leave it out of code that jobs run, or import what you need of it inside the function",
+        )
+
+
+def _no_statement(value: Any, changed: bool) -> tuple[str, str]:
+    if changed:
+        return (
+            "which is no longer what its import brings",
+            "Run the import again, or give the name `{name}` to nothing else",
+        )
+    if isinstance(value, FunctionType):
+        return (
+            "a function whose source is in no cell (made by exec() or a tool of its own?)",
+            "Write it as a def statement in a cell",
+        )
+    return (
+        "whose value comes from no statement of a cell (exec(), a magic?)",
+        f"{_AS_PARAM}: make `{{name}}` a Param of {{root}}, or write it as a statement in a cell",
+    )
+
+
+def _moved(place: str) -> Refused:
+    return Refused(
+        f"which is no longer what {place} makes it", f"Run {place.partition(',')[0]} again"
+    )
+
+
+def _unfit(place: str) -> Refused:
+    return Refused(
+        f"whose value is not one that {place} gives it",
+        f"{_AS_PARAM}: make `{{name}}` a Param of {{root}}",
+    )
+
+
+def _hidden(place: str) -> Refused:
+    return Refused(
+        f"which {place} defines, but a decorator has put something else in its place",
+        "Use a decorator that keeps the function (functools.wraps), or none",
+    )
+
+
+def _computed(place: str, node: ast.stmt) -> Refused:
+    text = " ".join(ast.unparse(node).split())
+    text = text if len(text) < 60 else text[:57] + "…"
+    return Refused(
+        f"which {place} computes while it runs: {text}",
+        f"{_AS_PARAM}, and has no such value: make `{{name}}` a Param of {{root}}, or move the "
+        "computation into a function",
+    )
+
+
+def _assignment_refusal(
+    statement: Statement,
+    node: ast.Assign | ast.AnnAssign,
+    name: str,
+    value: Any,
+    space: Mapping[str, Any],
+) -> Refused | None:
+    if node.value is None:
+        return _computed(statement.place, node)
+    try:
+        made = evaluate(node.value, space)
+    except NotPlain:
+        return _computed(statement.place, node)
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    for target in targets:
+        found, part = _unpacked(target, made, name)
+        if found and same_value(part, value):
+            return None
+    if len(repr(value)) < 60:
+        reason = f"which {statement.place} sets to {ast.unparse(node.value)}, but is {value!r} now"
+    else:
+        reason = f"which has changed since {statement.place} set it"
+    return Refused(
+        reason,
+        f"{_AS_PARAM}: make `{{name}}` a Param of {{root}}, or set it once and leave it unchanged",
+    )
+
+
+def _unpacked(target: ast.expr, value: Any, name: str) -> tuple[bool, Any]:
+    """Give what a name gets when a value is assigned to a target."""
+    if isinstance(target, ast.Name):
+        return target.id == name, value
+    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, tuple | list | str):
+        for element, part in zip(target.elts, value, strict=False):
+            found, got = _unpacked(element, part, name)
+            if found:
+                return True, got
+    return False, None
+
+
+def _is_typelike(value: Any) -> bool:
+    """Tell whether a value may be meant by text in an annotation."""
+    kinds = ("typing", "types", "typing_extensions")
+    return isinstance(value, type | ModuleType) or type(value).__module__ in kinds
+
+
+def _is_plain(node: ast.expr, space: Mapping[str, Any]) -> bool:
+    try:
+        evaluate(node, space)
+    except NotPlain:
+        return False
+    return True
+
+
+def _branches(node: ast.If | ast.Try) -> Iterator[ast.stmt]:
+    yield from node.body
+    yield from node.orelse
+    if isinstance(node, ast.Try):
+        for handler in node.handlers:
+            yield from handler.body
+        yield from node.finalbody

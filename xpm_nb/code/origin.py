@@ -1,0 +1,245 @@
+"""The statement that made a class or a function, checked against the live object.
+
+A class is found through the note taken when it was defined (file, line, code object), or through
+the code of its methods. A class that has neither, such as a plain ``Enum``, is compared with the
+definitions of its name: fields, values and docstring have to agree.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType, FunctionType
+from typing import Any
+
+from xpm_nb.code.bytecode import FUTURES
+from xpm_nb.code.cells import Cells, Statement, class_bodies, functions_in
+from xpm_nb.code.values import NotPlain, evaluate, same_value
+from xpm_nb.core.config import Site
+
+_ATOMS = (bool, int, float, complex, str, bytes)
+
+
+class Refused(Exception):
+    """Something that cannot be carried: `reason` completes "X, …"; `way` is what to do about it."""
+
+    def __init__(self, reason: str, way: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.way = way
+
+
+class Origins:
+    """Finds the statements that made live objects.
+
+    Parameters
+    ----------
+    cells
+        What is known of cells.
+    site
+        Gives the note taken at a class's definition, or None.
+    space
+        The globals of ``__main__``.
+    """
+
+    def __init__(
+        self, cells: Cells, site: Callable[[type], Site | None], space: Mapping[str, Any]
+    ) -> None:
+        self._cells = cells
+        self._site = site
+        self._space = space
+
+    def of_function(self, function: FunctionType) -> Statement | None:
+        """Give the statement that holds a function's code; None for code of importable modules."""
+        # %run takes __name__ out of the globals of the script; functools.wraps changes __module__.
+        in_main = "__main__" in (function.__module__, function.__globals__.get("__name__"))
+        if in_main or self._cells.knows(function.__code__.co_filename):
+            return self._cells.holding(function.__code__)
+        return None
+
+    def of_class(self, cls: type) -> Statement | None:
+        """Give the statement that made a class; None when no cell has it.
+
+        Raises
+        ------
+        Refused
+            When the class is not as its statement says (a method was replaced), was made inside a
+            function, or cannot be told from another of its name.
+        """
+        if "<locals>" in cls.__qualname__:
+            raise Refused(
+                f"which is defined inside a function ({cls.__qualname__}) and may hold values of "
+                "this kernel",
+                "Define it at the top level of a cell, and make what varies a Param",
+            )
+        codes = list(self._codes(cls))
+        for code in codes:
+            statement = self._cells.holding(code)
+            if statement is not None and statement.definition(cls.__qualname__):
+                break
+        else:
+            statement = self._by_line(cls) or self._by_looks(cls)
+        node = statement.definition(cls.__qualname__) if statement is not None else None
+        if statement is not None and node is not None:
+            self._check_methods(cls, statement, node)
+            _check_constants(cls, statement, node)
+        return statement
+
+    def _codes(self, cls: type) -> Iterator[CodeType]:
+        """Give the code objects that tell where a class was made, the surest first."""
+        site = self._site(cls)
+        if site is not None and site.code is not None:
+            bodies = class_bodies(site.code, cls.__qualname__)
+            above = [body for body in bodies if body.co_firstlineno <= site.lineno]
+            if above:
+                yield max(above, key=lambda body: body.co_firstlineno)
+        yield from (f.__code__ for f in _own_functions(cls))
+
+    def _by_line(self, cls: type) -> Statement | None:
+        site = self._site(cls)
+        if site is None or site.code is not None:
+            return None
+        for cell in self._cells.of_file(site.filename):
+            for statement in cell.statements():
+                node = statement.definition(cls.__qualname__)
+                if node is not None and node.lineno <= site.lineno <= (node.end_lineno or 0):
+                    return statement
+        return None
+
+    def _by_looks(self, cls: type) -> Statement | None:
+        """Find a class without code or note among the definitions of its name."""
+        if self._site(cls) is not None or any(_own_functions(cls)):
+            return None
+        top, _, _ = cls.__qualname__.partition(".")
+        found: list[Statement] = []
+        for statement in reversed(self._cells.binders(top)):
+            node = statement.definition(cls.__qualname__)
+            if node is not None and self._fits(node, cls):
+                flags = FUTURES["annotations"] if _is_postponed(node, cls) else 0
+                found.append(Statement(statement.cell, statement.index, flags))
+        if len({statement.key for statement in found}) > 1 and not self._is_current(cls):
+            places = " and ".join(statement.place for statement in reversed(found))
+            raise Refused(
+                f"an earlier version of {cls.__qualname__} that cannot be told from another "
+                f"({places})",
+                f"Run the cells again that use {cls.__qualname__}",
+            )
+        return found[0] if found else None
+
+    def _is_current(self, cls: type) -> bool:
+        value: Any = self._space.get(cls.__qualname__.partition(".")[0])
+        for name in cls.__qualname__.split(".")[1:]:
+            value = getattr(value, name, None)
+        return value is cls
+
+    def _fits(self, node: ast.ClassDef, cls: type) -> bool:
+        line = vars(cls).get("__firstlineno__")  # Python 3.13 and later
+        if line is not None and line not in (node.lineno, *(d.lineno for d in node.decorator_list)):
+            return False
+        doc = ast.get_docstring(node)
+        if doc is not None and (cls.__doc__ is None or inspect.cleandoc(cls.__doc__) != doc):
+            return False
+        fields = [n.target.id for n in _annotated(node) if isinstance(n.target, ast.Name)]
+        annotations = _annotations(cls)
+        if list(dict.fromkeys(fields)) != list(annotations):
+            return False
+        return all(self._fits_value(cls, name, value) for name, value in _values(node))
+
+    def _fits_value(self, cls: type, name: str, node: ast.expr) -> bool:
+        """Compare a value in a class body with what became of it."""
+        members = getattr(cls, "__members__", {})
+        defaults = getattr(cls, "_field_defaults", {})
+        if name in members:
+            live = members[name].value
+        elif name in defaults or name in vars(cls):
+            live = defaults.get(name, vars(cls).get(name))
+        else:
+            return isinstance(node, ast.Call)  # field(default_factory=…) leaves nothing behind
+        try:
+            value = evaluate(node, self._space)
+        except NotPlain:
+            return True  # auto(), field(…): the names have to do
+        return type(value) is not type(live) or same_value(value, live)
+
+    def _check_methods(self, cls: type, statement: Statement, node: ast.ClassDef) -> None:
+        defined = {
+            n.name for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        bound = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} | defined
+        for name, value in vars(cls).items():
+            functions = list(functions_in(value))
+            if not functions or any(statement.holds(f.__code__) for f in functions):
+                continue
+            if name in defined:
+                verb = "replaced"
+            elif name in bound or node.decorator_list or not self._is_from_cell(value):
+                continue
+            else:
+                verb = "added"
+            raise Refused(
+                f"whose method {name} was {verb} after {statement.place} had defined the class",
+                "Define the method in the class statement, and run that cell again",
+            )
+
+    def _is_from_cell(self, value: object) -> bool:
+        return isinstance(value, FunctionType) and self.of_function(value) is not None
+
+
+def _check_constants(cls: type, statement: Statement, node: ast.ClassDef) -> None:
+    """Refuse a class of which a number or a text was changed after its definition."""
+    for part in node.body:
+        match part:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=written)):
+                live = vars(cls).get(name, written)
+                if isinstance(live, _ATOMS) and not same_value(live, written):
+                    raise Refused(
+                        f"whose {name} is {live!r} now, where {statement.place} has {written!r}",
+                        "Make it a Param, or leave it as it was written",
+                    )
+
+
+def _own_functions(cls: type) -> Iterator[FunctionType]:
+    """Give the functions written in the body of a class, looking through decorators."""
+    prefix = f"{cls.__qualname__}."
+    for value in vars(cls).values():
+        for function in functions_in(value):
+            name = function.__code__.co_qualname
+            if name.startswith(prefix) and "." not in name[len(prefix) :]:
+                yield function
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return inspect.get_annotations(cls)
+
+
+def _annotated(node: ast.ClassDef) -> list[ast.AnnAssign]:
+    return [n for n in node.body if isinstance(n, ast.AnnAssign)]
+
+
+def _values(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
+    for part in node.body:
+        targets: list[ast.expr] = []
+        if isinstance(part, ast.Assign):
+            targets = part.targets
+        elif isinstance(part, ast.AnnAssign):
+            targets = [part.target]
+        else:
+            continue
+        for target in targets:
+            if part.value and isinstance(target, ast.Name) and not target.id.startswith("__"):
+                yield target.id, part.value
+
+
+def _is_postponed(node: ast.ClassDef, cls: type) -> bool:
+    """Tell whether annotations became text, though they were not written as such."""
+    written = {ast.unparse(n.target): n.annotation for n in _annotated(node)}
+    return any(
+        isinstance(value, str) and name in written and not isinstance(written[name], ast.Constant)
+        for name, value in _annotations(cls).items()
+    )

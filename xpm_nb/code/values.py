@@ -1,0 +1,254 @@
+"""Plain values: expressions that can be carried as they stand.
+
+A statement such as ``LR = 0.1`` or ``Point = namedtuple("Point", "x y")`` may stand in the script
+of a job if computing it again has no effect, needs nothing but plain things, and still gives the
+live value. `evaluate` answers the first two, `same_value` the third. Whatever is neither is
+run-time state, and that never travels in a script.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import enum
+import functools
+import inspect
+import logging
+import struct
+import sys
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from xpm_nb.code.bytecode import same_code
+
+# Callables without effect whose result depends on their arguments only, by the module that has
+# them. They are looked up in sys.modules and compared by identity: a user's own `field` is none.
+_PURE = {
+    "builtins": "abs all any bool bytes chr complex dict divmod enumerate float frozenset int len"
+    " list max min object ord pow range repr reversed round set slice sorted str sum tuple zip",
+    "annotated_types": "Ge Gt Interval Le Len Lt MaxLen MinLen MultipleOf",
+    "collections": "ChainMap Counter OrderedDict defaultdict deque namedtuple",
+    "contextvars": "ContextVar",
+    "datetime": "date datetime time timedelta",
+    "decimal": "Decimal",
+    "enum": "Enum Flag IntEnum IntFlag StrEnum",
+    "fractions": "Fraction",
+    "functools": "partial",
+    "itertools": "chain combinations permutations product",
+    "logging": "getLogger",
+    "operator": "attrgetter itemgetter methodcaller",
+    "os.path": "basename dirname join splitext",
+    "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
+    "pydantic": "Field",
+    "re": "compile",
+    "string": "Template",
+    "struct": "Struct",
+    "threading": "Lock RLock",
+    "types": "MappingProxyType SimpleNamespace",
+    "typing": "NamedTuple NewType ParamSpec TypeVar TypeVarTuple TypedDict",
+    "typing_extensions": "NamedTuple NewType ParamSpec TypeVar TypeVarTuple TypedDict",
+    "xpm_nb.core.fields": "Choices PathGenerator field help param_group partial pathgenerator",
+}
+_ATOMS = (int, float, complex, str, bytes, type(None), type(Ellipsis), range, slice, PurePath)
+_CONTAINERS = (tuple, list, dict, set, frozenset)
+_NAMED = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType, enum.Enum)
+# What a plain expression may raise when it is computed once more.
+_FAILURES = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
+
+_PARTS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Starred)  # their elements may be anything
+_OPERATIONS = (
+    *(ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp),
+    *(ast.Subscript, ast.Slice, ast.JoinedStr, ast.FormattedValue),
+)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_MARKS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+
+
+class NotPlain(Exception):
+    """An expression that is more than a plain value; `args[0]` is the part that makes it so."""
+
+
+def evaluate(node: ast.expr, space: Mapping[str, Any]) -> Any:
+    """Compute a plain expression in a namespace.
+
+    Parameters
+    ----------
+    node
+        The expression.
+    space
+        The live globals that its names stand for.
+
+    Raises
+    ------
+    NotPlain
+        When computing it could have an effect, or needs something that is not plain.
+    """
+    _check(node, space, frozenset(), operand=False)
+    code = compile(ast.Expression(node), "<plain>", "eval", dont_inherit=True)
+    try:
+        return eval(code, {**space, "__builtins__": builtins})
+    except _FAILURES as error:
+        raise NotPlain(node) from error
+
+
+def _check(
+    node: ast.AST, space: Mapping[str, Any], local: frozenset[str], *, operand: bool
+) -> None:
+    """Raise `NotPlain` for what is not; `operand`: something is done with the value of `node`."""
+    if isinstance(node, (ast.Constant, ast.Lambda, *_MARKS)):
+        return  # the code of a lambda is compared with that of the live one
+    if isinstance(node, ast.Name):
+        if node.id not in local and operand and not _is_plain(_leaf(node, space)):
+            raise NotPlain(node)
+    elif isinstance(node, ast.Attribute):
+        _check_attribute(node, space, local)
+        if operand and not _is_plain(evaluate(node, space)):
+            raise NotPlain(node)
+    elif isinstance(node, ast.Call):
+        _check_call(node, space, local)
+    elif isinstance(node, _PARTS):
+        _check_all(ast.iter_child_nodes(node), space, local, operand=operand)
+    elif isinstance(node, _OPERATIONS):
+        _check_all(ast.iter_child_nodes(node), space, local, operand=True)
+    elif isinstance(node, _COMPREHENSIONS):
+        targets = {
+            name.id
+            for part in node.generators
+            for name in ast.walk(part.target)
+            if isinstance(name, ast.Name)
+        }
+        _check_all(ast.iter_child_nodes(node), space, local | targets, operand=True)
+    elif isinstance(node, ast.comprehension) and not node.is_async:
+        _check_all([node.iter, *node.ifs], space, local, operand=True)
+    elif isinstance(node, ast.keyword):
+        _check(node.value, space, local, operand=operand)
+    else:
+        raise NotPlain(node)
+
+
+def _check_all(
+    nodes: Iterable[ast.AST], space: Mapping[str, Any], local: frozenset[str], *, operand: bool
+) -> None:
+    for node in nodes:
+        _check(node, space, local, operand=operand)
+
+
+def _check_attribute(node: ast.Attribute, space: Mapping[str, Any], local: frozenset[str]) -> None:
+    """Let through what modules, classes and enum members have: no code of an object runs."""
+    if any(isinstance(n, ast.Name) and n.id in local for n in ast.walk(node.value)):
+        raise NotPlain(node)
+    if not isinstance(evaluate(node.value, space), types.ModuleType | type | enum.Enum):
+        raise NotPlain(node)
+
+
+def _check_call(node: ast.Call, space: Mapping[str, Any], local: frozenset[str]) -> None:
+    method = node.func
+    if isinstance(method, ast.Attribute) and isinstance(method.value, ast.Constant | ast.JoinedStr):
+        _check(method.value, space, local, operand=True)  # "adam sgd".split()
+    elif not _is_pure(evaluate(method, space)):
+        raise NotPlain(node)
+    if any(keyword.arg == "key" for keyword in node.keywords):
+        raise NotPlain(node)  # the only way for what is in the list to call a function handed over
+    _check_all([*node.args, *node.keywords], space, local, operand=True)
+
+
+def _leaf(node: ast.Name, space: Mapping[str, Any]) -> Any:
+    try:
+        return space[node.id] if node.id in space else vars(builtins)[node.id]
+    except KeyError:
+        raise NotPlain(node) from None
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether operators on this value run no code but Python's own."""
+    kind = type(value)
+    return (
+        kind in _ATOMS
+        or kind in _CONTAINERS
+        or isinstance(value, (*_NAMED, PurePath))
+        or kind.__module__ in ("typing", "types", "re", "typing_extensions", "xpm_nb.core.fields")
+    )
+
+
+def _is_pure(value: Any) -> bool:
+    for module_name, names in _PURE.items():
+        module = sys.modules.get(module_name)
+        if module is not None and any(
+            vars(module).get(name, names) is value for name in names.split()
+        ):
+            return True
+    return False
+
+
+def same_value(a: Any, b: Any) -> bool:
+    """Tell whether two plain values are equal, with equal types all the way down.
+
+    ``1`` is not ``True``, ``0.0`` is not ``-0.0``, NaN is NaN; functions are compared by their
+    code, things made anew by each call (locks, type variables) by what they were made from.
+    """
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    match a:
+        case float():
+            return struct.pack("d", a) == struct.pack("d", b)
+        case complex():
+            return same_value((a.real, a.imag), (b.real, b.imag))
+        case list() | tuple():
+            return len(a) == len(b) and all(map(same_value, a, b))
+        case dict():
+            return same_value(list(a.items()), list(b.items())) and (
+                getattr(a, "default_factory", None) is getattr(b, "default_factory", None)
+            )
+        case set() | frozenset():
+            return bool(a == b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
+        case types.FunctionType():
+            return (
+                same_code(a.__code__, b.__code__)
+                and not (a.__closure__ or b.__closure__)
+                and same_value(
+                    (a.__defaults__, a.__kwdefaults__), (b.__defaults__, b.__kwdefaults__)
+                )
+            )
+        case functools.partial():
+            return same_value((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
+        case type():
+            return bool(_class_summary(a) == _class_summary(b))
+        case types.ModuleType() | logging.Logger():
+            return False
+    return _same_object(a, b)
+
+
+def _same_object(a: Any, b: Any) -> bool:
+    kind = type(a)
+    if kind is object or kind.__module__ == "_thread":
+        return True  # a sentinel, a lock: one is as good as another
+    if kind.__name__ in ("TypeVar", "ParamSpec", "TypeVarTuple", "NewType"):
+        parts = ("__name__", "__bound__", "__constraints__", "__covariant__", "__contravariant__")
+        return all(getattr(a, p, None) == getattr(b, p, None) for p in (*parts, "__supertype__"))
+    if kind.__name__ in ("ContextVar", "Struct"):
+        return getattr(a, "name", None) == getattr(b, "name", None) and (
+            getattr(a, "format", None) == getattr(b, "format", None)
+        )
+    if kind.__module__ == "operator":
+        return bool(a.__reduce__() == b.__reduce__())
+    if bool(a == b):
+        return True
+    return hasattr(a, "__dict__") and same_value(vars(a), vars(b))
+
+
+def _class_summary(cls: type) -> Any:
+    """Give what a named tuple, enum or typed dict made by a call was made from."""
+    if issubclass(cls, enum.Enum):
+        members = {name: member.value for name, member in cls.__members__.items()}
+        return cls.__name__, cls.__bases__, members
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        defaults = getattr(cls, "_field_defaults", None)
+        return cls.__name__, cls._fields, defaults, inspect.get_annotations(cls)
+    if typing.is_typeddict(cls):
+        return cls.__name__, cls.__annotations__, getattr(cls, "__total__", None)
+    return id(cls)
