@@ -13,13 +13,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 FLOORS = str.split("""
 errors
 core.doors core.types core.fields core.identifier core.nodes core.graph core.config core.serial
-core.states core.views
+core.states core.events core.views
 core.plan
 store.layout store.records store.locks store.cache store.index
 code.cells code.carrier code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.settings engine.loop engine.callbacks engine.experiment engine.results
+engine.settings engine.jobs engine.scheduler engine.loop engine.callbacks engine.provenance engine.results
+engine.experiment
 notebook.html notebook.bridge notebook.widgets notebook.magics
 cli testing __init__
 """)

@@ -73,6 +73,7 @@ class JobView:
     attempt: int = 1
     reused: bool = False  # it was done before this run asked for it
     elsewhere: bool = False  # another kernel started it
+    earlier: bool = False  # submitted in an earlier run of the experiment, not (yet) in this one
     path: str = ""  # the job's directory, absolute
     launcher: str = "local"
     callback_error: str = ""  # the last exception of a completion callback
