@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 # Ground first: a module may import those before it, never those after it.
 FLOORS = str.split("""
 errors
-core.doors core.types core.fields core.identifier core.nodes core.graph core.config core.serial
+core.doors core.types core.forms core.fields core.identifier core.names core.nodes core.graph
+core.derive core.config core.serial
 core.states core.events core.views
 core.plan
 store.layout store.records store.locks store.cache store.index
