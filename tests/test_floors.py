@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 # Ground first: a module may import those before it, never those after it.
 FLOORS = str.split("""
 errors
-core.doors core.types core.fields core.identifier core.nodes core.graph core.config core.serial
+core.doors core.types core.forms core.fields core.identifier core.names core.nodes core.graph
+core.derive core.config core.serial
 core.states core.events core.views
 core.plan
 store.layout store.records store.locks store.cache store.index
@@ -52,7 +53,6 @@ def imports(tree: ast.AST) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-            names.append(str(node.module))
     return names
 
 

@@ -8,12 +8,15 @@ import builtins
 import itertools
 import linecache
 import sys
+from pathlib import Path
 from types import ModuleType
 
-import noted
 import pytest
 
 from xpm_nb.code.carrier import carry
+
+sys.path.append(str(Path(__file__).parent))
+import noted
 
 _SERIAL = itertools.count()
 

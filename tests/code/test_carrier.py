@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
+from xpm_nb.code.carrier import script
 from xpm_nb.errors import CarrierError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Each case: the cells, and what `Learn().execute()` gives in the job.
 CARRIED = {
@@ -406,10 +413,9 @@ def test_the_message_reads_well(notebook):
 def test_what_exists_only_in_a_kernel(notebook, monkeypatch):
     import builtins
 
-    def show(value):
-        pass
-
-    show.__module__ = "IPython.core.display_functions"
+    space = {"__name__": "IPython.core.display_functions"}
+    exec("def show(value): pass", space)
+    show = space["show"]
     monkeypatch.setattr(builtins, "display", show, raising=False)
     notebook.cell("class Learn:\n  def execute(self): display(self)")
     with pytest.raises(CarrierError, match=r"`display`, which exists only in a notebook's kernel"):
@@ -606,3 +612,172 @@ def test_classes_of_modules_become_imports(notebook):
 
     with pytest.raises(CarrierError, match="Local"):
         notebook.carry(Local)
+
+
+# --- the script
+
+STUB = """
+import json, sys
+def main(script):
+    main = vars(sys.modules["__main__"])
+    print(json.dumps({"value": main["Learn"]().execute(), "path": sys.path, "script": script}))
+"""
+
+
+def write(notebook, tmp_path, name, **options):
+    """Write a job's script beside a stand-in for the runner, and give both."""
+    package = tmp_path / "path with ' and \" and é" / "xpm_nb" / "runtime"
+    package.mkdir(parents=True)
+    (package / "runner.py").write_text(STUB)
+    root = package.parent.parent
+    given = {
+        "task": "Learn",
+        "type_name": "digits.learn",
+        "identifier": "ab" * 32,
+        "namespace": "digits",
+        "name": name,
+        "sys_path": [
+            str(root),
+            *(p for p in sys.path if "site-packages" not in p and p != str(REPOSITORY)),
+        ],
+    }
+    folder = tmp_path / "jobs" / "learn"
+    folder.mkdir(parents=True)
+    path = folder / f"{name}.py"
+    path.write_text(script(notebook.carry("Learn"), **given | options), encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["random", "code", "types", "json", "numpy", "os"])
+@pytest.mark.parametrize("flags", [(), ("-P",)])
+def test_a_script_may_be_named_like_a_module(notebook, tmp_path, name, flags):
+    notebook.cell(
+        "import random, types, code, json\nclass Learn:\n"
+        "  def execute(self): return [m.__file__ for m in (random, types, code, json)]"
+    )
+    path = write(notebook, tmp_path, name)
+    for where, given in ((path.parent, path.name), (tmp_path, str(path))):
+        out = subprocess.run(
+            [sys.executable, *flags, given], cwd=where, capture_output=True, text=True, check=True
+        )
+        said = json.loads(out.stdout)
+        assert not any(str(tmp_path) in file for file in said["value"])
+        assert said["path"] == [*dict.fromkeys(said["path"])]
+        assert str(path.parent) not in said["path"]
+        assert said["script"] == str(path)
+
+
+def test_the_whole_text(notebook):
+    notebook.cell("from __future__ import annotations")
+    notebook.cell("class Learn:\n    def execute(self):\n        return 1")
+    given = {
+        "task": "Learn",
+        "type_name": "digits.learn",
+        "identifier": "ab" * 32,
+        "namespace": "digits",
+        "name": "learn",
+        "sys_path": ["/a", "/b c\n", "/a", '/"d"\\\udc80'],
+        "python": "/usr/bin/python3",
+    }
+    text = script(notebook.carry("Learn"), **given)
+    version = f"{tuple(sys.version_info[:2])}"
+    patch = sys.version.split()[0]
+    assert text == textwrap.dedent(f"""\
+        # The code of one job, as it was when the job was submitted. Written by xpm_nb.
+        #
+        #     task        Learn
+        #     type        digits.learn
+        #     identifier  {"ab" * 32}
+        #     namespace   digits
+        #
+        # To run it by hand, without notebook or kernel:
+        #
+        #     /usr/bin/python3 learn.py
+        #
+        # A job that is done is then executed once more as a rehearsal; nothing of the job is touched.
+
+        from __future__ import annotations
+
+        import sys
+
+        # A script's own directory comes first on the path when it is run by hand: this very file would
+        # hide the module of its name. It goes before anything is imported.
+        if sys.path and sys.path[0] == __file__.rpartition("/")[0]:
+            del sys.path[0]
+        if sys.version_info[:2] != {version}:
+            sys.exit("This job was made by Python {patch}: " + sys.version.split()[0])
+
+        # Where the notebook found its modules.
+        sys.path[:] = [
+            "/a",
+            "/b c\\n",
+            "/\\"d\\"\\\\\\udc80",
+        ]
+
+
+        # --- In[2]
+        class Learn:
+            def execute(self):
+                return 1
+
+
+        if __name__ == "__main__":
+            from xpm_nb.runtime.runner import main
+
+            main(__file__)
+        """)
+    assert script(notebook.carry("Learn"), **given) == text
+    assert "(all classes are imported)" in script(notebook.carry(), **given | {"namespace": None})
+
+
+def test_a_function_named_main_stays_what_it_is(notebook):
+    notebook.cell("def main(): return 1\nclass Learn:\n  def execute(self): return main()")
+    text = script(
+        notebook.carry("Learn"),
+        task="Learn",
+        type_name="x.learn",
+        identifier="0",
+        namespace="x\nimport os",
+        name="learn",
+        sys_path=[],
+    )
+    assert text.endswith(
+        "    from xpm_nb.runtime.runner import main as xpm_nb_main\n\n    xpm_nb_main(__file__)\n"
+    )
+    assert "namespace   x import os\n" in text
+
+
+# --- scripts and files in place of cells
+
+SCRIPT = """
+import sys, os.path
+sys.path[:0] = [{tests!r}, {root!r}]
+import noted
+from xpm_nb.code.carrier import carry
+
+LIMIT = 3
+def helper(): return os.path.join("a", str(LIMIT))
+class Params(noted.Noted):
+    lr: float = 0.1
+class Learn(noted.Noted):
+    def execute(self): return helper(), Params.lr
+Old = Learn
+class Learn(noted.Noted):
+    def execute(self): return "new", os.path.basename("b/c")
+
+if __name__ == "__main__":
+    for cls in (Old, Learn):
+        got = carry([cls], namespace_globals=globals(), numbers={{}}, site=noted.site)
+        space = {{"__name__": "job"}}
+        exec(got.source, space)
+        print(space["Learn"]().execute(), got.source.splitlines()[0])
+"""
+
+
+@pytest.mark.slow
+def test_classes_of_a_script(tmp_path):
+    path = tmp_path / "train.py"
+    path.write_text(SCRIPT.format(tests=str(Path(__file__).parent), root=str(REPOSITORY)))
+    out = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    assert out.stdout == "('a/3', 0.1) # --- train.py\n('new', 'c') # --- train.py\n"

@@ -220,6 +220,24 @@ def test_errors_name_the_interpreter(job):
     lock.release()
 
 
+def test_a_launch_that_fails_leaves_nobody_behind(job, monkeypatch):
+    """The caller gives the lock back: a process that still ran would have lost it."""
+    records.write_script(job, "import time; time.sleep(60)")
+    lock = locks.try_lock(job)
+    seen = []
+
+    def identify(pid, **_):
+        seen.append(pid)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(locks, "identify", identify)
+    with pytest.raises(LaunchError, match="Too many open files"):
+        LocalLauncher().launch(LaunchRequest(job.path, job.name, {}, 1, lock.fileno()))
+    assert locks.start_of(seen[0]) is None
+    lock.release()
+    assert not locks.held(job)
+
+
 def test_descriptions_and_derived_launchers():
     launcher = LocalLauncher(python="/usr/bin/python3", environ={"A": "1"})
     again = LocalLauncher.from_dict(json.loads(json.dumps(launcher.as_dict())))

@@ -17,7 +17,8 @@ from typing import Any
 from xpm_nb.code.bytecode import FUTURES
 from xpm_nb.code.cells import Cells, Statement
 from xpm_nb.code.gather import Gathering, Piece
-from xpm_nb.code.origin import Origins, Site
+from xpm_nb.code.origin import Origins
+from xpm_nb.core.config import Site
 from xpm_nb.errors import CarrierError
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.Try)
@@ -263,10 +264,11 @@ def _absolute(entries: Iterable[str]) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+    return " ".join(text.split()).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _quoted(text: str) -> str:
     """Write a string literal with double quotes, one that UTF-8 can hold."""
-    body = repr(f"'{text}")[2:-1].replace('"', '\\"')  # the quote makes repr choose the other kind
-    return f'"{body}"'.encode("utf-8", "backslashreplace").decode()
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f'"{"".join(escaped)}"'

@@ -217,8 +217,16 @@ class Cells:
         for cell in (*self.of_file(code.co_filename), *reversed(self.all)):
             for statement in cell.statements(flags):
                 if statement.holds(code):
+                    self._add_script(code.co_filename, cell)
                     return statement
         return None
+
+    def _add_script(self, filename: str, cell: Cell) -> None:
+        """Look up names in a script too from which something has come (``%run``)."""
+        if cell.number == 0 and filename not in self._scripts:
+            self._scripts = (*self._scripts, filename)
+            for computed in ("all", "_binders"):
+                self.__dict__.pop(computed, None)
 
     def knows(self, filename: str) -> bool:
         """Tell whether a file name is one of a cell or of a script of ``__main__``."""

@@ -145,11 +145,11 @@ class Gathering:
     def _add_class(self, cls: type) -> None:
         name = cls.__qualname__
         try:
-            statement = self._origins.of_class(cls)
+            statement = self._class_statement(cls)
         except Refused as refused:
             raise CarrierError(
                 f"{name} cannot be carried into a job: it is a class {refused.reason}. "
-                f"{refused.way}."
+                f"{refused.way.format(name=name, root=name)}."
             ) from None
         if statement is None:
             raise CarrierError(
@@ -165,6 +165,16 @@ class Gathering:
                 f"of {former[0].place} and that of {piece.place}. Make the older configurations "
                 "again."
             )
+
+    def _class_statement(self, cls: type) -> Statement | None:
+        """Give the statement that made a class, refused if it does more than define things."""
+        statement = self._origins.of_class(cls)
+        if statement is not None and not isinstance(statement.node, ast.ClassDef):
+            name = cls.__qualname__.partition(".")[0]
+            refused = self._refusal(statement, statement.node, name, cls, self._space)
+            if refused is not None:
+                raise refused
+        return statement
 
     def _space_of(self, value: object, statement: Statement) -> Mapping[str, Any]:
         """Give the globals of a statement's functions: ``%run`` gives each script its own."""
@@ -209,7 +219,7 @@ class Gathering:
         if witness is None:
             return []
         try:
-            statement = self._origins.of_class(witness)
+            statement = self._class_statement(witness)
         except Refused as refused:
             raise self._error(piece, name, line, refused) from None
         if statement is None or name not in statement.binds:
@@ -526,6 +536,8 @@ def _check_builtin(name: str) -> None:
 
 def _is_kernels(value: Any) -> bool:
     module = getattr(value, "__module__", None) or type(value).__module__
+    if isinstance(value, FunctionType):  # functools.wraps changes __module__
+        module = value.__globals__.get("__name__", "")
     return str(module).partition(".")[0] in ("IPython", "ipykernel")
 
 

@@ -12,32 +12,14 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType
-from typing import Any, Protocol
+from typing import Any
 
 from xpm_nb.code.bytecode import FUTURES
 from xpm_nb.code.cells import Cells, Statement, class_bodies, functions_in
 from xpm_nb.code.values import NotPlain, evaluate, same_value
+from xpm_nb.core.config import Site
 
 _ATOMS = (bool, int, float, complex, str, bytes)
-
-
-class Site(Protocol):
-    """Where a class statement was executed, noted as it happened."""
-
-    @property
-    def filename(self) -> str:
-        """The file name its code was compiled under."""
-        ...
-
-    @property
-    def lineno(self) -> int:
-        """The line of the ``class`` keyword."""
-        ...
-
-    @property
-    def code(self) -> CodeType | None:
-        """The code object that executed it."""
-        ...
 
 
 class Refused(Exception):
@@ -71,7 +53,8 @@ class Origins:
 
     def of_function(self, function: FunctionType) -> Statement | None:
         """Give the statement that holds a function's code; None for code of importable modules."""
-        in_main = function.__globals__.get("__name__") == "__main__"
+        # %run takes __name__ out of the globals of the script; functools.wraps changes __module__.
+        in_main = "__main__" in (function.__module__, function.__globals__.get("__name__"))
         if in_main or self._cells.knows(function.__code__.co_filename):
             return self._cells.holding(function.__code__)
         return None
@@ -97,7 +80,7 @@ class Origins:
             if statement is not None and statement.definition(cls.__qualname__):
                 break
         else:
-            statement = self._by_line(cls) or (None if codes else self._by_looks(cls))
+            statement = self._by_line(cls) or self._by_looks(cls)
         node = statement.definition(cls.__qualname__) if statement is not None else None
         if statement is not None and node is not None:
             self._check_methods(cls, statement, node)
@@ -127,6 +110,8 @@ class Origins:
 
     def _by_looks(self, cls: type) -> Statement | None:
         """Find a class without code or note among the definitions of its name."""
+        if self._site(cls) is not None or any(_own_functions(cls)):
+            return None
         top, _, _ = cls.__qualname__.partition(".")
         found: list[Statement] = []
         for statement in reversed(self._cells.binders(top)):

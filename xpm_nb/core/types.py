@@ -1,10 +1,10 @@
 """From a form (see `core.fields`) to a function that checks and converts a value.
 
-Imported when the first value that needs it is checked; `pydantic_core` lives behind this module, and
-`pydantic` itself is imported only for a type with `pydantic.Field` constraints.
+Imported when the first value that needs it is checked; `pydantic_core` lives behind this module,
+and `pydantic` itself is imported only for a type with `pydantic.Field` constraints.
 
-The outcomes are the table of SPEC section 2. Plain lax mode would take tuples as lists, lists as sets,
-bytes as numbers: containers are strict here, their elements are converted.
+The outcomes are the table of SPEC section 2. Plain lax mode would take tuples as lists, lists as
+sets, bytes as numbers: containers are strict here, their elements are converted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import Any, cast
+from typing import Any
 
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
@@ -220,7 +220,7 @@ def _constraints(hints: Sequence[Any]) -> CoreSchema:
     constrained: Any = Any
     for hint in hints:
         constrained = Annotated[constrained, hint]
-    return cast("CoreSchema", TypeAdapter(constrained).core_schema)
+    return TypeAdapter(constrained).core_schema
 
 
 def _mismatch(error: ValidationError, value: Any) -> Mismatch:

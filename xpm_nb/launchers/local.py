@@ -202,12 +202,13 @@ class LocalLauncher:
         finally:
             for fd in logs:
                 os.close(fd)
-        # Nobody has waited for this child yet, so the number is its own.
-        process = locks.identify(popen.pid, attempt=request.attempt)
-        if process is None:  # it has ended already; the number still is its own
-            host = os.uname().nodename
-            process = ProcessRecord(popen.pid, 0, locks.boot_id(), host, request.attempt)
-        return LocalHandle(process, popen)
+        try:
+            return LocalHandle(_identify(popen.pid, request.attempt), popen)
+        except BaseException:
+            # The caller will give the lock back: nobody may be running by then.
+            os.killpg(popen.pid, signal.SIGKILL)
+            popen.wait()
+            raise
 
     def attach(self, record: Mapping[str, Any]) -> LocalHandle | None:
         """Find a process again from ``handle.as_dict()`` or process.json; None if it is gone."""
@@ -255,6 +256,16 @@ class LocalLauncher:
                 os.killpg(handle.process.pid, signal.SIGCONT)  # a stopped process hears nothing
         except ProcessLookupError:
             return
+
+
+def _identify(pid: int, attempt: int) -> ProcessRecord:
+    """Describe a child that nobody has waited for yet: the number is its own, dead or alive."""
+    try:
+        process = locks.identify(pid, attempt=attempt)
+    except OSError as error:  # no descriptor left
+        raise LaunchError(f"cannot look at process {pid}: {error}") from error
+    host = os.uname().nodename
+    return process or ProcessRecord(pid, 0, locks.boot_id(), host, attempt)
 
 
 def child_environ() -> dict[str, str]:

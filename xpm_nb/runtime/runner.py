@@ -36,7 +36,7 @@ from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import RecordError, TaskCancelled, XpmError
 from xpm_nb.runtime import report
 from xpm_nb.store import locks, records
-from xpm_nb.store.layout import JobPaths, make_next, numbered
+from xpm_nb.store.layout import JobPaths, make_next
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h: somebody else has the job
 
@@ -100,7 +100,7 @@ class _Job:
             return self.rehearse()
         record = self.record()
         records.archive_attempt(self.paths)
-        attempt = len(numbered(self.paths.attempts)) + 1
+        attempt = self.paths.next_attempt()
         self.note(f"attempt {attempt} of {self.paths.key}")
         for key in record.dependencies if record else ():
             if not self.paths.sibling(key).done.exists():
@@ -203,10 +203,12 @@ class _Job:
         record = records.read_job(self.paths)
         tags = dict(record.tags) if record is not None else configs.tags_of(loaded[-1])
         objects: dict[Any, Any] = {}
-        task, *init_tasks = (
+        task, *init_tasks = [
             configs.build_instance(config, objects=objects, taskdir=root, tags=tags)
             for config in (loaded[-1], *configs.info(loaded[-1]).init_tasks)
-        )
+        ]
+        for instance in (*init_tasks, task):
+            vars(instance)["__maintaskdir__"] = root
         for init_task in init_tasks:
             init_task.execute()
         return task.execute()

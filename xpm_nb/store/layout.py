@@ -194,7 +194,15 @@ class JobPaths:
         return f"{self.type_name}/{self.identifier}"
 
     def sibling(self, key: str) -> JobPaths:
-        """Name the files of another job of this workspace, from its key; raises `ConfigError`."""
+        """Name the files of another job: from its key, or its path if it is of another workspace.
+
+        Raises
+        ------
+        ConfigError, WorkspaceError
+            It names no job.
+        """
+        if key.startswith("/"):
+            return JobPaths.of(key)
         return Workspace(self.workspace).job_at(key)
 
     @property
@@ -300,6 +308,11 @@ class JobPaths:
     def attempts(self) -> Path:
         """Earlier attempts, numbered from 1."""
         return self.private / "attempts"
+
+    def next_attempt(self) -> int:
+        """Give the number of the attempt that follows those in `attempts`."""
+        known = numbered(self.attempts)
+        return int(known[-1].name) + 1 if known else 1
 
     @property
     def by_hand(self) -> Path:

@@ -21,6 +21,7 @@ import struct
 import sys
 import time
 from _thread import allocate_lock  # `threading` is 2 ms more, in each job
+from functools import cache
 from pathlib import Path
 
 from xpm_nb.errors import RecordError
@@ -189,6 +190,7 @@ def held(paths: JobPaths) -> bool:
 # --- who a process is ------------------------------------------------------------------------
 
 
+@cache
 def boot_id() -> str:
     """Name this boot of this machine; "" where the system does not tell."""
     try:
