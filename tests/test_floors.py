@@ -20,8 +20,8 @@ store.layout store.records store.locks store.cache store.index
 code.cells code.carrier code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.settings engine.jobs engine.scheduler engine.loop engine.callbacks engine.provenance engine.results
-engine.experiment
+engine.settings engine.entries engine.scheduler engine.loop engine.callbacks engine.provenance
+engine.results engine.job engine.submission engine.experiment
 notebook.html notebook.bridge notebook.widgets notebook.magics
 cli testing __init__
 """)

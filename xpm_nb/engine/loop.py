@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import settings
-from xpm_nb.engine.jobs import Entry
+from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.scheduler import Clock, LauncherOf, Message, Scheduler, SetSlots, Wake
 from xpm_nb.errors import InternalError
 from xpm_nb.launchers.local import LocalLauncher
