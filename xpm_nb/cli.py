@@ -122,7 +122,7 @@ def _execute(path: Path, workspace: Workspace) -> int:
     import nbformat
     from nbclient.exceptions import CellExecutionError
 
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     print(f"executing {_near(path)}", flush=True)
     began = time.time()
     failure = ""
@@ -130,7 +130,7 @@ def _execute(path: Path, workspace: Workspace) -> int:
         asyncio.run(_run_cells(notebook, path.parent, workspace))
     except CellExecutionError as error:
         failure = f"a cell failed: {error.ename}: {error.evalue}"
-    nbformat.write(notebook, path)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     page = path.with_suffix(".html")
     page.write_text(_web_page(notebook), "utf-8")
     if not failure:
@@ -242,7 +242,7 @@ class _Status:
 def _web_page(notebook: Any) -> str:
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_notebook_node(notebook)
+    body, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
     return str(body)
 
 
