@@ -1,12 +1,11 @@
 """Run experiments from notebooks: typed configs, jobs that run once and outlive the kernel.
 
-General layout
---------------
-`core` decides (types, identifiers, states, plan), `store` knows the disk, `code` what runs, `runtime`
-is the inside of a job, `launchers` start jobs, `engine` holds it together, `notebook` shows it.
+General layout -------------- `core` decides (types, identifiers, states, plan), `store` knows the
+disk, `code` what runs, `runtime` is the inside of a job, `launchers` start jobs, `engine` holds it
+together, `notebook` shows it.
 
-This module is a lazy door (PEP 562): importing it loads next to nothing; a name loads its module when
-it is first used. It is also the roof: it fills the doors of the core (`xpm_nb.core.doors`).
+This module is a lazy door (PEP 562): importing it loads next to nothing; a name loads its module
+when it is first used. It is also the roof: it fills the doors of the core (`xpm_nb.core.doors`).
 """
 
 from __future__ import annotations
@@ -72,8 +71,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "core.config": "Config DirectoryContext InstanceConfig LightweightTask RunMode Task copyconfig"
     " grid sealed_set setmeta tag tags",
-    "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group partial"
-    " pathgenerator",
+    "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
+    " partial pathgenerator",
     "core.states": "FailureReason JobState",
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
@@ -86,7 +85,7 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605  # the table above is the one list of public names
+__all__ = sorted(_HOME)  # the table above is the one list of public names
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ The tree, by who can mend it::
     XpmError
     ├── the user's
     │   ├── ConfigError (ValueError)          a wrong value, type, name or place of a parameter
+    │   │   └── NoJobError (AttributeError)   the job of a task that was not submitted
     │   ├── ConfigTypeError (TypeError)       a class or a call that cannot mean what it says
     │   ├── FrozenError (AttributeError)      a value that may not be set (sealed, constant, …)
     │   ├── UnsetError (KeyError)             a required parameter that has no value yet
@@ -34,6 +35,13 @@ class XpmError(Exception):
 
 class ConfigError(XpmError, ValueError):
     """A parameter has a wrong value, type or name; the message names class, parameter and place."""
+
+
+class NoJobError(ConfigError, AttributeError):
+    """The job of a configuration was asked for that no submitted task stands behind.
+
+    It is an AttributeError too, so that ``hasattr(config, "job")`` gives an answer.
+    """
 
 
 class ConfigTypeError(XpmError, TypeError):

@@ -218,6 +218,23 @@ CARRIED = {
         ["a = 1; b = 2; f = lambda: a + b", "class Learn:\n  def execute(self): return f()"],
         3,
     ),
+    "methods that a base class wraps": (
+        [
+            "class Base:\n  def __init_subclass__(cls):\n    f = cls.execute\n"
+            "    cls.execute = lambda self: 2 * f(self)",
+            "class Learn(Base):\n  def execute(self): return 4",
+        ],
+        8,
+    ),
+    "a function with implementations per type": (
+        [
+            "import functools\n@functools.singledispatch\ndef show(x): return 'any'",
+            "@show.register\ndef _(x: int): return 'int'",
+            "@show.register(str)\ndef of_text(x): return 'str'",
+            "class Learn:\n  def execute(self): return show(1), show('x'), show(None)",
+        ],
+        ("int", "str", "any"),
+    ),
     "methods that are static, class and properties": (
         [
             "def h(): return 1",
@@ -353,7 +370,7 @@ REFUSED = {
     ),
     "a decorator that hides": (
         ["def hide(f): return 5", "@hide\ndef model(): pass", LEARN],
-        ["In[2], line 1", "decorator"],
+        ["In[2], line 2", "decorator"],
     ),
     "an import that was undone": (
         ["import math as model", "globals()['model'] = 5", LEARN],
@@ -362,6 +379,33 @@ REFUSED = {
     "a method replaced": (
         ["class Learn:\n  def execute(self): return 1", "Learn.execute = lambda self: 2"],
         ["Learn", "method execute was replaced", "In[1], line 1"],
+    ),
+    "a method wrapped": (
+        [
+            "class Learn:\n  def execute(self): return 1",
+            "def twice(f): return lambda self: 2 * f(self)\nLearn.execute = twice(Learn.execute)",
+        ],
+        ["method execute was replaced"],
+    ),
+    "a function wrapped": (
+        [
+            "def model(): return 1",
+            "def twice(f): return lambda: 2 * f()\nmodel = twice(model)",
+            LEARN,
+        ],
+        ["`model`", "In[2], line 2 computes", "twice(model)"],
+    ),
+    "a decorated function wrapped": (
+        [
+            "def twice(f): return lambda: 2 * f()\n@twice\ndef model(): return 1",
+            "model = twice(model)",
+            LEARN,
+        ],
+        ["`model`", "In[2], line 1 computes", "twice(model)"],
+    ),
+    "a secret": (
+        ["API_KEY = 'abcdefgh12'", "class Learn:\n  def execute(self): return API_KEY"],
+        ["`API_KEY`, which looks like a secret", "environment"],
     ),
     "a method added": (
         [
@@ -405,8 +449,8 @@ def test_the_message_reads_well(notebook):
         notebook.carry("Learn")
     assert str(caught.value) == (
         "Learn cannot be carried into a job: In[2], line 2 uses `model`, which In[1], line 2 computes "
-        "while it runs: model = random.random(). A job starts in a process of its own, and has no such "
-        "value: make `model` a Param of Learn, or move the computation into a function."
+        "while it runs: model = random.random(). A job starts in a process of its own: make `model` a "
+        "Param of Learn, or move the computation into a function."
     )
 
 

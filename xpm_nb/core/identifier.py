@@ -13,7 +13,6 @@ loop goes through the node, and no `InstanceConfig` lies below it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -34,8 +33,17 @@ _double = struct.Struct("!d").pack
 _int64 = struct.Struct("!q").pack
 _FAR = 1 << 62
 
+
+def _sha256(data: bytes) -> Any:
+    """Stand in for hashlib's until the first digest: a job process computes none."""
+    global _sha256
+    from hashlib import sha256 as _sha256
+
+    return _sha256(data)
+
+
 HASHING = "\0hash"
-"""The namespace of `hash()`: no experiment, no producers, no init tasks, so that it never changes."""
+"""The namespace of `hash()`: no experiment, producers, or init tasks, so that it never changes."""
 
 
 class Identifier:
@@ -339,7 +347,7 @@ class _Run:
                 encoded = self.quick(item, "{…}")
                 if encoded is None:
                     encoded = yield self.slow(item, "{…}"), "{…}"
-                keyed.append((hashlib.sha256(encoded).digest(), item))
+                keyed.append((_sha256(encoded).digest(), item))
         self.way = way
         keyed.sort(key=lambda pair: pair[0])
         return (yield self.sequence(SET, [item for _key, item in keyed]), "")
@@ -430,7 +438,7 @@ class _Run:
                 if encoded is None:
                     encoded = yield self.node(task, None), " (an init task)"
                 out.append(encoded)
-        digest = hashlib.sha256(b"".join(out)).digest()
+        digest = _sha256(b"".join(out)).digest()
         self.leave(node, digest, keep is None)
         return self.marked(node, digest)
 

@@ -1,8 +1,8 @@
 """A graph of configurations as a plain dictionary, and back: ``load(dump(c)) == c``.
 
-The dictionary has the shape of experimaestro 2.7's ``params.json`` (version 3), and goes through JSON
-unchanged. Objects stand children first, the one that was dumped last; those below it refer to others
-by number, so what is shared stays shared.
+The dictionary has the shape of experimaestro 2.7's ``params.json`` (version 3), and goes through
+JSON unchanged. Objects stand children first, the one that was dumped last; those below it refer to
+others by number, so what is shared stays shared.
 
 Rule 1: no absolute path of ours is written: paths below the job or the workspace are relative.
 Rule 2: loading checks nothing and imports nothing that checks: values were converted when they were
@@ -16,11 +16,12 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
 
-from xpm_nb.core.config import config_class, user_place
+from xpm_nb.core.config import config_class
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.graph import walk_nodes
 from xpm_nb.core.identifier import SCALARS, digests_of
-from xpm_nb.core.nodes import ConfigInfo, in_order, info, node_of, type_name
+from xpm_nb.core.names import type_name, user_place
+from xpm_nb.core.nodes import ConfigInfo, in_order, info, node_of
 from xpm_nb.errors import ConfigError
 
 FORMAT = 1
@@ -222,7 +223,7 @@ def _references(item: Mapping[str, Any]) -> list[int]:
 def _blank(item: Mapping[str, Any], resolve: Resolve) -> ConfigInfo:
     cls = resolve(item["module"], item["type"], item["typename"])
     made = config_class(cls)
-    config = object.__new__(made)
+    config: Any = object.__new__(made)
     node = ConfigInfo(config, schema_of(cls), {})
     config.__dict__["__xpm__"] = node
     node.meta = item.get("meta")
@@ -258,7 +259,8 @@ class _Reader:
         if word == "python":
             return self.nodes[value["value"]].config
         if word == "enum":
-            return self.resolve(value["module"], value["enum"], "")[value["value"]]  # type: ignore[index]
+            members: Any = self.resolve(value["module"], value["enum"], "")
+            return members[value["value"]]
         if word == "path":
             return self.path(value)
         if word == "tuple":
@@ -276,4 +278,4 @@ class _Reader:
         start = self.bases.get(base)
         if start is None:
             raise ConfigError(f"where is the {base} of {value['value']!r}? give {base}=")
-        return start / value["value"]
+        return start / str(value["value"])

@@ -16,7 +16,8 @@ from typing import Any
 from xpm_nb.core.fields import FieldSpec
 from xpm_nb.core.graph import dependencies, tags_of
 from xpm_nb.core.identifier import digest_of
-from xpm_nb.core.nodes import ConfigInfo, info, is_default, node_of, plain_name, shorten, type_name
+from xpm_nb.core.names import plain_name, shorten, type_name
+from xpm_nb.core.nodes import ConfigInfo, info, is_default, node_of
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
@@ -80,7 +81,8 @@ class JobView:
 
     def as_json(self) -> dict[str, Any]:
         """Give a dictionary of JSON values (enums by their value)."""
-        return _plain(self)
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ class ExperimentView:
 
     def as_json(self) -> dict[str, Any]:
         """Give a dictionary of JSON values (enums by their value)."""
-        return _plain(self)
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +281,8 @@ def _text(value: Any) -> str:
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, (list, tuple, set, dict)) and len(value) > 100:
-        return f"{shorten(type(value)(islice(value, 8)), 100) if not isinstance(value, dict) else '{…}'} ({len(value)} items)"
+        first = shorten(list(islice(value, 8)), 100)
+        return f"{first[:-1]}, …{first[-1]} ({len(value)} items)"
     return shorten(value, 200)
 
 
