@@ -172,6 +172,11 @@ def test_the_demo_twice(tmp_path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
 
+    texts = [o.data["text/plain"] for c in code for o in c.outputs if "data" in o]
+    assert "12 of 12 runs finished" in texts
+    assert "widgets" not in notebook.metadata
+    assert "vnd.jupyter.widget" not in page
+
     second = run_demo(tmp_path)
     assert second.returncode == 0, second.stdout + second.stderr
     assert "all 14 jobs reused, no process started" in second.stdout
