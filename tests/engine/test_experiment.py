@@ -182,7 +182,7 @@ def test_equal_tasks_are_one_job(xp, fake):
     b.submit()
     a.submit()
     fake.wait_for(1)
-    assert a.job == b.job
+    assert a.job is b.job
     assert len(xp) == 1
     fake.finish("")
     xp.wait(10)
@@ -227,6 +227,19 @@ def test_tags_and_times_are_those_of_the_run(xp, fake):
     loop.current().sync(10)
     record = records.read_job(xp.jobs[0].entry.paths)
     assert dict(record.tags) == {"lr": 0.5}, "those of the submission that started it"
+
+
+def test_submitting_again_without_tags_keeps_them_and_with_new_ones_adds(xp, fake, new_kernel):
+    first = learn(tag(0.5))
+    for task in (first, learn(0.5), learn(0.5).tag("who", "me")):
+        xp.submit(task)
+    (view,) = xp.view().jobs
+    assert view.tags == (("lr", "0.5"), ("who", "me"))
+    assert xp.jobs[0].config is first
+    assert loop.current().sync(10)
+    new_kernel()
+    (view,) = start("tour", launcher=fake).view().jobs
+    assert view.tags == (("lr", "0.5"), ("who", "me"))
 
 
 def test_an_error_in_the_users_cell_leaves_nothing_behind(xp, monkeypatch):
@@ -583,6 +596,8 @@ def test_tables(xp, fake):
     assert list(table.df.columns) == list(table.columns)
     assert list(table.df.index) == [j.identifier[:8] for j in xp.jobs]
     assert table.df["accuracy"].sum() == 3
+    assert len(xp.table(task=Learn)) == len(xp.table(task="Learn")) == 3
+    assert len(xp.table(task=Score)) == 0
 
 
 def test_an_identifier_that_is_not_there_or_not_one(xp):
