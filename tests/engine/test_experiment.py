@@ -306,6 +306,26 @@ def test_a_dry_run_knows_what_is_done(xp, fake, new_kernel):
     assert not (again.workspace.root / "experiments" / "again").exists()
 
 
+def test_a_dry_run_writes_nothing_at_all(new_kernel, tmp_path, fake):
+    xp = start("dry", run_mode=RunMode.DRY_RUN, launcher=fake)
+    task = learn().submit()
+    xp.wait(5)
+    assert list(tmp_path.iterdir()) == []
+    task.submit(run_mode=RunMode.NORMAL)
+    fake.wait_for(1)
+    assert xp.workspace.marker.exists()
+
+
+def test_what_is_only_generated_is_not_run_by_the_next_kernel(xp, fake, new_kernel):
+    learn().submit(run_mode=RunMode.GENERATE_ONLY)
+    xp.wait(5)
+    new_kernel()
+    again = start("tour", launcher=fake)
+    assert again.jobs == ()
+    learn().submit()
+    fake.wait_for(1)
+
+
 def test_the_environment_of_jobs(xp, fake):
     xp.setenv("XPM_A", "experiment")
     xp.setenv("XPM_B", "experiment")

@@ -170,6 +170,29 @@ def test_a_directory_that_cannot_be_written_is_the_failure_of_that_job_only(desk
     assert end(desk, "a") is JobState.DONE
 
 
+def test_a_list_that_cannot_be_written_fails_a_new_job_and_leaves_a_running_one_alone(desk):
+    def full():
+        raise OSError("no space left on device")
+
+    desk.submit("a")
+    desk.submit("a", listed=full)
+    desk.submit("b", listed=full)
+    assert desk.settled("b") is JobState.ERROR
+    assert "no space left" in desk.view("b").message
+    assert desk.states("a") == ["running"]
+
+
+def test_what_lies_in_the_directory_of_a_waiting_job_stays(desk):
+    desk.submit("a")
+    desk.submit("b")
+    desk.sync()
+    (desk.paths("b").path / "prepared.txt").write_text("by somebody")
+    end(desk, "a")
+    desk.launcher.wait_for(2)
+    assert (desk.paths("b").path / "prepared.txt").exists()
+    assert desk.view("b").attempt == 1
+
+
 # -- cancel -----------------------------------------------------------------------------------
 
 

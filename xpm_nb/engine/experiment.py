@@ -61,13 +61,14 @@ on_wait: Callable[[Experiment], AbstractContextManager[Any]] | None = None  # dr
 class _Item:
     """A job as one experiment sees it: with the tags and the time of its own submission."""
 
-    __slots__ = ("_made", "_of", "entry", "job", "run", "submitted", "tags")
+    __slots__ = ("_made", "_of", "entry", "job", "listed", "run", "submitted", "tags")
 
     def __init__(self, entry: Entry, tags: Mapping[str, Any], submitted: float, run: str) -> None:
         self.entry = entry
         self.tags = tags
         self.submitted = submitted
         self.run = run  # "" for the one under way
+        self.listed = False  # in the run under way
         self.job: Job | None = None
         self._of: JobView | None = None
         self._made: JobView | None = None
@@ -238,6 +239,8 @@ class Experiment:
                 f"the experiment {self.name!r} is closed: open it again with start({self.name!r})"
             )
         mode = self.run_mode if run_mode is None else RunMode(run_mode)
+        if mode is not RunMode.DRY_RUN and self.run_mode is RunMode.DRY_RUN:
+            self.workspace.create()  # which a dry run did not
         if mode is RunMode.PREPARE or transient is not None:
             what = "transient=" if transient is not None else "RunMode.PREPARE"
             raise ConfigError(f"{what} is not there yet")
@@ -297,7 +300,8 @@ class Experiment:
             known = self._items.get(entry.id) is item
             # What is submitted again without tags keeps those it has.
             tags = {**item.tags, **record.tags} if known else dict(record.tags)
-            listed = known and tags == item.tags
+            listed = known and item.listed and tags == item.tags
+            item.listed = item.listed or mode is RunMode.NORMAL
             again = known and entry.view.state is not JobState.ERROR
             item.update(tags, item.submitted if again else record.submitted)
             self._earlier.pop(entry.id, None)
@@ -312,15 +316,12 @@ class Experiment:
             submitted=record.submitted,
             launcher=record.launcher,
         )
+        generate = mode is RunMode.GENERATE_ONLY
+        # What is only generated is not listed: opening the experiment again would run it.
+        new = not (listed or generate)
+        note = partial(self._run.add, row) if new else self._run.keep_cells
         entry.expect()
-        self._loop.post(
-            SubmitJob(
-                entry,
-                asked,
-                generate=mode is RunMode.GENERATE_ONLY,
-                listed=self._run.keep_cells if listed else partial(self._run.add, row),
-            )
-        )
+        self._loop.post(SubmitJob(entry, asked, generate=generate, listed=note))
 
     # -- looking --------------------------------------------------------------------------
 
@@ -586,7 +587,8 @@ def _open(
     mode = None if run_mode is None else RunMode(run_mode)
     if not isinstance(workspace, Workspace):
         workspace = Workspace(settings.workspace_root(workspace))
-    workspace.create()
+    if mode is not RunMode.DRY_RUN:  # which writes nothing
+        workspace.create()
     with _guard:
         xp = _live.get((str(workspace.root), name))
         new = xp is None
