@@ -1,4 +1,191 @@
-"""Run experiments from notebooks."""
-from xpm_nb.core.config import Config, Task, LightweightTask, InstanceConfig, setmeta, tag, tags, copyconfig, sealed_set, grid, DirectoryContext, RunMode
-from xpm_nb.core.fields import *
-from xpm_nb.core.fields import Param, Meta, Constant, DataPath, field, PathGenerator, partial, param_group
+"""Run experiments from notebooks: typed configs, jobs that run once and outlive the kernel.
+
+General layout -------------- `core` decides (types, identifiers, states, plan), `store` knows the
+disk, `code` what runs, `runtime` is the inside of a job, `launchers` start jobs, `engine` holds it
+together, `notebook` shows it.
+
+This module is a lazy door (PEP 562): importing it loads next to nothing; a name loads its module
+when it is first used. It is also the roof: it fills the doors of the core (`xpm_nb.core.doors`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xpm_nb.core.config import Config as Config
+    from xpm_nb.core.config import DirectoryContext as DirectoryContext
+    from xpm_nb.core.config import InstanceConfig as InstanceConfig
+    from xpm_nb.core.config import LightweightTask as LightweightTask
+    from xpm_nb.core.config import RunMode as RunMode
+    from xpm_nb.core.config import Task as Task
+    from xpm_nb.core.config import copyconfig as copyconfig
+    from xpm_nb.core.config import grid as grid
+    from xpm_nb.core.config import sealed_set as sealed_set
+    from xpm_nb.core.config import setmeta as setmeta
+    from xpm_nb.core.config import tag as tag
+    from xpm_nb.core.config import tags as tags
+    from xpm_nb.core.fields import Choices as Choices
+    from xpm_nb.core.fields import Constant as Constant
+    from xpm_nb.core.fields import DataPath as DataPath
+    from xpm_nb.core.fields import Meta as Meta
+    from xpm_nb.core.fields import Param as Param
+    from xpm_nb.core.fields import PathGenerator as PathGenerator
+    from xpm_nb.core.fields import field as field
+    from xpm_nb.core.fields import help as help
+    from xpm_nb.core.fields import param_group as param_group
+    from xpm_nb.core.fields import partial as partial
+    from xpm_nb.core.fields import pathgenerator as pathgenerator
+    from xpm_nb.core.states import FailureReason as FailureReason
+    from xpm_nb.core.states import JobState as JobState
+    from xpm_nb.engine.experiment import Experiment as Experiment
+    from xpm_nb.engine.experiment import Job as Job
+    from xpm_nb.engine.experiment import experiment as experiment
+    from xpm_nb.engine.experiment import start as start
+    from xpm_nb.engine.settings import Settings as Settings
+    from xpm_nb.errors import CarrierError as CarrierError
+    from xpm_nb.errors import ConfigError as ConfigError
+    from xpm_nb.errors import ConfigTypeError as ConfigTypeError
+    from xpm_nb.errors import FailedExperiment as FailedExperiment
+    from xpm_nb.errors import FrozenError as FrozenError
+    from xpm_nb.errors import InternalError as InternalError
+    from xpm_nb.errors import JobError as JobError
+    from xpm_nb.errors import LaunchError as LaunchError
+    from xpm_nb.errors import NoExperimentError as NoExperimentError
+    from xpm_nb.errors import RecordError as RecordError
+    from xpm_nb.errors import TaskCancelled as TaskCancelled
+    from xpm_nb.errors import UnsetError as UnsetError
+    from xpm_nb.errors import WorkspaceError as WorkspaceError
+    from xpm_nb.errors import XpmError as XpmError
+    from xpm_nb.launchers.local import LocalLauncher as LocalLauncher
+    from xpm_nb.runtime.report import log_metrics as log_metrics
+    from xpm_nb.runtime.report import progress as progress
+    from xpm_nb.runtime.report import tqdm as tqdm
+    from xpm_nb.store.layout import Workspace as Workspace
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "core.config": "Config DirectoryContext InstanceConfig LightweightTask RunMode Task copyconfig"
+    " grid sealed_set setmeta tag tags",
+    "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
+    " partial pathgenerator",
+    "core.states": "FailureReason JobState",
+    "engine.experiment": "Experiment Job experiment start",
+    "engine.settings": "Settings",
+    "errors": "CarrierError ConfigError ConfigTypeError FailedExperiment FrozenError InternalError"
+    " JobError LaunchError NoExperimentError RecordError TaskCancelled UnsetError WorkspaceError"
+    " XpmError",
+    "launchers.local": "LocalLauncher",
+    "runtime.report": "log_metrics progress tqdm",
+    "store.layout": "Workspace",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME)  # the table above is the one list of public names
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    if module == "engine.experiment" and (shell := _shell()) is not None:
+        from xpm_nb.notebook import magics
+
+        magics.install(shell)  # so that tables are drawn and cells are known without %load_ext
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+# -- the doors of the core
+
+
+class _Submitter:
+    """Sends tasks to the current experiment."""
+
+    def submit(
+        self,
+        task: Any,
+        *,
+        launcher: Any = None,
+        run_mode: Any = None,
+        init_tasks: Sequence[Any] = (),
+        max_retries: int | None = None,
+        transient: Any = None,
+    ) -> Any:
+        from xpm_nb.engine import experiment
+
+        return experiment.submit(
+            task,
+            launcher=launcher,
+            run_mode=run_mode,
+            init_tasks=init_tasks,
+            max_retries=max_retries,
+            transient=transient,
+        )
+
+    def namespace(self) -> str | None:
+        engine = sys.modules.get("xpm_nb.engine.experiment")  # not loaded: nothing can be open
+        return None if engine is None else engine.current_namespace()
+
+
+def _render(config: Any) -> dict[str, Any]:
+    from xpm_nb.notebook import bridge
+
+    return bridge.render(config)
+
+
+def _place(filename: str, lineno: int) -> str:
+    if _shell() is None:
+        return f"{filename}:{lineno}"
+    from xpm_nb.notebook import magics
+
+    return magics.place(filename, lineno)
+
+
+def _fill_doors() -> None:
+    from xpm_nb.core import doors
+
+    doors.fill(submitter=_Submitter(), renderer=_render, place=_place)
+
+
+# -- IPython
+
+
+def _shell() -> Any:
+    """Give the shell if this process is one of IPython, without importing it; else None."""
+    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return None if get is None else get()
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register ``%xpm`` (called by ``%load_ext xpm_nb``)."""
+    from xpm_nb.notebook import magics
+
+    magics.load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Undo `load_ipython_extension`."""
+    from xpm_nb.notebook import magics
+
+    magics.unload_ipython_extension(shell)
+
+
+def _register_lazily() -> None:
+    """Let ``%xpm`` load the extension when it is first used, if this is IPython."""
+    shell = _shell()
+    if shell is not None and "xpm" not in shell.magics_manager.magics["line"]:
+        shell.magics_manager.register_lazy("xpm", __name__)
+
+
+_fill_doors()
+_register_lazily()

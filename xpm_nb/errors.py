@@ -5,6 +5,7 @@ The tree, by who can mend it::
     XpmError
     ├── the user's
     │   ├── ConfigError (ValueError)          a wrong value, type, name or place of a parameter
+    │   │   └── NoJobError (AttributeError)   the job of a task that was not submitted
     │   ├── ConfigTypeError (TypeError)       a class or a call that cannot mean what it says
     │   ├── FrozenError (AttributeError)      a value that may not be set (sealed, constant, …)
     │   ├── UnsetError (KeyError)             a required parameter that has no value yet
@@ -17,6 +18,8 @@ The tree, by who can mend it::
     │   ├── JobError                          a job that ended badly
     │   └── FailedExperiment                  some jobs of an experiment ended badly
     └── InternalError                         ours: please report
+
+    TaskCancelled (BaseException)             not an error: raised inside a job that is to end
 
 A message says what, which, and what to do.
 """
@@ -32,6 +35,13 @@ class XpmError(Exception):
 
 class ConfigError(XpmError, ValueError):
     """A parameter has a wrong value, type or name; the message names class, parameter and place."""
+
+
+class NoJobError(ConfigError, AttributeError):
+    """The job of a configuration was asked for that no submitted task stands behind.
+
+    It is an AttributeError too, so that ``hasattr(config, "job")`` gives an answer.
+    """
 
 
 class ConfigTypeError(XpmError, TypeError):
@@ -97,3 +107,11 @@ class FailedExperiment(XpmError):
 
 class InternalError(XpmError):
     """A bug of this package: please report it with the traceback."""
+
+
+class TaskCancelled(BaseException):
+    """Raised in the main thread of a job that is asked to end (SIGTERM, SIGINT).
+
+    A task may catch it to save its work, and should raise it again. Like KeyboardInterrupt it is no
+    `Exception`, so that ``except Exception`` in the middle of a training loop does not swallow it.
+    """

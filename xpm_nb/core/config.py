@@ -1,31 +1,41 @@
 """The classes that users derive from, and what can be done with a configuration.
 
 ``class K(Config)`` declares parameters; ``K.C(...)`` makes a *configuration*: an object of a class
-``K.C``, made on first use, that derives from K (so that ``isinstance(K.C(...), K)`` holds) and holds
-nothing but its `ConfigInfo`. Plain objects of K are *instances*: they exist inside jobs.
+``K.C``, made on first use, that derives from K (so that ``isinstance(K.C(...), K)`` holds) and
+holds nothing but its `ConfigInfo`. Plain objects of K are *instances*: they exist inside jobs.
 
-Rule 1: `Config` has no metaclass, and ``K.C`` stands before K in the order of look-up with as little as
-possible: making, setting, comparing. All accessors (`copy`, `job`, `wait`, …) are ordinary attributes
-of the base classes, so that a user's parameters, methods and base classes win over them.
+Rule 1: `Config` has no metaclass, and ``K.C`` stands before K in the order of look-up with as
+little as possible: making, setting, comparing. All accessors (`copy`, `job`, `wait`, …) are
+ordinary attributes of the base classes, so that a user's parameters, methods and base classes win
+over them.
 Rule 2: no function of this package calls those accessors on a user's object; they go the other way.
 """
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
 from types import CodeType, FrameType
 from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, overload
 
 from xpm_nb.core import doors
-from xpm_nb.core.fields import RESERVED, FieldSpec, Schema, check_names, field
+from xpm_nb.core.derive import copyconfig, deep_copy, derive, grid, plug, sealed_set, text_of
+from xpm_nb.core.fields import (
+    RESERVED,
+    FieldSpec,
+    Schema,
+    check_names,
+    field,
+    local_names,
+)
 from xpm_nb.core.fields import schema as schema_of
+from xpm_nb.core.forms import MISSING
 from xpm_nb.core.graph import (
     build_instance,
     check_paths,
+    classes_of,
     dependencies,
     generated_paths,
     identify,
@@ -41,28 +51,33 @@ from xpm_nb.core.graph import (
     walk,
 )
 from xpm_nb.core.identifier import HASHING, Identifier, digest_of
+from xpm_nb.core.names import (
+    Site,
+    local_name,
+    needs_namespace,
+    place_text,
+    shorten,
+    site,
+    type_name,
+    user_place,
+)
 from xpm_nb.core.nodes import (
     ConfigInfo,
-    Site,
-    accept,
     declared_class,
     fill_defaults,
     info,
     is_config,
-    local_name,
-    needs_namespace,
     node_of,
-    place_text,
     prepare_schema,
     put,
     same,
-    shorten,
-    site,
-    type_name,
-    unknown_name,
-    user_place,
 )
-from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError, NoExperimentError, UnsetError
+from xpm_nb.errors import (
+    ConfigTypeError,
+    FrozenError,
+    NoJobError,
+    UnsetError,
+)
 
 __all__ = [
     "Config",
@@ -75,6 +90,7 @@ __all__ = [
     "Task",
     "build_instance",
     "check_paths",
+    "classes_of",
     "copyconfig",
     "declared_class",
     "dependencies",
@@ -145,12 +161,54 @@ class _Value:
             raise UnsetError(node.unset_message(self.spec)) from None
 
 
+class _Signature:
+    """The keywords of ``K.C``, for help and completion."""
+
+    def __get__(self, config: object, owner: type[Configuration]) -> Any:
+        if config is not None:
+            return None
+        from inspect import Parameter, Signature  # slow to import, and only people ask
+
+        parameters = []
+        for spec in owner.__xpm_schema__.fields.values():
+            if spec.kind != "constant" and spec.generator is None:
+                default = default_text(spec)
+                parameters.append(
+                    Parameter(
+                        spec.name,
+                        Parameter.KEYWORD_ONLY,
+                        default=Parameter.empty if default is None else default,
+                        annotation=Words(spec.type_text),
+                    )
+                )
+        return Signature(parameters, return_annotation=Words(owner.__xpm_class__.__qualname__))
+
+
+class Words(str):
+    """Text that is shown as it is, without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def default_text(spec: FieldSpec) -> Words | None:
+    """Write the default of a parameter; None if it is required."""
+    if spec.required:
+        return None
+    if spec.factory is not None:
+        return Words("…")
+    return Words("None" if spec.default is MISSING else shorten(spec.default, 40))
+
+
 class Configuration:
     """What the classes ``K.C`` put before the user's class."""
 
     __xpm_class__: ClassVar[type]
     __xpm_schema__: ClassVar[Schema]
     __xpm__: ConfigInfo
+    __signature__ = _Signature()
 
     def __init_subclass__(cls, **_keywords: Any) -> None:
         # Neither our own nor the user's __init_subclass__ takes K.C for a class of the user's.
@@ -217,7 +275,7 @@ class Configuration:
         return copyconfig(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return _deep_copy(info(self), memo)
+        return deep_copy(info(self), memo)
 
 
 def _names(found: Schema) -> str:
@@ -298,13 +356,13 @@ def _job(self: Any) -> Any:
         job = info(node.task).job
         if job is not None:
             return job
-    raise ConfigError(
+    raise NoJobError(
         f"this {node.cls.__qualname__} has no job: it has not been submitted ({place_text()})"
     )
 
 
-def _find_site(cls: type, frame: FrameType | None) -> Site | None:
-    """Find the ``class`` statement of a class.
+def _note_site(cls: type, frame: FrameType | None) -> None:
+    """Note where the ``class`` statement of a class is.
 
     The frame that executes it is the nearest one whose code holds the code of the class's body. Our
     own frames, a user's ``__init_subclass__``, metaclasses and decorators in between do not. The
@@ -313,19 +371,20 @@ def _find_site(cls: type, frame: FrameType | None) -> Site | None:
     first: FrameType | None = None
     while frame is not None:
         code = frame.f_code
-        bodies = [
-            const
+        if any(
+            isinstance(const, CodeType) and const.co_qualname == cls.__qualname__
             for const in code.co_consts
-            if isinstance(const, CodeType) and const.co_qualname == cls.__qualname__
-        ]
-        if bodies:
-            before = [body for body in bodies if body.co_firstlineno <= frame.f_lineno] or bodies
-            body = max(before, key=lambda found: found.co_firstlineno)
-            return Site(code.co_filename, frame.f_lineno, body)
+        ):
+            type.__setattr__(cls, "__xpm_site__", Site(code.co_filename, frame.f_lineno, code))
+            if "<locals>" in cls.__qualname__:  # what its annotations name is out of reach later
+                type.__setattr__(cls, "__xpm_locals__", local_names(cls, frame.f_locals))
+            return
         if first is None and code.co_name not in ("__init_subclass__", "__new__"):
             first = frame
         frame = frame.f_back
-    return None if first is None else Site(first.f_code.co_filename, first.f_lineno, None)
+    if first is not None:
+        site = Site(first.f_code.co_filename, first.f_lineno, None)
+        type.__setattr__(cls, "__xpm_site__", site)
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
@@ -353,13 +412,17 @@ class Config:
         for name in RESERVED & vars(cls).keys():
             if name in ("C", "submit") and "__xpm_config__" not in vars(cls):
                 raise ConfigTypeError(f"{cls.__qualname__}: the name {name!r} is reserved")
-        type.__setattr__(cls, "__xpm_site__", _find_site(cls, sys._getframe(1)))
+        _note_site(cls, sys._getframe(1))
 
     def __init__(self, *args: Any, **values: Any) -> None:
         if args or values:
             name = type(self).__qualname__
-            given = ", ".join([*map(shorten, args), *(f"{k}={shorten(v)}" for k, v in values.items())])
-            raise ConfigTypeError(f"write {name}.C({given}) to make a configuration ({place_text()})")
+            given = ", ".join(
+                [*map(shorten, args), *(f"{k}={shorten(v)}" for k, v in values.items())]
+            )
+            raise ConfigTypeError(
+                f"write {name}.C({given}) to make a configuration ({place_text()})"
+            )
         super().__init__()
 
     # -- identity
@@ -388,7 +451,7 @@ class Config:
     def __matmul__(self, inner: Any) -> Any:
         if node_of(self) is None or node_of(inner) is None:
             return NotImplemented
-        return _plug(info(self), inner)
+        return plug(info(self), inner)
 
     # -- tags
 
@@ -583,221 +646,3 @@ def setmeta(config: K, meta: bool | None) -> K:
 def tags(config: Any) -> dict[str, Any]:
     """Give all tags of a configuration, those of nested ones included."""
     return tags_of(_node(config).config)
-
-
-def sealed_set(*configs: K) -> set[K]:
-    """Seal configurations, and give the set of them."""
-    for config in configs:
-        seal(config)
-    return set(configs)
-
-
-def copyconfig(config: K, **changes: Any) -> K:
-    """Copy a configuration, with other values for some parameters.
-
-    Nested configurations are shared with the original. Generated values and the marks of a
-    submission are dropped, tags are kept.
-    """
-    node = info(config)
-    new = cast(Any, object.__new__(config_class(node.cls)))
-    copied = ConfigInfo(new, node.schema, {})
-    new.__dict__["__xpm__"] = copied
-    copied.place = user_place()
-    for name, value in node.values.items():
-        if node.schema.fields[name].generator is None:
-            copied.values[name] = _same_containers(value)
-    copied.own_tags = {k: v for k, v in node.own_tags.items() if k not in changes}
-    copied.meta = node.meta
-    for name, value in changes.items():
-        put(copied, name, value)
-    return cast(K, new)
-
-
-def _same_containers(value: Any) -> Any:
-    if isinstance(value, (list, tuple, set)):
-        return type(value)(map(_same_containers, value))
-    if isinstance(value, dict):
-        return {key: _same_containers(item) for key, item in value.items()}
-    return value
-
-
-def derive(config: Any, changes: Mapping[str, Any]) -> Any:
-    """Copy a configuration with changes given by dotted paths: ``{"opt.lr": 1e-3}``."""
-    own: dict[str, Any] = {}
-    deeper: dict[str, dict[str, Any]] = {}
-    for path, value in changes.items():
-        name, dot, rest = path.partition(".")
-        if dot:
-            deeper.setdefault(name, {})[rest] = value
-        else:
-            own[name] = value
-    node = info(config)
-    for name, inner in deeper.items():
-        if name not in node.schema.fields:
-            raise unknown_name(node.cls, name)
-        base = own.get(name, node.values.get(name))
-        if node_of(base) is None:
-            raise ConfigError(
-                f"{node.cls.__qualname__}.{name} is {shorten(base)}, which has no parameters"
-                f" ({place_text()})"
-            )
-        if info(base).task is not None:
-            raise ConfigError(
-                f"{node.cls.__qualname__}.{name} comes from a submitted task: change that task and"
-                f" submit it, then give its output ({place_text()})"
-            )
-        own[name] = derive(base, inner)
-    return copyconfig(config, **own)
-
-
-def _deep_copy(root: ConfigInfo, memo: dict[int, Any]) -> Any:
-    from xpm_nb.core.graph import walk_nodes
-
-    new: dict[ConfigInfo, Any] = {}
-    for node in walk_nodes(root):
-        marked = node.task is not None and node is not root
-        new[node] = node.config if marked else copyconfig(node.config)
-    for node, config in new.items():
-        if config is not node.config:
-            values = info(config).values
-            for name, value in values.items():
-                values[name] = _replaced(value, new)
-    memo[id(root.config)] = new[root]
-    return new[root]
-
-
-def _replaced(value: Any, new: Mapping[ConfigInfo, Any]) -> Any:
-    node = node_of(value)
-    if node is not None:
-        return new.get(node, value)
-    if isinstance(value, (list, tuple)):
-        return type(value)(_replaced(item, new) for item in value)
-    if isinstance(value, dict):
-        return {key: _replaced(item, new) for key, item in value.items()}
-    return value
-
-
-def _plug(outer: ConfigInfo, inner: Any) -> Any:
-    """Set the one parameter of a configuration that takes another one."""
-    fitting = []
-    for name, spec in outer.schema.fields.items():
-        from xpm_nb.core.fields import alternatives
-
-        for form in alternatives(spec.form):
-            if form[0] == "config" and spec.kind != "constant":
-                try:
-                    accept(form[1], inner)
-                except ValueError:
-                    continue
-                fitting.append(name)
-                break
-    name = outer.cls.__qualname__
-    if len(fitting) != 1:
-        what = "none" if not fitting else f"several ({', '.join(fitting)})"
-        raise ConfigError(
-            f"{name} @ {info(inner).cls.__qualname__}: one parameter of {name} must take it, there"
-            f" are {what} ({place_text()})"
-        )
-    put(outer, fitting[0], inner)
-    return outer.config
-
-
-def grid(base: Any, /, **axes: Any) -> list[Any]:
-    """Make a configuration for each combination of values, tagged with what varies.
-
-    Parameters
-    ----------
-    base : type or config
-        A class (``Learn`` or ``Learn.C``) or a configuration to derive from.
-    **axes
-        A list, tuple or range varies; anything else is the same for all. Two underscores go into a
-        nested configuration: ``model__hidden=[32, 64]``.
-
-    Returns
-    -------
-    list of configs
-        The last axis varies fastest.
-
-    Examples
-    --------
-    >>> grid(Learn, lr=[1e-3, 1e-4], model__hidden=[32, 64])  # doctest: +SKIP
-    """
-    varying = {name: list(v) for name, v in axes.items() if isinstance(v, (list, tuple, range))}
-    fixed = {name: value for name, value in axes.items() if name not in varying}
-    made = []
-    for values in itertools.product(*varying.values()):
-        chosen = dict(zip(varying, values, strict=True))
-        config = _from_axes(base, fixed | chosen)
-        for name, value in chosen.items():
-            info(config).own_tags[name.replace("__", ".")] = value, user_place()
-        made.append(config)
-    return made
-
-
-def _from_axes(base: Any, values: Mapping[str, Any]) -> Any:
-    if node_of(base) is not None:
-        return derive(base, {name.replace("__", "."): value for name, value in values.items()})
-    cls = base.__dict__.get("__xpm_class__", base)
-    own: dict[str, Any] = {}
-    deeper: dict[str, dict[str, Any]] = {}
-    for path, value in values.items():
-        name, dot, rest = path.partition("__")
-        if dot and name in schema_of(cls).fields:
-            deeper.setdefault(name, {})[rest] = value
-        else:
-            own[path] = value
-    for name, inner in deeper.items():
-        spec = schema_of(cls).fields[name]
-        form = spec.form
-        start = own.get(name, spec.default if spec.has_default else None)
-        if node_of(start) is None and form[0] == "config":
-            start = form[1]
-        own[name] = _from_axes(start, inner)
-    return config_class(cls)(**own)
-
-
-# -- text
-
-
-def text_of(config: Any, *, limit: int = 160) -> str:
-    """Give the text of a configuration: ``Learn(lr=0.001, model=CNN(hidden=64)) [1f3a9c02]``."""
-    node = info(config)
-    text = _text(node, 4)
-    if len(text) > limit:
-        text = f"{text[: limit - 2]}…)"
-    try:
-        return f"{text} [{identify(config, doors.submitter.namespace()).short}]"
-    except (ConfigError, UnsetError, NoExperimentError):
-        return text
-
-
-def _text(node: ConfigInfo, depth: int) -> str:
-    """Write a node down to some depth (so that the recursion is shallow)."""
-    name = node.cls.__name__
-    if depth == 0:
-        return f"{name}(…)" if node.values else f"{name}()"
-    shown = []
-    for spec in node.schema.fields.values():
-        if spec.name in node.values and spec.generator is None:
-            shown.append(f"{spec.name}={_value_text(node.values[spec.name], depth)}")
-    return f"{name}({', '.join(shown)})"
-
-
-def _value_text(value: Any, depth: int) -> str:
-    inner = node_of(value)
-    if inner is not None:
-        return _text(inner, depth - 1)
-    if isinstance(value, (list, tuple)) and depth:
-        items = [_value_text(item, depth - 1) for item in itertools.islice(value, 8)]
-        more = ["…"] if len(value) > 8 else []
-        left, right = ("[", "]") if isinstance(value, list) else ("(", ")")
-        return f"{left}{', '.join(items + more)}{right}"
-    if isinstance(value, PurePath):
-        return repr(str(value))
-    if isinstance(value, (set, dict)):
-        return shorten(value, 60) if not any(map(is_config, _flat(value))) else "{…}"
-    return shorten(value, 60)
-
-
-def _flat(value: Iterable[Any]) -> list[Any]:
-    return [*value, *value.values()] if isinstance(value, dict) else list(value)

@@ -1,8 +1,9 @@
 """The ways out of the core.
 
-A task must submit itself, a config must display itself, an error wants to say ``In[7], line 2``: none
-of that is the core's business. It goes through one of these doors, which have plain defaults and are
-filled by the package's ``__init__`` with functions that import what they need on their first call.
+A task must submit itself, a config must display itself, an error wants to say ``In[7], line 2``:
+none of that is the core's business. It goes through one of these doors, which have plain defaults
+and are filled by the package's ``__init__`` with functions that import what they need on their
+first call.
 """
 
 from __future__ import annotations

@@ -1,57 +1,42 @@
 """Parameters of a config class: from an annotation to a `FieldSpec`, from a class to its `Schema`.
 
-Rule 1: nothing here imports what checks values (`core.types`): a job process reads schemas, but never
-checks a value.
-Rule 2: an annotation is understood in two steps. That it is a parameter, and which kind, is known when
-the first config of a class is made; its type is resolved when it is first needed, so that classes may
-refer to classes defined later.
-Rule 3: a type is understood once, as a *form*: a small tuple that starts with a word. Checking,
-comparing, and showing types all work on forms::
-
-    ("any",) ("none",) ("path",) ("scalar", cls) ("enum", cls) ("config", cls) ("literal", values)
-    ("list", form) ("set", form) ("dict", form, form) ("tuple", forms) ("tuple*", form)
-    ("union", forms) ("constrained", form, constraints)
+Rule 1: nothing here imports what checks values (`core.types`): a job process reads schemas, but
+never checks a value.
+Rule 2: an annotation is understood in two steps. That it is a parameter, and which kind, is known
+when the first config of a class is made; its type (see `core.forms`) is resolved when it is first
+needed, so that classes may refer to classes defined later.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-import types as _types
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import (
-    Annotated,
-    Any,
-    ForwardRef,
-    Literal,
-    TypeVar,
-    Union,
-    cast,
-    get_args,
-    get_origin,
-)
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
+from xpm_nb.core.forms import (
+    MISSING,
+    Form,
+    FormBuilder,
+    Hint,
+    Refs,
+    Scope,
+    Unresolved,
+    alternatives,
+    annotation_text,
+    bare,
+    mentions_path,
+    narrower,
+    type_text,
+)
 from xpm_nb.errors import ConfigError, ConfigTypeError
 
 T = TypeVar("T")
-Form = tuple[Any, ...]
 
 
-class _Missing:
-    def __repr__(self) -> str:
-        return "MISSING"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-MISSING: Any = _Missing()
-
-
-class Mark:
+class Mark(Hint):
     """What `Param[...]` and its kin leave in an annotation."""
 
     __slots__ = ("kind",)
@@ -63,14 +48,35 @@ class Mark:
         return self.kind
 
 
-Param = Annotated[T, Mark("param")]
-"""``x: Param[int]``: a parameter, part of the identifier."""
-Meta = Annotated[T, Mark("meta")]
-"""``x: Meta[int]``: a parameter that is left out of the identifier."""
-Constant = Annotated[T, Mark("constant")]
-"""``x: Constant[int] = 1``: a fixed value, always part of the identifier (a version number, say)."""
+class Kind:
+    """A kind of parameter, as in ``x: Param[int]``.
+
+    Each use has a mark of its own: `typing` keeps one alias for equal arguments, and takes
+    ``int | str`` and ``str | int`` for equal.
+    """
+
+    _kind: str
+
+    def __init__(self, kind: str, doc: str) -> None:
+        self._kind, self.__doc__ = kind, doc
+
+    def __getitem__(self, annotation: Any) -> Any:
+        return Annotated[annotation, Mark(self._kind)]
+
+    def __repr__(self) -> str:
+        return f"xpm_nb.{self._kind.capitalize()}"
+
+
+if TYPE_CHECKING:
+    Param = Annotated[T, "param"]
+    Meta = Annotated[T, "meta"]
+    Constant = Annotated[T, "constant"]
+else:
+    Param = Kind("param", "``x: Param[int]``: a parameter, part of the identifier.")
+    Meta = Kind("meta", "``x: Meta[int]``: a parameter that is left out of the identifier.")
+    Constant = Kind("constant", "``x: Constant[int] = 1``: fixed, always part of the identifier.")
 DataPath = Annotated[Path, Mark("datapath")]
-"""``x: DataPath``: a path, left out of the identifier, whose content serialization carries along."""
+"""``x: DataPath``: a path, left out of the identifier, whose content goes along when saved."""
 
 RESERVED = frozenset({"C", "submit", "execute", "task_outputs"})
 _SPELLED = re.compile(r"(^|\W)(Param|Meta|Constant|DataPath|SubParam)\b")
@@ -152,7 +158,7 @@ def partial(
     )
 
 
-class PathGenerator:
+class PathGenerator(Hint):
     """A path that is generated: ``field(default_factory=PathGenerator("model.pt"))``.
 
     The path lies in the job's directory. It is known once the task is submitted (or sealed with a
@@ -181,7 +187,7 @@ def pathgenerator(name: str) -> PathGenerator:
     return PathGenerator(name)
 
 
-class Choices:
+class Choices(Hint):
     """A hint, ``Param[Annotated[str, Choices(["a", "b"])]]``: the only values allowed."""
 
     __slots__ = ("values",)
@@ -190,7 +196,7 @@ class Choices:
         self.values = tuple(values)
 
 
-class Help:
+class Help(Hint):
     """A help text in an annotation; made by `help`."""
 
     __slots__ = ("text",)
@@ -259,10 +265,6 @@ def field(
     return options
 
 
-class Unresolved(Exception):
-    """A name in an annotation that is not defined (yet)."""
-
-
 class FieldSpec:
     """One parameter of a config class, as declared.
 
@@ -315,7 +317,7 @@ class FieldSpec:
         raw = name.encode()
         self.prefix = b"\x03" + raw + b"\x05"  # what the identifier says before the value
         self._form: Form | None = None
-        self._refs: list[tuple[dict[str, Any], str, Any]] = []
+        self._refs: Refs = []
         self._path = False
         self._text = ""
 
@@ -369,7 +371,12 @@ class FieldSpec:
     def type_text(self) -> str:
         """The type as a person would write it."""
         form = self._try_form()
-        return type_text(form) if form is not None else _annotation_text(self.annotation)
+        return type_text(form) if form is not None else annotation_text(self.annotation)
+
+    @property
+    def help_text(self) -> str:
+        """The help text: declared, or from the "Attributes" section of the class's docstring."""
+        return self.help or attribute_help(self.owner).get(self.name, "")
 
     def _try_form(self) -> Form | None:
         try:
@@ -378,14 +385,14 @@ class FieldSpec:
             return None
 
     def _resolve(self) -> Form:
-        refs: list[tuple[dict[str, Any], str, Any]] = []
-        form = _FormBuilder(self.owner, self.name, refs).build(self.annotation)
+        refs: Refs = []
+        form = FormBuilder(self.owner, self.name, refs).build(self.annotation)
         alone = [part for part in alternatives(form) if part != ("none",)]
         self._path = bool(alone) and all(bare(part) == ("path",) for part in alone)
-        if not self.meta and not self._path and _mentions_path(form):
+        if not self.meta and not self._path and mentions_path(form):
             raise ConfigTypeError(
-                f"{self.owner.__qualname__}.{self.name}: a Path inside {type_text(form)} would be part"
-                f" of the identifier, and paths never are; declare it Meta[...]"
+                f"{self.owner.__qualname__}.{self.name}: a Path inside {type_text(form)} would be"
+                " part of the identifier, and paths never are; declare it Meta[...]"
             )
         self._form, self._refs = form, refs
         self.converter = None
@@ -395,234 +402,30 @@ class FieldSpec:
         return form
 
 
-def alternatives(form: Form) -> tuple[Form, ...]:
-    """Give the parts of a union, or the form alone."""
-    inner = bare(form)
-    return inner[1] if inner[0] == "union" else (inner,)
+_SECTION = re.compile(r"^\s*Attributes:?\s*$(?:\n\s*-+\s*$)?", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"^(\s*)(\w+)\s*(?:\([^)]*\))?\s*:(.*)$")
 
 
-def bare(form: Form) -> Form:
-    """Give a form without its constraints."""
-    while form[0] == "constrained":
-        form = form[1]
-    return form
-
-
-def parts(form: Form) -> tuple[Form, ...]:
-    """Give the forms directly inside a form."""
-    word = form[0]
-    if word in ("list", "set", "tuple*", "constrained"):
-        return (form[1],)
-    if word == "dict":
-        return (form[1], form[2])
-    if word in ("tuple", "union"):
-        return cast("tuple[Form, ...]", form[1])
-    return ()
-
-
-def _mentions_path(form: Form) -> bool:
-    return form == ("path",) or any(_mentions_path(part) for part in parts(form))
-
-
-def type_text(form: Form) -> str:
-    """Write a form as a person would write the type."""
-    word = form[0]
-    if word in ("scalar", "enum", "config"):
-        return str(form[1].__qualname__).rpartition("<locals>.")[2]
-    if word in ("any", "none", "path"):
-        return {"any": "Any", "none": "None", "path": "Path"}[word]
-    if word == "literal":
-        return f"Literal[{', '.join(map(repr, form[1]))}]"
-    if word == "constrained":
-        return type_text(form[1])
-    inner = [type_text(part) for part in parts(form)]
-    if word == "union":
-        return " | ".join(inner)
-    if word == "tuple*":
-        return f"tuple[{inner[0]}, ...]"
-    return f"{word}[{', '.join(inner)}]"
-
-
-def signature(form: Form) -> Form:
-    """Give a form in which classes stand by name, so that two definitions of one can be compared."""
-    word = form[0]
-    if word == "config":
-        return (word, form[1].__module__, form[1].__qualname__)
-    if word == "enum":
-        members = tuple((name, repr(item.value)) for name, item in form[1].__members__.items())
-        return (word, form[1].__module__, form[1].__qualname__, members)
-    if word == "constrained":
-        return (word, signature(form[1]), repr(form[2]))
-    if word == "dict":
-        return (word, signature(form[1]), signature(form[2]))
-    if word in ("tuple", "union"):
-        return (word, tuple(signature(part) for part in form[1]))
-    if word in ("list", "set", "tuple*"):
-        return (word, signature(form[1]))
-    return form
-
-
-def _annotation_text(annotation: Any) -> str:
-    if isinstance(annotation, str):
-        return annotation
-    return getattr(annotation, "__qualname__", None) or repr(annotation)
-
-
-class _Names(dict[str, Any]):
-    """Names for evaluating an annotation: those not defined yet become forward references."""
-
-    def __init__(self, scope: Callable[[str], Any]) -> None:
-        super().__init__()
-        self.scope = scope
-
-    def __missing__(self, name: str) -> Any:
-        value = self.scope(name)
-        return ForwardRef(name) if value is MISSING else value
-
-
-class _Scope:
-    """Where the names of an annotation of a class are looked up."""
-
-    def __init__(self, owner: type, refs: list[tuple[dict[str, Any], str, Any]] | None) -> None:
-        self.owner, self.refs = owner, refs
-        module = sys.modules.get(owner.__module__)
-        self.globals: dict[str, Any] = vars(module) if module is not None else {}
-
-    def __call__(self, name: str) -> Any:
-        if name == self.owner.__name__:
-            return self.owner
-        if "<locals>" in self.owner.__qualname__:
-            sibling = _sibling(self.owner, name)
-            if sibling is not None:
-                return sibling
-        for names in (self.globals, vars(sys.modules["builtins"])):
-            if name in names:
-                if self.refs is not None and names is self.globals:
-                    self.refs.append((names, name, names[name]))
-                return names[name]
-        return MISSING
-
-    def evaluate(self, text: str) -> Any:
-        """Evaluate the text of an annotation; unknown names become forward references."""
-        code = compile(text.strip(), f"<annotation of {self.owner.__qualname__}>", "eval")
-        # The text is the user's own annotation, as typing.get_type_hints would evaluate it.
-        return eval(code, {"__builtins__": {}}, _Names(self))
-
-
-def _sibling(owner: type, name: str) -> type | None:
-    """Find a class defined beside `owner` in a function: its names are out of reach."""
-    prefix = owner.__qualname__.rpartition(".")[0]
-    found: type | None = None
-    base = next(b for b in reversed(owner.__mro__) if "__xpm_config__" in vars(b))
-    pending, seen = [base], {base}
-    while pending:
-        for sub in type.__subclasses__(pending.pop()):
-            if sub not in seen:
-                seen.add(sub)
-                pending.append(sub)
-                if sub.__qualname__ == f"{prefix}.{name}" and sub.__module__ == owner.__module__:
-                    found = sub
+def attribute_help(cls: type) -> dict[str, str]:
+    """Read the "Attributes" section of a docstring, in Google's or numpy's manner."""
+    found: dict[str, str] = {}
+    section = _SECTION.search(cls.__doc__ or "")
+    if section is None:
+        return found
+    numpy = "-" in section.group()
+    name, indent = "", -1
+    for line in (cls.__doc__ or "")[section.end() :].splitlines():
+        entry = _ATTRIBUTE.match(line)
+        if not line.strip():
+            continue
+        if entry and (indent < 0 or len(entry[1]) == indent):
+            indent, name = len(entry[1]), entry[2]
+            found[name] = "" if numpy else entry[3].strip()
+        elif name and len(line) - len(line.lstrip()) > indent:
+            found[name] = f"{found[name]} {line.strip()}".strip()
+        else:
+            break
     return found
-
-
-class _FormBuilder:
-    """Turns an annotation into a form, resolving forward references on the way."""
-
-    def __init__(
-        self, owner: type, name: str, refs: list[tuple[dict[str, Any], str, Any]] | None = None
-    ) -> None:
-        self.owner, self.name = owner, name
-        self.scope = _Scope(owner, refs)
-        self.resolving: set[str] = set()
-
-    def build(self, t: Any) -> Form:
-        if isinstance(t, ForwardRef):
-            t = t.__forward_arg__
-        if isinstance(t, str):
-            return self._reference(t)
-        if t is None or t is type(None):
-            return ("none",)
-        if t is Any or t is object:
-            return ("any",)
-        if isinstance(t, TypeVar):
-            return self._type_variable(t)
-        origin = get_origin(t)
-        if origin is not None:
-            return self._generic(t, origin, get_args(t))
-        if isinstance(t, type):
-            return self._class(t)
-        return self._refuse(t)
-
-    def _reference(self, text: str) -> Form:
-        if text in self.resolving:
-            raise Unresolved(text)
-        self.resolving.add(text)
-        try:
-            found = self.scope.evaluate(text)
-            if isinstance(found, ForwardRef) and found.__forward_arg__ == text:
-                raise Unresolved(text)
-            return self.build(found)
-        finally:
-            self.resolving.discard(text)
-
-    def _type_variable(self, t: TypeVar) -> Form:
-        if t.__constraints__:
-            return ("union", tuple(self.build(part) for part in t.__constraints__))
-        return self.build(t.__bound__) if t.__bound__ is not None else ("any",)
-
-    def _generic(self, t: Any, origin: Any, args: tuple[Any, ...]) -> Form:
-        if origin is Annotated:
-            inner, *hints = args
-            form = self.build(inner)
-            extra = tuple(hint for hint in hints if not isinstance(hint, _OWN_HINTS))
-            return ("constrained", form, extra) if extra else form
-        if origin is Union or origin is _types.UnionType:
-            flat: list[Form] = []
-            for part in map(self.build, args):
-                flat += part[1] if part[0] == "union" else (part,)
-            return ("union", tuple(dict.fromkeys(flat)))
-        if origin is Literal:
-            return ("literal", args)
-        if origin in (list, set):
-            return (origin.__name__, self.build(args[0]))
-        if origin is dict:
-            return ("dict", self.build(args[0]), self.build(args[1]))
-        if origin is tuple:
-            if len(args) == 2 and args[1] is Ellipsis:
-                return ("tuple*", self.build(args[0]))
-            return ("tuple", tuple(map(self.build, args)))
-        if isinstance(origin, type):
-            return self._class(origin)
-        return self._refuse(t)
-
-    def _class(self, t: type) -> Form:
-        if t in (bool, int, float, str):
-            return ("scalar", t)
-        if t in (list, set):
-            return (t.__name__, ("any",))
-        if t is dict:
-            return ("dict", ("any",), ("any",))
-        if t is tuple:
-            return ("tuple*", ("any",))
-        if issubclass(t, PurePath):
-            return ("path",)
-        if issubclass(t, Enum):
-            return ("enum", t)
-        declared = getattr(t, "__xpm_class__", None)  # Param[Model.C] means Param[Model]
-        if declared is not None:
-            return ("config", declared)
-        if hasattr(t, "__xpm_config__"):
-            return ("config", t)
-        return self._refuse(t)
-
-    def _refuse(self, t: Any) -> Form:
-        raise ConfigTypeError(
-            f"{self.owner.__qualname__}.{self.name}: {_annotation_text(t)} cannot be the type of a"
-            " parameter; use numbers, str, Path, enums, lists, sets, dicts, tuples, or a Config"
-        )
-
-
-_OWN_HINTS = (Mark, Choices, Help, PathGenerator)
 
 
 class Schema:
@@ -717,25 +520,24 @@ def _looks_like_parameter(annotation: Any) -> bool:
 def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
     text = annotation if isinstance(annotation, str) else None
     if text is not None:
-        if not _SPELLED.search(text) and "Annotated" not in text:
-            return None
         try:
-            annotation = _Scope(base, None).evaluate(text)
-        except (NameError, AttributeError, TypeError, SyntaxError):
-            if hasattr(base, "__xpm_config__"):
-                raise
-            return None  # an annotation of a foreign base class, none of our business
+            annotation = Scope(base, None).evaluate(text)
+        except (AttributeError, TypeError, SyntaxError) as error:
+            if hasattr(base, "__xpm_config__") and _SPELLED.search(text):
+                where = f"{base.__qualname__}.{name}"
+                raise ConfigTypeError(f"{where}: {text} cannot be understood: {error}") from None
+            return None  # none of our business
+    if isinstance(annotation, Kind):
+        raise ConfigTypeError(f"{base.__qualname__}.{name}: write the type too: Param[int]")
     if get_origin(annotation) is not Annotated:
         return None
     inner, *hints = get_args(annotation)
     marks = [hint for hint in hints if isinstance(hint, Mark)]
-    older = [hint for hint in hints if isinstance(hint, PathGenerator)]
-    if not marks and not older:
+    if not marks and not any(isinstance(hint, Hint) for hint in hints):
         return None
-    if isinstance(inner, TypeVar) and inner is T:
-        raise ConfigTypeError(f"{base.__qualname__}.{name}: write the type too: Param[int]")
-    kind = marks[-1].kind if marks else "meta"
-    others = [hint for hint in hints if not isinstance(hint, _OWN_HINTS)]
+    generated = any(isinstance(hint, PathGenerator) for hint in hints)
+    kind = marks[-1].kind if marks else "meta" if generated else "param"
+    others = [hint for hint in hints if not isinstance(hint, Hint)]
     if others:
         inner = _annotate(inner, others)
     # A text stays a text: names in it may come to mean newer definitions.
@@ -748,6 +550,12 @@ def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
         elif isinstance(hint, PathGenerator):
             spec.generator = hint
     return spec
+
+
+def local_names(cls: type, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the names in a class's annotations mean in the function that defines it."""
+    text = " ".join(a for a in _own_annotations(cls).values() if isinstance(a, str))
+    return {name: scope[name] for name in set(re.findall(r"\w+", text)) if name in scope}
 
 
 def _annotate(inner: Any, hints: list[Any]) -> Any:
@@ -771,7 +579,9 @@ def _place_in(fields: dict[str, FieldSpec], spec: FieldSpec, value: Any) -> None
     elif value is not MISSING:
         spec.default, spec.ignore_default = value, True
     if spec.kind == "constant" and spec.default is MISSING and spec.factory is None:
-        raise ConfigTypeError(f"{where}: a Constant needs a value, as in `{spec.name}: Constant[…] = 1`")
+        raise ConfigTypeError(
+            f"{where}: a Constant needs a value, as in `{spec.name}: Constant[…] = 1`"
+        )
     old = fields.get(spec.name)
     if old is not None and old.owner is not spec.owner:
         _judge_override(old, spec, overrides)
@@ -797,27 +607,6 @@ def _judge_override(old: FieldSpec, new: FieldSpec, wanted: bool) -> None:
         )
 
 
-def narrower(new: Form, old: Form) -> bool:
-    """Tell whether every value of `new` is a value of `old`."""
-    new, old = bare(new), bare(old)
-    if old == ("any",) or new == old:
-        return True
-    if new[0] == "union":
-        return all(narrower(part, old) for part in new[1])
-    if old[0] == "union":
-        return any(narrower(new, part) for part in old[1])
-    if new[0] == "literal":
-        return all(old == ("scalar", type(value)) for value in new[1])
-    if new[0] != old[0]:
-        return False
-    if new[0] in ("config", "enum"):
-        return issubclass(new[1], old[1]) or signature(new) == signature(old)
-    mine, theirs = parts(new), parts(old)
-    return (
-        bool(mine) and len(mine) == len(theirs) and all(map(narrower, mine, theirs))
-    )
-
-
 def _redefault(fields: dict[str, FieldSpec], base: type, own: dict[str, Any]) -> None:
     """Let ``lr = 0.1`` in a subclass, without annotation, change a parent's default."""
     for name, value in vars(base).items():
@@ -826,8 +615,8 @@ def _redefault(fields: dict[str, FieldSpec], base: type, own: dict[str, Any]) ->
             continue
         if callable(value) or hasattr(type(value), "__get__"):
             raise ConfigTypeError(
-                f"{base.__qualname__}.{name}: {name} is a parameter of {old.owner.__qualname__}, and"
-                " cannot become a method or a property"
+                f"{base.__qualname__}.{name}: {name} is a parameter of {old.owner.__qualname__},"
+                " and cannot become a method or a property"
             )
         spec = old.copy()
         spec.default, spec.factory, spec.ignore_default = value, None, True

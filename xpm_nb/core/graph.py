@@ -5,15 +5,17 @@ Rule: nothing recurses. A chain of 5,000 nested configurations goes through ever
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
 from xpm_nb.core import doors
-from xpm_nb.core.fields import MISSING
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
+from xpm_nb.core.names import place_text, user_place
 from xpm_nb.core.nodes import (
     ConfigInfo,
     Tagged,
@@ -24,9 +26,7 @@ from xpm_nb.core.nodes import (
     is_config,
     nested,
     node_of,
-    place_text,
     same,
-    user_place,
 )
 from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError
 
@@ -69,6 +69,23 @@ def walk(config: Any, *, producers: bool = False) -> list[Any]:
         Also go from an output to the task that produces it (which need not be part of the graph).
     """
     return [node.config for node in walk_nodes(info(config), producers=producers)]
+
+
+def classes_of(config: Any) -> list[type]:
+    """Give the classes that a job of this configuration needs: of configurations and of enums."""
+    found: dict[type, None] = {}
+    for node in walk_nodes(info(config)):
+        found[node.cls] = None
+        pending = list(node.values.values())
+        while pending:
+            value = pending.pop()
+            if isinstance(value, Enum):
+                found[type(value)] = None
+            elif isinstance(value, (list, tuple, set)):
+                pending += value
+            elif isinstance(value, dict):
+                pending += (*value.keys(), *value.values())
+    return list(found)
 
 
 # -- before a submission
@@ -156,28 +173,49 @@ def seal(config: Any, root: PurePath | None = None) -> None:
     if root is not None and top.root is None:
         top.root = root
     seen = {top}
-    pending: list[tuple[ConfigInfo, PurePath | None]] = [(top, root)]
+    taken: set[PurePath] = set()
+    pending: list[tuple[ConfigInfo, _Way]] = [(top, None)]
     while pending:
-        node, place = pending.pop()
+        node, way = pending.pop()
         if not node.sealed:
             for spec in node.schema.fields.values():
                 if spec.factory is not None and spec.name not in node.values:
                     node.values[spec.name] = convert(node.cls, spec, spec.factory())
             node.sealed = True
-        below = steps(node)
-        for spec in node.schema.generated:
-            if place is not None and spec.name not in node.values and spec.generator is not None:
-                node.values[spec.name] = place / spec.generator.name
-        for way, child in reversed(below):
+        if root is not None and node.schema.generated:
+            folder = _folder(root, way, taken)
+            for spec in node.schema.generated:
+                if spec.generator is not None and spec.name not in node.values:
+                    node.values[spec.name] = folder / spec.generator.name
+        for step, child in reversed(steps(node)):
             if child not in seen:
                 seen.add(child)
-                pending.append((child, None if place is None else _folder(top, node, place, way)))
+                pending.append((child, (way, step)))
 
 
-def _folder(top: ConfigInfo, node: ConfigInfo, place: PurePath, way: str) -> PurePath:
-    """Give the directory of the generated paths of a nested configuration."""
-    name = "".join(letter if letter.isalnum() or letter in "_-" else "-" for letter in way)
-    return (place / "out" if node is top else place) / name.strip("-")
+_Way: TypeAlias = "tuple[_Way, str] | None"
+"""How a node is reached: the way to the one above, and the step from there."""
+
+_WORDS = re.compile(r"[\w-]+")
+
+
+def _folder(root: PurePath, way: _Way, taken: set[PurePath]) -> PurePath:
+    """Give the directory of the generated paths of a nested config.
+
+    ``$.model.d['k'][0]`` is ``out/model/d/k/0``, as in experimaestro.
+    """
+    if way is None:
+        return root
+    words: list[str] = []
+    while way is not None:
+        way, step = way
+        words[:0] = [word[:80] for word in _WORDS.findall(step)]
+    folder = first = root.joinpath("out", *words)
+    number = 2
+    while folder in taken:  # two keys that differ in other characters only
+        folder, number = first.with_name(f"{first.name}-{number}"), number + 1
+    taken.add(folder)
+    return folder
 
 
 def generated_paths(config: Any) -> dict[str, PurePath]:
@@ -230,9 +268,7 @@ def set_init_tasks(task: Any, init_tasks: Sequence[Any]) -> None:
             )
     if not node.submitted:
         node.init_tasks = tuple(init_tasks)
-    elif len(init_tasks) != len(node.init_tasks) or not all(
-        map(same, init_tasks, node.init_tasks)
-    ):
+    elif len(init_tasks) != len(node.init_tasks) or not all(map(same, init_tasks, node.init_tasks)):
         before, now = ("[" + ", ".join(map(repr, t)) + "]" for t in (node.init_tasks, init_tasks))
         raise ConfigError(
             f"{node.cls.__qualname__} was submitted with init_tasks={before}, and now with {now}:"
@@ -289,8 +325,8 @@ def output(task: Any) -> Any:
     Raises
     ------
     ConfigError
-        If something is marked that is another task's output, or a returned configuration holds paths
-        of the task without being marked.
+        If something is marked that is another task's output, or a returned configuration holds
+        paths of the task without being marked.
     """
     node = info(task)
     make = getattr(node.cls, "task_outputs", None)
@@ -343,15 +379,17 @@ def _check_output(node: ConfigInfo, value: Any) -> None:
                     seen.add(child)
                     pending.append(child)
     if bad:
-        raise ConfigError(_unmarked(node.cls.__qualname__, f"{node.cls.__qualname__}.task_outputs", bad))
+        raise ConfigError(
+            _unmarked(node.cls.__qualname__, f"{node.cls.__qualname__}.task_outputs", bad)
+        )
 
 
 def _unmarked(producer: str, where: str, bad: Iterable[str]) -> str:
     listing = "\n".join(f"  {line}" for line in bad)
     return (
-        f"{where} holds paths that {producer} generates, but nothing that is marked as its output:\n"
-        f"{listing}\nThe identifier would be the same whatever made them, and nothing would wait for"
-        f" {producer}. Either wrap them: task_outputs(self, dep) of {producer} returns"
+        f"{where} holds paths that {producer} generates, but nothing that is marked as its"
+        f" output:\n{listing}\nThe identifier would be the same whatever made them, and nothing"
+        f" would wait for {producer}. Either wrap them: {producer}.task_outputs(self, dep) returns"
         " dep(SomeConfig.C(path=…)), and that is passed on; or give an output that loads them as an"
         f" init task: submit(init_tasks=[…]) ({place_text()})"
     )
@@ -443,7 +481,7 @@ def tag(value: Any) -> Any:
     return Tagged(value.value if isinstance(value, Tagged) else value, user_place())
 
 
-def tags_of(config: Any) -> dict[str, Any]:
+def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
     """Give all tags of a graph; of two with one name the nearest wins, with a warning.
 
     Tags of the tasks that produce what lies below count too.
@@ -457,7 +495,7 @@ def tags_of(config: Any) -> dict[str, Any]:
         for name, (value, place) in node.own_tags.items():
             if name not in found:
                 found[name] = value, place
-            elif not same(found[name][0], value):
+            elif warn and not same(found[name][0], value):
                 first, first_place = found[name]
                 warnings.warn(
                     f"tag {name!r} of {root.cls.__qualname__} has two values: {first!r}"
@@ -502,12 +540,13 @@ def build_instance(
     for node in _to_build(root, objects):
         objects[node] = value_class(node.cls)()
         new.append(node)
+    if taskdir is not None:
+        vars(objects[root]).update(
+            __taskdir__=taskdir, __maintaskdir__=taskdir, __tags__=dict(tags or {})
+        )
     for node in new:
         made = objects[node]
         vars(made)["__xpmconfig__"] = node.config
-        if node is root and taskdir is not None:
-            vars(made)["__taskdir__"] = taskdir
-            vars(made)["__tags__"] = {} if tags is None else tags
         for name, value in node.values.items():
             setattr(made, name, _live(value, objects))
     for node in new:
@@ -565,8 +604,3 @@ def set_meta(config: Any, meta: bool | None) -> Any:
             )
         node.meta = meta
     return config
-
-
-def value_of(node: ConfigInfo, name: str) -> Any:
-    """Give the value of a parameter, `MISSING` when it has none."""
-    return node.values.get(name, MISSING)

@@ -13,7 +13,6 @@ loop goes through the node, and no `InstanceConfig` lies below it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -34,8 +33,17 @@ _double = struct.Struct("!d").pack
 _int64 = struct.Struct("!q").pack
 _FAR = 1 << 62
 
+
+def _sha256(data: bytes) -> Any:
+    """Stand in for hashlib's until the first digest: a job process computes none."""
+    global _sha256
+    from hashlib import sha256 as _sha256
+
+    return _sha256(data)
+
+
 HASHING = "\0hash"
-"""The namespace of `hash()`: no experiment, no producers, no init tasks, so that it never changes."""
+"""The namespace of `hash()`: no experiment, producers, or init tasks, so that it never changes."""
 
 
 class Identifier:
@@ -154,6 +162,17 @@ def digest_of(
     if keep is None and (known := run.known(root)) is not None:
         return known
     return run.finish(run.node(root, keep))[1:33]
+
+
+def digests_of(nodes: Sequence[Node], namespace: str | None, node_of: NodeOf) -> list[bytes]:
+    """Compute H of many nodes, those below others first, at the cost of the last one's."""
+    run = _Run(namespace, node_of)
+    found = []
+    for node in nodes:
+        run.way = _Way()
+        digest = run.known(node)
+        found.append(run.finish(run.node(node, None))[1:33] if digest is None else digest)
+    return found
 
 
 def encode(value: Any, namespace: str | None = None) -> bytes:
@@ -328,7 +347,7 @@ class _Run:
                 encoded = self.quick(item, "{…}")
                 if encoded is None:
                     encoded = yield self.slow(item, "{…}"), "{…}"
-                keyed.append((hashlib.sha256(encoded).digest(), item))
+                keyed.append((_sha256(encoded).digest(), item))
         self.way = way
         keyed.sort(key=lambda pair: pair[0])
         return (yield self.sequence(SET, [item for _key, item in keyed]), "")
@@ -357,7 +376,9 @@ class _Run:
         return b"".join(out)
 
     def enum(self, cls: type, name: str) -> Encoding:
-        return ENUM + f"{namespaced(cls.__module__, cls.__qualname__, self.namespace)}:{name}".encode()
+        return (
+            ENUM + f"{namespaced(cls.__module__, cls.__qualname__, self.namespace)}:{name}".encode()
+        )
         yield  # a generator, like all that `slow` gives
 
     # -- nodes
@@ -417,7 +438,7 @@ class _Run:
                 if encoded is None:
                     encoded = yield self.node(task, None), " (an init task)"
                 out.append(encoded)
-        digest = hashlib.sha256(b"".join(out)).digest()
+        digest = _sha256(b"".join(out)).digest()
         self.leave(node, digest, keep is None)
         return self.marked(node, digest)
 

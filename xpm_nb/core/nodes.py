@@ -1,118 +1,27 @@
 """One configuration from the inside: its values, how they are checked, and what it was marked with.
 
-A configuration keeps everything in one `ConfigInfo`, reached as ``config.__xpm__``: the library uses
-that, never the public accessors of a user's object, which the user's own parameters may hide.
+A configuration keeps everything in one `ConfigInfo`, reached as ``config.__xpm__``: the library
+uses that, never the public accessors of a user's object, which the user's own parameters may hide.
 """
 
 from __future__ import annotations
 
-import difflib
 import struct
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import PurePath
-from types import CodeType
-from typing import Any, cast
+from typing import Any
 
 from xpm_nb.core import doors
-from xpm_nb.core.fields import MISSING, FieldSpec, Form, Schema, Unresolved, alternatives
-from xpm_nb.core.fields import bare as bare_form
+from xpm_nb.core.fields import FieldSpec, Schema
 from xpm_nb.core.fields import schema as schema_of
-from xpm_nb.core.fields import signature
-from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of, namespaced
+from xpm_nb.core.forms import MISSING, Form, Unresolved, alternatives, signature
+from xpm_nb.core.forms import bare as bare_form
+from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of
+from xpm_nb.core.names import place_text, plain_name, shorten, site, type_name
 from xpm_nb.errors import ConfigError, FrozenError, UnsetError
 
 _double = struct.Struct("!d").pack
-_PACKAGE = __name__.partition(".")[0]
-
-
-class Site:
-    """Where a class was defined.
-
-    Attributes
-    ----------
-    filename : str
-        As the code object says: the temporary name of a cell, or a file.
-    lineno : int
-        Line of the ``class`` statement.
-    code : CodeType or None
-        The code of the class's body; None when the class was not made by a ``class`` statement.
-    """
-
-    __slots__ = ("code", "filename", "lineno")
-
-    def __init__(self, filename: str, lineno: int, code: CodeType | None) -> None:
-        self.filename, self.lineno, self.code = filename, lineno, code
-
-    def __repr__(self) -> str:
-        return f"Site({self.filename!r}, {self.lineno})"
-
-
-def site(cls: type) -> Site | None:
-    """Tell where a config class was defined."""
-    return cast("Site | None", vars(cls).get("__xpm_site__"))
-
-
-def _ours(name: str) -> bool:
-    return name == _PACKAGE or name.startswith(_PACKAGE + ".")
-
-
-def user_place() -> tuple[str, int]:
-    """Give file name and line of the nearest caller outside this package."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _ours(frame.f_globals.get("__name__", "")):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
-
-
-def place_text(place: tuple[str, int] | None = None) -> str:
-    """Say a place in words (``In[7], line 2``), by default that of the nearest user's code."""
-    return doors.place(*(place or user_place()))
-
-
-def shorten(value: Any, limit: int = 80) -> str:
-    """Give the repr of a value, cut in the middle."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 20]} … {text[-17:]}"
-
-
-def local_name(cls: type) -> str:
-    """Give the qualified name of a class in its module."""
-    return cls.__qualname__
-
-
-def _own_name(cls: type) -> str | None:
-    """Give what ``__xpmid__`` says: a str in the class's own body, or an inherited classmethod."""
-    own = vars(cls).get("__xpmid__")
-    if isinstance(own, str):
-        return own
-    found = getattr(cls, "__xpmid__", None)
-    return str(found()) if callable(found) else None
-
-
-def needs_namespace(cls: type) -> bool:
-    """Tell whether the type name of a class depends on the experiment (see SPEC 8)."""
-    return cls.__module__ == "__main__" and _own_name(cls) is None
-
-
-def type_name(cls: type, namespace: str | None) -> str:
-    """Give the type name of a config class, in lower case.
-
-    Raises
-    ------
-    NoExperimentError
-        If the class needs a namespace and there is none.
-    """
-    own = _own_name(cls)
-    if own is None:
-        own = namespaced(cls.__module__, cls.__qualname__, namespace)
-    return own.lower()
-
-
-def plain_name(cls: type) -> str:
-    """Give the type name for messages: without namespace where it depends on one."""
-    return type_name(cls, HASHING).lstrip(".")
 
 
 class Tagged:
@@ -213,8 +122,8 @@ class ConfigInfo:
 
     @property
     def submitted(self) -> bool:
-        """It is a task, and its identifier is fixed."""
-        return self._frozen is not None
+        """It is a task that was submitted: its identifier is fixed."""
+        return self.task is self.config
 
     @property
     def numbered(self) -> bool:
@@ -275,9 +184,10 @@ class ConfigInfo:
                 meta = None if node is None else node.meta
                 if meta or (meta is None and spec.unhashed):
                     continue
-                if value is None and spec.optional and not spec.has_default:
-                    continue
-                if spec.ignore_default and is_default(spec, value):
+                if value is None:
+                    if spec.optional and default_of(spec) is None:
+                        continue
+                elif spec.ignore_default and is_default(spec, value):
                     continue
             yield spec.prefix, spec.name, value
 
@@ -381,9 +291,7 @@ def _takes_none(form: Form) -> bool:
     )
 
 
-def _wrong(
-    cls: type, spec: FieldSpec, value: Any, path: str, part: Any, why: str
-) -> ConfigError:
+def _wrong(cls: type, spec: FieldSpec, value: Any, path: str, part: Any, why: str) -> ConfigError:
     at = f" at $.{spec.name}{path}: {shorten(part)}" if path else ""
     if isinstance(part, Tagged):
         why = f"tag() goes around the whole value: {spec.name}=tag(…)"
@@ -395,6 +303,8 @@ def _wrong(
 
 def unknown_name(cls: type, name: str) -> ConfigError:
     """Make the error for a parameter that does not exist, with the nearest name that does."""
+    import difflib  # slow to import, and errors are rare
+
     names = list(schema_of(cls).fields)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
@@ -421,7 +331,8 @@ def accept(cls: type, value: Any) -> Any:
         _match_by_schema(node.cls, cls)
     if hasattr(node.cls, "__xpm_task__") and node.task is None:
         raise ValueError(
-            f"a task used as a value must have been submitted: {node.cls.__qualname__}.C(...).submit()"
+            "a task used as a value must have been submitted:"
+            f" {node.cls.__qualname__}.C(...).submit()"
         )
     return value
 
@@ -433,9 +344,7 @@ def _match_by_schema(given: type, wanted: type) -> None:
             ours, theirs = schema_signature(wanted), schema_signature(base)
             if ours == theirs:
                 return
-            names = sorted(
-                name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)
-            )
+            names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
             raise ValueError(
                 f"{wanted.__qualname__} was defined twice, with other fields ({', '.join(names)}):"
                 f" the value's at {_site_text(base)}, the parameter's at {_site_text(wanted)};"
@@ -464,17 +373,25 @@ def schema_signature(cls: type) -> dict[str, Any]:
 # -- equality
 
 
+def default_of(spec: FieldSpec) -> Any:
+    """Give the default of a parameter; None is that of an optional one without any."""
+    if spec.factory is not None:
+        return convert(spec.owner, spec, spec.factory())
+    if spec.default is MISSING:
+        return None if spec.optional else MISSING
+    return spec.default
+
+
 def is_default(spec: FieldSpec, value: Any) -> bool:
-    """Tell whether a value equals the default, meta elements of containers left aside."""
-    if spec.default is not MISSING:
-        default = spec.default
-    elif spec.factory is not None:
-        default = convert(spec.owner, spec, spec.factory())
-    else:
-        return False
+    """Tell whether a value equals the default, meta elements of containers left aside.
+
+    Numbers are compared as Python does (and experimaestro): -0.0 equals a default of 0.0, and NaN
+    equals nothing.
+    """
+    default = default_of(spec)
     if type(value) is type(default) and type(value) in SCALARS:
-        return bool(value == default) or (value != value and default != default)
-    return same(_without_meta(value), _without_meta(default))
+        return bool(value == default)
+    return same(_without_meta(value), _without_meta(default), bits=False)
 
 
 def _without_meta(value: Any) -> Any:
@@ -490,8 +407,11 @@ def _is_meta(value: Any) -> bool:
     return node is not None and node.meta is True
 
 
-def same(one: Any, other: Any) -> bool:
-    """Compare two values as `==` of configurations does: by type, by bits, through any depth."""
+def same(one: Any, other: Any, *, bits: bool = True) -> bool:
+    """Compare two values as `==` of configurations does: by type and bits, through any depth.
+
+    Without `bits`, floats are compared as numbers.
+    """
     pending: list[tuple[Any, Any]] = [(one, other)]
     seen: set[tuple[int, int]] = set()
     numbers: dict[tuple[str, int], int] = {}  # InstanceConfig objects correspond one to one
@@ -504,6 +424,9 @@ def same(one: Any, other: Any) -> bool:
                 seen.add((id(x), id(y)))
                 if not _same_node(x, y, top, numbers, pending):
                     return False
+        elif not bits and type(a) is type(b) is float:
+            if a != b:
+                return False
         elif not _same_value(a, b, pending):
             return False
         top = False

@@ -1,7 +1,7 @@
-"""The states of a job, and the one table that says how they follow each other.
+"""The words for where a job stands, and why it is in error.
 
-Rule 1: an event that the table does not know for a state raises and changes nothing.
-Rule 2: values are the words people see; icons, colours and order belong to the displays.
+Values are the words people see; icons, colours and order belong to the displays. Job processes
+import this module: nothing heavy here. How the states follow each other is in `core.events`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """From a form (see `core.fields`) to a function that checks and converts a value.
 
-Imported when the first value that needs it is checked; `pydantic_core` lives behind this module, and
-`pydantic` itself is imported only for a type with `pydantic.Field` constraints.
+Imported when the first value that needs it is checked; `pydantic_core` lives behind this module,
+and `pydantic` itself is imported only for a type with `pydantic.Field` constraints.
 
-The outcomes are the table of SPEC section 2. Plain lax mode would take tuples as lists, lists as sets,
-bytes as numbers: containers are strict here, their elements are converted.
+The outcomes are the table of SPEC section 2. Plain lax mode would take tuples as lists, lists as
+sets, bytes as numbers: containers are strict here, their elements are converted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import Any, cast
+from typing import Any
 
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
@@ -81,7 +81,7 @@ def converter(
 def _schema(form: Form, accept: Accept) -> CoreSchema:
     word = form[0]
     if word == "any":
-        return cs.any_schema()
+        return cs.no_info_plain_validator_function(_any)
     if word == "none":
         return cs.none_schema()
     if word == "scalar":
@@ -126,6 +126,23 @@ def _union(forms: Sequence[Form], accept: Accept) -> CoreSchema:
         else cs.union_schema(choices, mode="left_to_right")
     )
     return joined if len(others) == len(forms) else cs.nullable_schema(joined)
+
+
+def _any(value: Any) -> Any:
+    """Copy containers, and make plain what would not come back from a file as it is."""
+    if isinstance(value, (list, tuple, set)):
+        kind = next(kind for kind in (list, tuple, set) if isinstance(value, kind))
+        return kind(map(_any, value))
+    if isinstance(value, dict):
+        return {_any(key): _any(item) for key, item in value.items()}
+    if isinstance(value, (int, float, str)) and not isinstance(value, (Enum, bool)):
+        plain = next(kind for kind in (int, float, str) if isinstance(value, kind))
+        return value if type(value) is plain else _plain(plain, value)
+    return value
+
+
+def _plain(kind: type, value: Any) -> Any:
+    return str.__str__(value) if kind is str else kind(value)
 
 
 def _list_as_tuple(value: Any) -> Any:
@@ -220,7 +237,7 @@ def _constraints(hints: Sequence[Any]) -> CoreSchema:
     constrained: Any = Any
     for hint in hints:
         constrained = Annotated[constrained, hint]
-    return cast("CoreSchema", TypeAdapter(constrained).core_schema)
+    return TypeAdapter(constrained).core_schema
 
 
 def _mismatch(error: ValidationError, value: Any) -> Mismatch:

@@ -6,12 +6,20 @@ Durations and times are plain numbers, seconds and seconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
+from itertools import islice
+from pathlib import PurePath
 from typing import Any
 
+from xpm_nb.core.fields import FieldSpec
+from xpm_nb.core.graph import dependencies, tags_of
+from xpm_nb.core.identifier import digest_of
+from xpm_nb.core.names import plain_name, shorten, type_name
+from xpm_nb.core.nodes import ConfigInfo, info, is_default, node_of
 from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +74,15 @@ class JobView:
     attempt: int = 1
     reused: bool = False  # it was done before this run asked for it
     elsewhere: bool = False  # another kernel started it
+    earlier: bool = False  # submitted in an earlier run of the experiment, not (yet) in this one
     path: str = ""  # the job's directory, absolute
     launcher: str = "local"
     callback_error: str = ""  # the last exception of a completion callback
 
     def as_json(self) -> dict[str, Any]:
         """Give a dictionary of JSON values (enums by their value)."""
-        return _plain(self)
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,8 @@ class ExperimentView:
 
     def as_json(self) -> dict[str, Any]:
         """Give a dictionary of JSON values (enums by their value)."""
-        return _plain(self)
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,168 @@ class TableView:
     numeric: tuple[bool, ...]  # per column: aligned to the right
     keys: tuple[str, ...] = ()  # the job of each row
     caption: str = ""
+
+
+MAX_LEVELS = 8
+MAX_CONFIGS = 200
+MAX_ITEMS = 20
+
+
+def describe(config: Any, namespace: str | None) -> ConfigView:
+    """Show a configuration as a tree, cut at a sensible depth and breadth.
+
+    Parameters
+    ----------
+    config : config
+        What to show.
+    namespace : str or None
+        That of the current experiment; without it, identifiers that need one are left out.
+    """
+    return _Describer(namespace).top(info(config))
+
+
+class _Describer:
+    """One description: which configurations were shown, and how many more may be."""
+
+    def __init__(self, namespace: str | None) -> None:
+        self.namespace = namespace
+        self.shown: set[ConfigInfo] = set()
+
+    def top(self, node: ConfigInfo) -> ConfigView:
+        tags = tags_of(node.config, warn=False)
+        needs = []
+        for task in dependencies(node.config):
+            needed = info(task)
+            needs.append((needed.cls.__name__, self.identifier(needed)[0]))
+        return self.view(
+            node,
+            0,
+            tags=tuple((name, _text(value)) for name, value in tags.items()),
+            dependencies=tuple(needs),
+        )
+
+    def view(self, node: ConfigInfo, level: int, **more: Any) -> ConfigView:
+        identifier, note = self.identifier(node)
+        try:
+            name = type_name(node.cls, node.namespace or self.namespace)
+        except NoExperimentError:
+            name = plain_name(node.cls)
+        shared = node in self.shown
+        self.shown.add(node)
+        state = getattr(node.job, "state", None)
+        return ConfigView(
+            name=node.cls.__name__,
+            type_name=name,
+            identifier=identifier,
+            note=note,
+            params=() if shared else tuple(self.params(node, level)),
+            shared=shared,
+            state=state if isinstance(state, JobState) else None,
+            **more,
+        )
+
+    def identifier(self, node: ConfigInfo) -> tuple[str, str]:
+        """Give the identifier, or why there is none."""
+        try:
+            return digest_of(node, self.namespace, node_of).hex(), ""
+        except NoExperimentError:
+            return "", "identifier: once an experiment is open"
+        except (ConfigError, UnsetError) as error:
+            return "", f"no identifier: {error}"
+
+    def params(self, node: ConfigInfo, level: int) -> Iterator[ParamView]:
+        hashed = _hashed(node)
+        for spec in node.schema.fields.values():
+            if spec.name not in node.values:
+                yield _row(
+                    spec,
+                    spec.name,
+                    "(not set)" if spec.required else "(later)",
+                    spec.name in hashed,
+                )
+                continue
+            value = node.values[spec.name]
+            default = bool(spec.has_default) and is_default(spec, value)
+            if spec.default is None or (value is None and not spec.has_default):
+                default = value is None
+            for name, item in _rows(spec.name, value):
+                inner = node_of(item)
+                if inner is None:
+                    yield _row(spec, name, _text(item), spec.name in hashed, default)
+                elif level + 1 >= MAX_LEVELS or len(self.shown) >= MAX_CONFIGS:
+                    yield _row(spec, name, f"{inner.cls.__name__}(…)", spec.name in hashed, default)
+                else:
+                    view = self.view(inner, level + 1)
+                    yield _row(spec, name, "", spec.name in hashed, default, view)
+
+
+def _hashed(node: ConfigInfo) -> set[str]:
+    """Give the names of the parameters that are part of the identifier."""
+    names: set[str] = set()
+    try:
+        for _prefix, name, _value in node.entries(None):
+            names.add(name)
+    except (ConfigError, UnsetError):
+        names = {spec.name for spec in node.schema.ordered if not spec.unhashed}
+    return names
+
+
+def _rows(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Give one row for a value; one for each item of a container that holds configurations."""
+    items: Iterable[tuple[str, Any]]
+    if isinstance(value, dict):
+        items = ((f"{name}[{key!r:.40}]", item) for key, item in value.items())
+        values: Iterable[Any] = value.values()
+    elif isinstance(value, (list, tuple, set)):
+        items = ((f"{name}[{index}]", item) for index, item in enumerate(value))
+        values = value
+    else:
+        items, values = (), ()
+    if not any(node_of(item) is not None for item in islice(values, MAX_ITEMS)):
+        yield name, value
+        return
+    yield from islice(items, MAX_ITEMS)
+    if len(value) > MAX_ITEMS:
+        yield f"{name}[…]", _More(len(value) - MAX_ITEMS)
+
+
+class _More:
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __repr__(self) -> str:
+        return f"{self.count} more"
+
+
+def _row(
+    spec: FieldSpec,
+    name: str,
+    text: str,
+    hashed: bool,
+    default: bool = False,
+    config: ConfigView | None = None,
+) -> ParamView:
+    return ParamView(
+        name=name,
+        kind="meta" if spec.meta else spec.kind,
+        type=spec.type_text,
+        text=text,
+        config=config,
+        default=default,
+        hashed=hashed,
+        help=spec.help_text,
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, (list, tuple, set, dict)) and len(value) > 100:
+        first = shorten(list(islice(value, 8)), 100)
+        return f"{first[:-1]}, …{first[-1]} ({len(value)} items)"
+    return shorten(value, 200)
 
 
 def _plain(value: Any) -> Any:

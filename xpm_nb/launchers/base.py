@@ -58,6 +58,18 @@ class Handle(Protocol):
         """Give a descriptor that becomes readable when the job ends, None if there is none."""
         ...
 
+    def exit_code(self) -> int | None:
+        """Give how the job's process ended, minus the signal if one ended it.
+
+        None while it runs, and for ever where nobody can tell (a process that another kernel
+        started). Whether the job went well is read from its markers, never from here.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the handle holds open; called once the job has ended."""
+        ...
+
 
 class Launcher(Protocol):
     """Four verbs; `poll` takes all handles, so that a cluster needs one query for all jobs."""

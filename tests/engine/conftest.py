@@ -1,0 +1,126 @@
+"""A loop with a fake launcher, on a real workspace."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+
+import pytest
+
+from xpm_nb.core.states import JobState
+from xpm_nb.engine.entries import Asked
+from xpm_nb.engine.loop import Loop
+from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SubmitJob
+from xpm_nb.store.layout import Workspace
+from xpm_nb.store.records import JobRecord
+from xpm_nb.testing import FakeClock, FakeLauncher
+
+
+class Desk:
+    """What a test does with jobs called a, b, c…"""
+
+    def __init__(self, workspace: Workspace, *, slots: int = 1, **launcher) -> None:
+        self.workspace = workspace
+        self.launcher = FakeLauncher(**launcher)
+        self.clock = FakeClock()
+        self.loop = self.new_loop(slots)
+
+    def new_loop(self, slots: int) -> Loop:
+        loop = Loop(
+            slots=slots,
+            grace_s=5,
+            clock=self.clock,
+            launchers={"fake": lambda data: self.launcher},
+        )
+        self.clock.on_move(lambda: self.loop is loop and loop.wake())
+        return loop
+
+    def paths(self, name: str):
+        return self.workspace.job(f"t.{name}", hashlib.sha256(name.encode()).hexdigest())
+
+    def entry(self, name: str):
+        return self.loop.entry(self.paths(name))
+
+    def submit(self, name: str, *needs: str, **options):
+        paths = self.paths(name)
+        record = JobRecord(
+            type_name=paths.type_name,
+            identifier=paths.identifier,
+            name=paths.name,
+            task=name.upper(),
+            dependencies=tuple(self.paths(n).key for n in needs),
+            launcher=self.launcher.as_dict(),
+            submitted=self.clock.time(),
+            tags={"n": name},
+        )
+        entry = self.entry(name)
+        entry.expect()
+        asked = Asked(f"# {name}\n", {"objects": []}, record, self.launcher)
+        self.loop.post(SubmitJob(entry, asked, **options))
+        return entry
+
+    def open(self, *names: str):
+        entries = tuple(self.entry(n) for n in names)
+        ready = threading.Event()
+        self.loop.post(OpenJobs(entries, ready))
+        assert ready.wait(10)
+        return entries
+
+    def restart(self, slots: int = 1) -> None:
+        """The kernel dies where it stands, and there is a new one."""
+        self.loop.stop()
+        self.loop = self.new_loop(slots)
+
+    def end(self) -> None:
+        self.loop.stop()
+        for handle in self.launcher.handles:
+            handle.end(None)
+            handle.close()
+
+    def cancel(self, *names: str) -> None:
+        self.loop.post(CancelJobs(tuple(self.entry(n) for n in names)))
+
+    def retry(self, *names: str) -> None:
+        entries = tuple(self.entry(n) for n in names)
+        for entry in entries:
+            entry.expect()
+        self.loop.post(RetryJobs(entries))
+
+    def sync(self) -> None:
+        assert self.loop.sync(10)
+
+    def started(self) -> list[str]:
+        self.sync()
+        return [handle.paths.name for handle in self.launcher.handles]
+
+    def view(self, name: str):
+        self.sync()
+        return self.entry(name).view
+
+    def states(self, names: str) -> list[str]:
+        self.sync()
+        return [self.entry(n).view.state.value for n in names]
+
+    def settled(self, name: str) -> JobState:
+        assert self.entry(name).settled.wait(10), self.entry(name)
+        return self.entry(name).view.state
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(Workspace(tmp_path / "ws").create())
+    yield desk
+    desk.end()
+
+
+@pytest.fixture
+def make_desk(tmp_path):
+    desks = []
+
+    def make(**options):
+        desks.append(Desk(Workspace(tmp_path / "ws").create(), **options))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.end()

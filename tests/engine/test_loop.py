@@ -1,0 +1,444 @@
+"""The loop and the scheduler, with jobs that end when told; directories and locks are real."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+
+import pytest
+
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine.scheduler import SetSlots, Wake
+from xpm_nb.errors import InternalError
+from xpm_nb.store import locks, records
+
+
+def end(desk, name, how="finish", **options):
+    """End a job and wait until the loop has heard of it."""
+    getattr(desk.launcher, how)(desk.launcher.running(f"t.{name}"), **options)
+    return desk.settled(name)
+
+
+def test_a_submission_writes_the_directory_and_launches_under_the_lock(desk):
+    entry = desk.submit("a")
+    (handle,) = desk.launcher.wait_for(1)
+    desk.sync()
+    paths = desk.paths("a")
+    assert paths.script.read_text() == "# a\n"
+    assert json.loads(paths.params.read_text()) == {"objects": []}
+    assert records.read_job(paths).task == "A"
+    assert locks.held(paths), "the job holds the lock that it was handed"
+    assert entry.view.state is JobState.RUNNING
+    assert not entry.settled.is_set()
+    assert (entry.view.task, entry.view.tags, entry.view.attempt) == ("A", (("n", "a"),), 1)
+    desk.launcher.finish(handle)
+    assert desk.settled("a") is JobState.DONE
+    assert not locks.held(paths)
+    assert entry.view.ended is not None
+
+
+def test_one_daemon_thread_of_that_name(desk):
+    desk.submit("a")
+    desk.submit("b")
+    desk.sync()
+    ours = [t for t in threading.enumerate() if t is desk.loop._thread]
+    assert [(t.name, t.daemon) for t in ours] == [("xpm-scheduler", True)]
+
+
+def test_slots_and_dependencies(make_desk):
+    desk = make_desk(slots=2)
+    desk.submit("a")
+    desk.submit("b")
+    desk.submit("c", "a")
+    desk.submit("d")
+    assert desk.started() == ["a", "b"]
+    assert desk.states("abcd") == ["running", "running", "waiting", "ready"]
+    end(desk, "a")
+    assert desk.started() == ["a", "b", "c"]  # asked for before d
+    end(desk, "b")
+    assert desk.started() == ["a", "b", "c", "d"]
+    desk.loop.post(SetSlots(3))
+    assert desk.loop.slots == 3
+
+
+def test_a_done_job_is_reused_and_nothing_is_touched(desk):
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    end(desk, "a")
+    assert not desk.view("a").reused
+    before = {p: p.stat().st_mtime_ns for p in desk.paths("a").path.rglob("*")}
+    desk.restart()
+    desk.submit("a")
+    assert desk.settled("a") is JobState.DONE
+    assert desk.view("a").reused
+    assert desk.started() == ["a"]
+    assert {p: p.stat().st_mtime_ns for p in desk.paths("a").path.rglob("*")} == before
+
+
+def test_submitting_again_joins_and_a_failure_is_run_again(desk):
+    desk.submit("a")
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    assert end(desk, "a", "fail") is JobState.ERROR
+    assert desk.view("a").message == "ValueError: told to fail"
+    entry = desk.submit("a")
+    desk.launcher.wait_for(2)
+    assert not entry.settled.is_set()
+    assert end(desk, "a") is JobState.DONE
+    assert desk.view("a").attempt == 2
+    assert (desk.paths("a").attempts / "1" / "a.failed").exists()
+    assert not desk.paths("a").failed.exists()
+
+
+def test_waiting_right_after_a_second_submit_does_not_see_the_old_failure(desk):
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    end(desk, "a", "fail")
+    entry = desk.submit("a")
+    assert not entry.settled.is_set()  # whatever the loop has done so far
+
+
+def test_failures_go_down_and_retry_goes_up_and_down(desk):
+    for name, *needs in ("a", "ba", "cb"):
+        desk.submit(name, *needs)
+    desk.launcher.wait_for(1)
+    end(desk, "a", "fail")
+    assert [desk.settled(n) for n in "bc"] == [JobState.ERROR] * 2
+    view = desk.view("c")
+    assert view.reason is FailureReason.DEPENDENCY
+    assert view.message == f"needs b {desk.paths('b').identifier[:8]}, which is in error"
+    assert not desk.paths("c").failed.exists(), "it never ran: nothing marks it"
+    desk.retry("c")
+    desk.launcher.wait_for(2)
+    end(desk, "a")
+    desk.launcher.wait_for(3)
+    end(desk, "b")
+    desk.launcher.wait_for(4)
+    assert end(desk, "c") is JobState.DONE
+    assert desk.started() == ["a", "a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "words"),
+    [(0, "failed", "ended without finishing"), (-9, "lost", "signal 9"), (3, "failed", "code 3")],
+)
+def test_a_job_that_ends_without_a_marker(desk, code, reason, words):
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    desk.paths("a").stderr.write_text("first\nImportError: no such thing\n\n")
+    assert end(desk, "a", "vanish", code=code) is JobState.ERROR
+    view = desk.view("a")
+    assert view.reason.value == reason
+    assert words in view.message
+    assert ("no such thing" in view.message) == (code == 3)
+    failure = records.read_failed(desk.paths("a"))  # a new kernel must not run it by itself
+    assert (failure.reason.value, failure.message) == (reason, view.message)
+    desk.restart()
+    desk.open("a")
+    assert (desk.view("a").reason.value, desk.started()) == (reason, ["a"])
+
+
+def test_a_launcher_that_refuses(make_desk):
+    desk = make_desk(refuse=True)
+    for n in range(30):
+        desk.submit(f"a{n}")
+    assert [desk.settled(f"a{n}") for n in range(30)] == [JobState.ERROR] * 30
+    view = desk.view("a7")
+    assert view.reason is FailureReason.REJECTED
+    assert "does not start a7" in view.message
+    assert not locks.held(desk.paths("a7"))
+    desk.launcher.refuse = False
+    desk.submit("a7")
+    desk.launcher.wait_for(1)
+    assert end(desk, "a7") is JobState.DONE
+
+
+def test_a_directory_that_cannot_be_written_is_the_failure_of_that_job_only(desk):
+    blocked = desk.paths("a").path.parent
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.write_text("a file where a directory should be")
+    desk.submit("a")
+    desk.submit("b")
+    assert desk.settled("a") is JobState.ERROR
+    assert desk.view("a").reason is FailureReason.REJECTED
+    desk.launcher.wait_for(1)
+    assert end(desk, "b") is JobState.DONE
+    blocked.unlink()
+    desk.submit("a")
+    desk.launcher.wait_for(2)
+    assert end(desk, "a") is JobState.DONE
+
+
+# -- cancel -----------------------------------------------------------------------------------
+
+
+def test_cancel_asks_then_kills_and_writes_the_marker_for_the_job(make_desk):
+    desk = make_desk(deaf=True)
+    desk.submit("a")
+    (handle,) = desk.launcher.wait_for(1)
+    desk.cancel("a")
+    desk.cancel("a")
+    desk.sync()
+    assert handle.signals == ["TERM"]
+    desk.clock.advance(4.9)
+    desk.sync()
+    assert handle.signals == ["TERM"]
+    desk.clock.advance(0.2)
+    assert desk.settled("a") is JobState.ERROR
+    assert handle.signals == ["TERM", "KILL"]
+    assert desk.view("a").reason is FailureReason.CANCELLED
+    assert records.read_failed(desk.paths("a")).reason is FailureReason.CANCELLED
+
+
+def test_cancelled_before_it_started_it_stays_so_in_the_next_kernel(desk):
+    desk.submit("a")
+    desk.submit("b")
+    desk.submit("c", "b")
+    desk.cancel("b", "c")
+    assert [desk.settled(n) for n in "bc"] == [JobState.ERROR] * 2
+    assert desk.view("b").reason is FailureReason.CANCELLED
+    desk.restart()
+    desk.open("b", "c")
+    assert [desk.view(n).reason.value for n in "bc"] == ["cancelled", "dependency"]
+    desk.cancel("b")  # of what is over: nothing
+    assert desk.states("b") == ["error"]
+
+
+# -- other kernels ----------------------------------------------------------------------------
+
+
+def test_a_job_that_another_kernel_is_starting_is_awaited_then_joined(desk):
+    paths = desk.paths("a").create()
+    lock = locks.try_lock(paths)
+    desk.submit("a")
+    assert desk.states("a") == ["running"]
+    assert desk.view("a").elsewhere
+    assert desk.started() == []
+    records.write_done(paths)
+    lock.release()
+    desk.clock.advance(5)
+    assert desk.settled("a") is JobState.DONE
+    assert desk.started() == []
+
+
+def test_a_lock_that_was_held_for_a_moment_only_is_our_turn(desk):
+    lock = locks.try_lock(desk.paths("a").create())
+    desk.submit("b")
+    desk.submit("a")
+    assert desk.states("ab") == ["running", "running"]
+    lock.release()
+    desk.clock.advance(5)
+    assert desk.states("a") == ["ready"]  # b has the slot
+    end(desk, "b")
+    desk.launcher.wait_for(2)
+    assert not desk.view("a").elsewhere
+    assert end(desk, "a") is JobState.DONE
+
+
+def test_two_kernels_one_job(make_desk):
+    one = make_desk()
+    two = make_desk()
+    one.submit("a")
+    (handle,) = one.launcher.wait_for(1)
+    one.sync()
+    two.submit("a")
+    two.submit("b")
+    assert two.states("ab") == ["running", "running"], "a holds no slot of the second kernel"
+    one.launcher.finish(handle)
+    assert one.settled("a") is JobState.DONE
+    two.clock.advance(5)
+    assert two.settled("a") is JobState.DONE
+    assert two.started() == ["b"]
+
+
+def test_another_kernel_was_quicker_while_ours_waited_for_a_slot(make_desk):
+    one, two = make_desk(), make_desk()
+    for name in "xab":
+        one.submit(name)
+    one.sync()
+    two.submit("a")
+    two.launcher.wait_for(1)
+    end(two, "a")
+    two.submit("b")
+    two.launcher.wait_for(2)
+    end(two, "b", "fail")
+    end(one, "x")
+    assert one.settled("a") is JobState.DONE
+    assert one.settled("b") is JobState.ERROR
+    assert one.started() == ["x"], "its success and its failure are everybody's"
+
+
+# -- a new kernel -----------------------------------------------------------------------------
+
+
+def test_reopening_goes_on_with_what_waited(desk):
+    desk.submit("done")
+    desk.launcher.wait_for(1)
+    end(desk, "done")
+    desk.submit("bad")
+    desk.launcher.wait_for(2)
+    end(desk, "bad", "fail")
+    for name, *needs in (["run"], ["b"], ["c", "b", "done"], ["d", "bad"]):
+        desk.submit(name, *needs)
+    (*_, running) = desk.launcher.wait_for(3)
+    desk.sync()
+    desk.restart()
+    desk.open("done", "bad", "run", "b", "c", "d")
+    names = ["done", "bad", "run", "b", "c", "d"]
+    states = [desk.view(n).state.value for n in names]
+    assert states == ["done", "error", "running", "ready", "waiting", "error"]
+    assert desk.started() == ["done", "bad", "run"], "the job that still runs has the slot"
+    assert (desk.view("c").task, desk.view("c").tags) == ("C", (("n", "c"),))
+    desk.launcher.finish(running)
+    desk.clock.advance(5)
+    desk.launcher.wait_for(4)
+    end(desk, "b")
+    desk.launcher.wait_for(5)
+    assert end(desk, "c") is JobState.DONE
+    assert desk.started() == ["done", "bad", "run", "b", "c"]
+
+
+def test_reopening_one_job_brings_what_it_needs(desk):
+    for name, *needs in ("x", "a", "ba", "cb"):
+        desk.submit(name, *needs)
+    desk.sync()
+    desk.launcher.vanish("t.x")
+    desk.settled("x")
+    desk.launcher.wait_for(2)
+    end(desk, "a")
+    desk.launcher.wait_for(3)
+    desk.sync()
+    desk.restart()
+    desk.open("c")
+    assert desk.states("abc") == ["done", "running", "waiting"]
+
+
+def test_a_job_that_vanished_while_no_kernel_looked_is_lost(desk):
+    paths = desk.paths("a")
+    desk.submit("x")
+    desk.submit("a")
+    desk.sync()
+    desk.restart()
+    records.write_process(paths, records.ProcessRecord(1, 1, "another boot", "host"))
+    desk.open("a")
+    assert desk.view("a").reason is FailureReason.LOST
+    assert records.read_failed(paths).reason is FailureReason.LOST
+    desk.submit("a")
+    desk.launcher.wait_for(2)
+    assert end(desk, "a") is JobState.DONE
+
+
+def test_a_missing_directory_or_a_damaged_record_says_so(desk):
+    desk.submit("x")
+    desk.submit("a")
+    desk.submit("b", "gone")
+    desk.sync()
+    assert desk.view("b").reason is FailureReason.DEPENDENCY
+    desk.restart()
+    desk.paths("a").record.write_text("{")
+    desk.open("a", "b", "gone")
+    assert "no record" in desk.view("a").message
+    assert "no record" in desk.view("gone").message
+    assert desk.view("b").reason is FailureReason.DEPENDENCY
+
+
+def test_a_chain_of_thousands_is_reopened(make_desk):
+    desk = make_desk()
+    names = [f"j{n}" for n in range(1500)]
+    before = None
+    for name in names:
+        desk.submit(name, *([before] if before else []))
+        before = name
+    assert desk.loop.sync(60)
+    desk.restart()
+    desk.open(names[-1])
+    assert desk.states([names[1], names[-1]]) == ["waiting", "waiting"]
+
+
+test_a_chain_of_thousands_is_reopened = pytest.mark.slow(test_a_chain_of_thousands_is_reopened)
+
+
+def test_generate_writes_and_runs_nothing(desk):
+    desk.submit("a", generate=True)
+    assert desk.settled("a") is JobState.UNSCHEDULED
+    assert desk.paths("a").script.exists()
+    assert records.read_job(desk.paths("a")).task == "A"
+    assert desk.started() == []
+    desk.submit("b", "a")  # what is needed by a real one runs
+    assert desk.started() == ["a"]
+    end(desk, "a")
+    assert desk.started() == ["a", "b"]
+
+
+# -- listeners --------------------------------------------------------------------------------
+
+
+def test_listeners_hear_in_the_loops_thread_and_cannot_stop_it(desk, caplog):
+    heard = []
+    desk.loop.subscribe(lambda keys: heard.append((threading.current_thread().name, keys)))
+    desk.loop.subscribe(lambda keys: 1 / 0)
+    with caplog.at_level(logging.ERROR, logger="xpm_nb"):
+        entry = desk.submit("a")
+        desk.launcher.wait_for(1)
+        end(desk, "a")
+        desk.sync()
+    assert {name for name, _ in heard} == {"xpm-scheduler"}
+    assert set().union(*(keys for _, keys in heard)) == {entry.paths.key}
+    assert "ZeroDivisionError" in caplog.text
+    assert desk.loop.view(entry.paths.key) is entry.view
+
+
+def test_unsubscribed_listeners_hear_nothing(desk):
+    heard = []
+    desk.loop.subscribe(heard.append)()
+    desk.submit("a")
+    desk.sync()
+    assert heard == []
+
+
+def test_hooks_get_each_change(desk):
+    seen = []
+    desk.entry("a").hooks.append(lambda view: seen.append(view.state.value))
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    end(desk, "a")
+    assert seen == ["waiting", "ready", "scheduled", "running", "done"]
+
+
+def test_progress_and_metrics_are_read_while_the_job_runs(desk):
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    desk.sync()
+    paths = desk.paths("a")
+    report = {"progress": 0.5, "level": 0, "desc": "half"}
+    records.append_line(paths.progress, report)
+    records.append_line(paths.metrics, {"metrics": {"loss": 2.0}, "step": 1})
+    desk.clock.advance(1)
+    view = desk.view("a")
+    assert (view.progress, view.progress_text, dict(view.metrics)) == (0.5, "half", {"loss": 2.0})
+    records.append_line(paths.metrics, {"metrics": {"loss": 1.0, "acc": 0.75}, "step": 2})
+    end(desk, "a")
+    assert dict(desk.view("a").metrics) == {"loss": 1.0, "acc": 0.75}
+
+
+def test_a_dead_thread_is_told_to_those_who_wait(desk, monkeypatch):
+    died = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda args: died.set())
+    monkeypatch.setattr(desk.loop._scheduler, "tick", lambda: 1 / 0)
+    desk.loop.post(Wake())
+    assert died.wait(10)
+    with pytest.raises(InternalError, match="restart the kernel"):
+        desk.submit("a")
+
+
+def test_an_idle_loop_does_not_turn(desk, monkeypatch):
+    turns = []
+    real = desk.loop._turn
+    monkeypatch.setattr(desk.loop, "_turn", lambda: (turns.append(1), real()))
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    end(desk, "a")
+    desk.sync()
+    assert desk.loop._timeout() is None, "nothing is due: it waits for ever"
+    assert len(turns) < 12

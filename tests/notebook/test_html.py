@@ -1,0 +1,507 @@
+"""The static displays: right, escaped, readable with no style, and inert whatever is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import html5lib
+import pytest
+
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.views import ConfigView, ExperimentView, JobView, ParamView, TableView
+from xpm_nb.notebook import html
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    '" onfocus="alert(1)" autofocus="',
+    "<svg onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<iframe src=javascript:alert(1)></iframe>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "javascript:alert(1)",
+    "<style>@import 'http://evil'</style>",
+    "</style><script>alert(1)</script>",
+    "</title></textarea></pre><script>alert(1)</script>",
+    "<body onload=alert(1)>",
+    "<math><mtext></mtext><script>alert(1)</script></math>",
+    "<!--<script>alert(1)</script>-->",
+    "--><script>alert(1)</script>",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "<object data='javascript:alert(1)'>",
+    "<embed src=evil.swf>",
+    "<form action=javascript:alert(1)><button>go",
+    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
+    "<base href=//evil/>",
+    "<link rel=stylesheet href=//evil>",
+    "<details open ontoggle=alert(1)>",
+    "<video><source onerror=alert(1)>",
+    "<input autofocus onfocus=alert(1)>",
+    "<marquee onstart=alert(1)>",
+    "{{constructor.constructor('alert(1)')()}}",
+    "${alert(1)}`${alert(1)}`",
+    "\\u003cscript\\u003ealert(1)",
+    "&lt;script&gt;&#60;script&#62;",
+    "%3Cscript%3Ealert(1)%3C/script%3E",
+    "a\x00<scr\x00ipt>alert(1)</scr\x00ipt>",
+    "\x1b[31m<b>\x1b]8;;javascript:alert(1)\x07link\x1b]8;;\x07",
+    "\u202e<gpj.exe>\u2066\u2069",
+    "\ud83d<script>\ude00\udc00",
+    "\ufeff\u200b<\u017fcript>\u2028alert(1)\u2029",
+    "]]>'\"`=<>\r\n\t<tr></table><script>alert(1)</script>",
+    "x" * 100_000 + "<script>",
+    "<" * 5_000,
+]
+
+
+def digits(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def job(state: JobState = JobState.DONE, text: str = "train", **changes) -> JobView:
+    values = {
+        "key": f"digits.{text}/{digits(text)}",
+        "identifier": digits(text),
+        "type_name": f"digits.{text}",
+        "name": text,
+        "task": "Train",
+        "state": state,
+    }
+    return JobView(**(values | changes))
+
+
+def everything(text: str) -> list[dict[str, str]]:
+    """All displays, with one text in every place that a user, a job or a path can fill."""
+    named = job(
+        JobState.ERROR,
+        text,
+        identifier=text,
+        key=text,
+        task=text,
+        reason=FailureReason.FAILED,
+        message=text,
+        tags=((text, text),),
+        dependencies=(text, f"{text}/{text}"),
+        started=0.0,
+        ended=1.0,
+        progress=0.5,
+        progress_text=text,
+        metrics=((text, 0.5),),
+        path=text,
+        launcher=text,
+        callback_error=text,
+    )
+    leaf = ParamView(text, text, text, text, help=text)
+    inner = ConfigView(text, text, "", note=text, params=(leaf,), tags=((text, text),))
+    config = ConfigView(
+        text,
+        text,
+        text,
+        params=(leaf, ParamView(text, "param", text, "", config=inner)),
+        tags=((text, text),),
+        dependencies=((text, text),),
+        state=JobState.RUNNING,
+    )
+    table = TableView((text, text), ((text, text),), (False, True), (text,), text)
+    return [
+        html.bundle(config),
+        html.bundle(inner),
+        html.bundle(named, log=text, now=2.0),
+        html.bundle(ExperimentView(text, text, text, (named,)), now=2.0),
+        html.bundle(table),
+        {"text/html": html.jobs_html([named], text), "text/plain": html.jobs_text([named], text)},
+        {"text/html": html.log_html(text, text), "text/plain": ""},
+        {
+            "text/html": html.problem_html(text, text, text),
+            "text/plain": html.problem_text(text, text),
+        },
+    ]
+
+
+ALLOWED = {
+    *("table", "thead", "tbody", "tr"),
+    *("div", "style", "p", "strong", "bdi", "code", "span", "th", "td"),
+    *("details", "summary", "pre", "progress"),
+}
+ATTRIBUTES = {"class", "title", "scope", "colspan", "open", "value", "max", "style"} | {
+    *("role", "aria-label"),
+}
+STYLE_VALUE = re.compile(r"width:[0-9.]+%")
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_stays_text(text):
+    for bundle in everything(text):
+        page = bundle["text/html"]
+        page.encode("utf-8")  # no lone surrogates
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page)
+        assert len(page) < 120_000
+        tree = html5lib.parse(page, namespaceHTMLElements=False)
+        for node in tree.findall("body//*"):
+            assert node.tag in ALLOWED
+            assert set(node.attrib) <= ATTRIBUTES
+            if "style" in node.attrib:
+                assert STYLE_VALUE.fullmatch(node.attrib["style"])
+        styles = list(tree.iter("style"))
+        assert [style.text for style in styles] == [html.style()]
+        plain = bundle["text/plain"]
+        plain.encode("utf-8")
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", plain)
+
+
+def test_there_are_forty_of_them():
+    assert len(HOSTILE) >= 40
+
+
+def test_the_style_sheet_loads_nothing_and_touches_nothing_else():
+    sheet = html.style()
+    assert "url(" not in sheet
+    assert "@import" not in sheet
+    assert "<" not in sheet
+    body = sheet.replace("@media (prefers-color-scheme: dark){", "")
+    for selectors in re.findall(r"([^{}]+)\{", body):
+        assert all(part.strip().startswith(".xpm") for part in selectors.split(",")), selectors
+
+
+def parse(page: str):
+    return html5lib.parse(page, namespaceHTMLElements=False)
+
+
+def words(node) -> str:
+    return " ".join(" ".join(node.itertext()).split())
+
+
+def rows_of(page: str) -> list[list[str]]:
+    return [[words(cell) for cell in row] for row in parse(page).iter("tr")]
+
+
+def without_style(page: str) -> str:
+    return words(parse(re.sub("<style>.*?</style>", "", page, flags=re.S)))
+
+
+SWEEP = ExperimentView(
+    "digits",
+    "/home/me/xpm-workspace",
+    "digits",
+    (
+        job(text="split", task="Split", started=0.0, ended=1.25, reused=True),
+        job(
+            text="a",
+            tags=(("model", "svc"), ("C", "1.0")),
+            metrics=(("accuracy", 0.98765),),
+            progress=1.0,
+            started=5.0,
+            ended=190.0,
+        ),
+        job(
+            JobState.RUNNING,
+            "b",
+            tags=(("model", "forest"),),
+            progress=0.625,
+            progress_text="tree 5",
+            started=10.0,
+            path="/home/me/xpm-workspace/jobs/b",
+        ),
+        job(
+            JobState.ERROR,
+            "c",
+            reason=FailureReason.FAILED,
+            message="Traceback\nValueError: no such kernel",
+        ),
+        job(JobState.WAITING, "d"),
+    ),
+)
+
+
+def test_experiment_has_header_cells_and_a_row_for_each_job():
+    rows = rows_of(html.experiment_html(SWEEP, now=40.0))
+    assert rows[0] == ["job", "state", "model", "C", "progress", "accuracy", "time"]
+    assert rows[1] == [f"Split {digits('split')[:8]}", "✓ done reused", "", "", "", "", "1.2 s"]
+    name = f"Train {digits('a')[:8]}"
+    assert rows[2] == [name, "✓ done", "svc", "1.0", "100%", "0.9877", "3 min 05 s"]
+    assert rows[3][1:] == ["▶ running", "forest", "", "62% tree 5", "", "30 s"]
+    assert rows[4][1] == "✗ error (failed)"
+    assert rows[5] == ["Traceback ValueError: no such kernel"]
+    assert rows[6][1] == "○ waiting"
+    heads = list(parse(html.experiment_html(SWEEP)).iter("th"))
+    assert all(cell.attrib["scope"] == "col" for cell in heads)
+
+
+def test_experiment_reads_without_style():
+    text = without_style(html.experiment_html(SWEEP, now=40.0))
+    assert text.startswith("digits 5 jobs ✓ 2 done ✗ 1 error ▶ 1 running ○ 1 waiting")
+    assert text.endswith("workspace /home/me/xpm-workspace")
+
+
+def test_full_identifier_is_in_the_title():
+    page = parse(html.experiment_html(SWEEP))
+    codes = [node for node in page.iter("code") if node.attrib.get("class") == "xpm-id"]
+    assert [node.attrib["title"] for node in codes] == [job.identifier for job in SWEEP.jobs]
+    assert [node.text for node in codes] == [job.identifier[:8] for job in SWEEP.jobs]
+
+
+def test_stable_form_has_no_time_no_path_and_says_nothing_of_reuse():
+    page = html.experiment_html(SWEEP, now=40.0, stable=True)
+    assert rows_of(page)[0] == ["job", "state", "model", "C", "progress", "accuracy"]
+    assert rows_of(page)[2][-1] == "0.99"
+    assert "reused" not in page
+    assert "/home/me" not in page
+    later = html.experiment_html(SWEEP, now=4_000.0, stable=True)
+    assert later == page
+
+
+def test_an_empty_experiment_says_what_to_do():
+    page = html.experiment_html(ExperimentView("digits", "/w", "digits"))
+    assert "no jobs yet: submit a task" in without_style(page)
+    assert html.experiment_text(ExperimentView("digits", "/w", "digits")) == "digits: 0 jobs"
+
+
+def test_a_thousand_jobs_are_cut_and_counted_and_late_errors_still_seen():
+    jobs = [job(JobState.DONE, f"job{i}") for i in range(1_000)]
+    jobs[700] = job(JobState.ERROR, "late", message="boom")
+    for i in range(900, 1_000):
+        jobs[i] = job(JobState.WAITING, f"job{i}")
+    page = html.experiment_html(ExperimentView("big", "/w", "big", tuple(jobs)))
+    rows = rows_of(page)
+    assert len(rows) == 1 + html.MAX_ROWS + 2
+    assert rows[-1] == ["boom"]
+    assert "… and 799 more: 699 done, 100 waiting" in without_style(page)
+    assert len(page) < 200_000
+
+
+def test_too_many_columns_are_cut_and_counted():
+    tags = tuple((f"t{i}", str(i)) for i in range(30))
+    page = html.jobs_html([job(tags=tags)])
+    assert len(rows_of(page)[0]) == 2 + html.MAX_TAG_COLUMNS
+    assert "18 columns not shown" in without_style(page)
+
+
+def test_experiment_text_is_few_lines():
+    assert html.experiment_text(SWEEP).splitlines() == [
+        "digits: 5 jobs (2 done, 1 error, 1 running, 1 waiting)",
+        f"  Train [{digits('c')[:8]}] error (failed): ValueError: no such kernel",
+    ]
+
+
+MODEL = ConfigView(
+    "SVC",
+    "digits.svc",
+    digits("svc"),
+    params=(
+        ParamView("C", "param", "float", "10.0", help="regularisation"),
+        ParamView("kernel", "param", "str", "'rbf'", default=True),
+    ),
+)
+TRAIN = ConfigView(
+    "Train",
+    "digits.train",
+    digits("train"),
+    params=(
+        ParamView("model", "param", "Model", "", config=MODEL),
+        ParamView("cache", "meta", "Path", "PosixPath('c')", hashed=False),
+        ParamView("version", "constant", "int", "1"),
+        ParamView("device", "param", "str", "'cpu'", hashed=False),
+    ),
+    tags=(("C", "10.0"),),
+    dependencies=(("Split", digits("split")),),
+    state=JobState.DONE,
+)
+
+
+def test_config_shows_identifier_tags_dependencies_and_a_tree():
+    page = html.config_html(TRAIN)
+    text = without_style(page)
+    assert text.startswith(f"Train {digits('train')[:8]} ✓ done digits.train tags: C=10.0 needs: ")
+    assert f"Split {digits('split')[:8]}" in text
+    rows = rows_of(page)
+    assert rows[0] == ["parameter", "value", ""]
+    assert ["C", "10.0", ""] in rows
+    assert ["kernel", "'rbf'", "default"] in rows
+    assert ["cache", "PosixPath('c')", "meta"] in rows
+    assert ["version", "1", "constant"] in rows
+    assert ["device", "'cpu'", "not in the identifier"] in rows
+    details = list(parse(page).iter("details"))
+    assert len(details) == 1
+    assert words(details[0].find("summary")) == f"SVC {digits('svc')[:8]}"
+    titles = {node.text: node.attrib.get("title") for node in parse(page).iter("td")}
+    assert titles["C"] == "float: regularisation"
+
+
+def test_config_without_identifier_says_why():
+    view = ConfigView("Train", "train", "", note="identifier: once an experiment is open")
+    assert "identifier: once an experiment is open" in without_style(html.config_html(view))
+    assert html.config_text(view) == "Train()"
+
+
+def test_config_text_is_one_line_without_defaults():
+    expected = "Train(model=SVC(C=10.0), cache=PosixPath('c'), device='cpu')"
+    assert html.config_text(TRAIN) == f"{expected} [{digits('train')[:8]}]"
+
+
+def test_config_text_gathers_the_items_of_a_container():
+    rows = [ParamView(f"layers[{i}]", "param", "list[M]", "", config=MODEL) for i in range(2)]
+    view = ConfigView("Net", "net", "", params=(*rows, ParamView("n", "param", "int", "1")))
+    assert html.config_text(view) == "Net(layers=[SVC(C=10.0), SVC(C=10.0)], n=1)"
+
+
+def test_stable_config_has_no_state_and_no_path():
+    page = html.config_html(TRAIN, stable=True)
+    assert "done" not in without_style(page)
+    assert ["cache", "(path)", "meta"] in rows_of(page)
+    assert "cache=(path)" in html.config_text(TRAIN, stable=True)
+
+
+def test_a_deep_config_is_cut():
+    view = ConfigView("End", "end", digits("end"), params=(ParamView("x", "param", "int", "1"),))
+    for i in range(50):
+        inner = ParamView("next", "param", "Node", "", config=view)
+        view = ConfigView("Node", "node", digits(str(i)), params=(inner,))
+    page = html.config_html(view)
+    assert "deeper levels left out" in page
+    assert page.count("<details") < html.MAX_DEPTH
+    assert len(html.config_text(view)) < 420
+
+
+def test_a_shared_config_is_shown_once():
+    stub = ConfigView("SVC", "digits.svc", digits("svc"), shared=True)
+    params = (
+        ParamView("a", "param", "M", "", config=MODEL),
+        ParamView("b", "param", "M", "", config=stub),
+    )
+    view = ConfigView("Pair", "pair", digits("pair"), params=params)
+    assert f"SVC {digits('svc')[:8]} shown above" in without_style(html.config_html(view))
+
+
+def test_job_shows_what_happened_and_the_end_of_its_log():
+    view = job(
+        JobState.ERROR,
+        reason=FailureReason.FAILED,
+        message="ValueError: no",
+        tags=(("C", "1.0"),),
+        progress=0.5,
+        started=0.0,
+        ended=2.0,
+        dependencies=(f"digits.split/{digits('split')}",),
+        path="/w/jobs/train",
+        attempt=2,
+    )
+    page = html.job_html(view, log="one\n 10%\r 20%\r\n\x1b[31mtwo\x1b[0m\n")
+    rows = dict(rows_of(page))
+    assert rows["what happened"] == "ValueError: no"
+    assert rows["tags"] == "C=1.0"
+    assert rows["progress"] == "50%"
+    assert rows["needs"] == f"split {digits('split')[:8]}"
+    assert rows["time"] == "2.0 s"
+    assert rows["directory"] == "/w/jobs/train"
+    assert rows["attempt"] == "2"
+    [log] = parse(page).iter("pre")
+    assert log.text == "one\n 20%\ntwo"
+    stable = dict(rows_of(html.job_html(view, stable=True)))
+    assert set(stable) == {"what happened", "tags", "progress", "needs"}
+    assert html.job_text(view).splitlines() == [
+        f"Train [{digits('train')[:8]}] error (failed) C=1.0",
+        "  ValueError: no",
+    ]
+
+
+def test_a_long_log_keeps_its_end():
+    page = html.log_html("".join(f"line {i}\n" for i in range(100_000)), "Train")
+    assert "line 99999" in page
+    assert "line 100\n" not in page
+    assert len(page) < 40_000
+
+
+RESULTS = TableView(
+    ("model", "C", "accuracy"),
+    (("svc", "1.0", "0.98"), ("forest", "", "0.97")),
+    (False, True, True),
+    ("k1", "k2"),
+    "digits: 2 runs",
+)
+
+
+def test_results_table():
+    page = html.table_html(RESULTS)
+    assert rows_of(page) == [["model", "C", "accuracy"], *map(list, RESULTS.rows)]
+    assert html.table_text(RESULTS).splitlines() == [
+        "digits: 2 runs",
+        "model     C  accuracy",
+        "------  ---  --------",
+        "svc     1.0      0.98",
+        "forest           0.97",
+    ]
+
+
+def test_an_empty_results_table():
+    empty = TableView((), (), ())
+    assert "no results" in html.table_html(empty)
+    assert html.table_text(empty) == "no results"
+
+
+def test_a_long_results_table_is_cut():
+    table = TableView(("n",), tuple((str(i),) for i in range(1_000)), (True,))
+    assert len(rows_of(html.table_html(table))) == 1 + html.MAX_ROWS
+    assert "… and 800 more rows" in without_style(html.table_html(table))
+    assert html.table_text(table).endswith("… and 940 more rows")
+
+
+def test_problem_form():
+    text = without_style(html.problem_html("CarrierError", "cell In[3]: model", "Traceback…"))
+    assert text == "CarrierError cell In[3]: model details Traceback…"
+    assert html.problem_text("CarrierError", "no") == "CarrierError: no"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1.0, "0.0 s"),
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min 00 s"),
+        (184.2, "3 min 04 s"),
+        (3_599.9, "1 h 00 min"),
+        (7_500.0, "2 h 05 min"),
+        (90_000.0, "1 d 1 h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert html.duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.987654, "0.9877"),
+        (3, "3"),
+        (3.0, "3"),
+        (123456.7, "1.235e+05"),
+        (1e-9, "1e-09"),
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+        (1e300, "1e+300"),
+    ],
+)
+def test_numbers(value, text):
+    assert html.number_text(value) == text
+
+
+def test_text_that_would_not_show_is_shown_as_escapes():
+    assert html.clean("a\x00b\u202ec\ud800d\U000e0041\n") == (
+        "a\\x00b\\u202ec\\ud800d\\U000e0041\\n"
+    )
+    assert html.clean("café שלום 你好 👩‍🔬") == "café שלום 你好 👩‍🔬"
+    assert html.clean("abcdef", 4) == "abc…"
+
+
+def test_no_module_of_a_front_end_is_needed():
+    import subprocess
+    import sys
+
+    code = "import sys, xpm_nb.notebook.html; print([m for m in ('IPython', 'ipywidgets', 'anywidget', 'threading') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("[]", "['threading']")

@@ -1,0 +1,191 @@
+"""The command line: a listing read from the disk alone, and the demo as a stranger runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from xpm_nb import cli
+from xpm_nb.core.states import FailureReason
+from xpm_nb.store import locks, records
+from xpm_nb.store.layout import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path / "it's a <workspace>").create()
+
+
+def hexa(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_job(workspace, text, *, tags=None, started=None):
+    paths = workspace.job("circles.pi", hexa(text)).create()
+    record = records.JobRecord("circles.pi", hexa(text), "pi", "Pi", tags=tags or {})
+    records.write_job(paths, record)
+    if started is not None:
+        process = records.ProcessRecord(1, 1, "boot", "host", started=started)
+        records.write_process(paths, process)
+    return paths
+
+
+def make_run(workspace, name, jobs):
+    run = workspace.experiment("circles").create_run(name)
+    for paths, tags in jobs:
+        records.add_run_job(run, records.RunJob(paths.relative, "Pi", tags))
+
+
+@pytest.fixture
+def circles(workspace):
+    done, failed = make_job(workspace, "done", started=100.0), make_job(workspace, "failed")
+    records.write_times(done, 100.0, 161.0)
+    records.write_done(done)
+    records.write_failed(failed, FailureReason.FAILED, 1, "ValueError: no \x1b[31msuch\nluck")
+    running, waiting = make_job(workspace, "running"), make_job(workspace, "waiting")
+    other = make_job(workspace, "other", tags={"seed": 3})
+    records.write_done(other)
+    make_run(workspace, "20260101-000000", [(other, {})])
+    rows = [(done, {"points": 100}), (failed, {}), (running, {}), (waiting, {}), (done, {})]
+    make_run(workspace, "20260102-000000", rows)
+    make_run(workspace, "20260103-000000", [])
+    lock = locks.try_lock(running)
+    yield workspace
+    lock.release()
+
+
+def test_ls_tells_what_the_directories_tell(circles, capsys):
+    assert cli.main(["ls", str(circles.root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"workspace {circles.root}"
+    assert lines[2] == "circles: 3 runs, 4 jobs (1 done, 1 error, 1 running, 1 waiting)"
+    assert lines[3].split() == f"✓ done Pi [{hexa('done')[:8]}] 1 min 01 s".split()
+    assert lines[4].split() == f"✗ error Pi [{hexa('failed')[:8]}]".split()
+    assert lines[5].strip() == "failed: ValueError: no \\x1b[31msuch\\nluck"
+    assert lines[6].split()[1] == "running"
+    assert lines[7].split()[1] == "waiting"
+    assert lines[9] == "in no experiment's latest run: 1 job (1 done)"
+    assert lines[10].split()[-1] == "seed=3"
+
+
+def test_ls_of_the_default_workspace(circles, capsys, monkeypatch):
+    monkeypatch.setenv("XPM_WORKSPACE", str(circles.root))
+    assert cli.main(["ls"]) == 0
+    assert "circles" in capsys.readouterr().out
+
+
+def test_ls_of_nothing(tmp_path, capsys):
+    assert cli.main(["ls", str(tmp_path)]) == 2
+    assert "there is no workspace" in capsys.readouterr().err
+
+
+def test_ls_of_a_damaged_job(circles, capsys):
+    paths = circles.job("circles.pi", hexa("failed"))
+    paths.failed.write_text("{oops")
+    assert cli.main(["ls", str(circles.root)]) == 0
+    assert "is damaged" in capsys.readouterr().out
+
+
+def test_no_verb_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([])
+    assert stop.value.code == 2
+
+
+def test_missing_extras_are_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        cli, "find_spec", lambda name: None if name in ("sklearn", "nbclient") else True
+    )
+    assert cli.main(["demo", "--dir", str(tmp_path / "demo")]) == 2
+    message = capsys.readouterr().err
+    assert "nbclient, scikit-learn" in message
+    assert "pip install 'xpm-nb[lab,examples]'" in message
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["demo", "--dir", str(tmp_path / "file" / "demo")]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_lab_opens_a_copy(tmp_path, monkeypatch):
+    calls = []
+
+    def run(command, check):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 7)
+
+    monkeypatch.setattr(cli.subprocess, "run", run)
+    assert cli.main(["demo", "--lab", "--dir", str(tmp_path)]) == 7
+    path = tmp_path / cli.NOTEBOOK
+    assert calls == [[sys.executable, "-m", "jupyterlab", str(path)]]
+    assert path.read_bytes() == cli.shipped_notebook()
+    path.write_text("mine")
+    cli.main(["demo", "--lab", "--dir", str(tmp_path)])
+    assert path.read_text() == "mine"
+
+
+def test_reuse_is_counted_by_start_times(workspace):
+    began = time.time()
+    old, new = (make_job(workspace, "a", started=1.0), make_job(workspace, "b", started=began + 1))
+    for paths in (old, new):
+        records.write_done(paths)
+    make_run(workspace, "1", [(old, {})])
+    assert cli._reuse_text(workspace, began) == "all 1 job reused, no process started\n"
+    make_run(workspace, "2", [(old, {}), (new, {})])
+    assert cli._reuse_text(workspace, began) == "2 jobs: 1 started, 1 reused\n"
+
+
+def run_demo(folder, *arguments):
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("XPM_")}
+    return subprocess.run(
+        [sys.executable, "-m", "xpm_nb.cli", "demo", *arguments],
+        cwd=folder,
+        env=environ | {"PYTHONPATH": str(cli.Path(cli.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_demo_twice(tmp_path):
+    first = run_demo(tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert first.stderr == ""
+    assert "jobs: " in first.stdout
+    assert "14 jobs: 14 started, 0 reused" in first.stdout
+    table = [line for line in first.stdout.splitlines() if line.startswith("Train")]
+    assert len(table) == 12
+    page = (tmp_path / "xpm-demo" / "01_first_experiment.html").read_text()
+    assert "<table" in page
+    notebook = nbformat.read(tmp_path / "xpm-demo" / cli.NOTEBOOK, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+    second = run_demo(tmp_path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "all 14 jobs reused, no process started" in second.stdout
+    again = [line for line in second.stdout.splitlines() if line.startswith("Train")]
+    assert again == table
+
+
+@pytest.mark.slow
+def test_a_failing_cell_is_told(tmp_path):
+    folder = tmp_path / "xpm-demo"
+    folder.mkdir()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    nbformat.write(notebook, folder / cli.NOTEBOOK)
+    done = run_demo(tmp_path)
+    assert done.returncode == 1
+    assert "a cell failed: ZeroDivisionError: division by zero" in done.stderr
+    assert (folder / "01_first_experiment.html").exists()

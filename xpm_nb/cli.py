@@ -1,0 +1,369 @@
+"""The command ``xpm-nb``: a demo to begin with, and a plain listing of a workspace.
+
+What only the demo needs (nbclient, nbconvert, JupyterLab) comes with the extras ``lab`` and
+``examples`` and is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xpm_nb.core.states import JobState
+from xpm_nb.engine.settings import workspace_root
+from xpm_nb.errors import RecordError, XpmError
+from xpm_nb.notebook import html
+from xpm_nb.store import locks, records
+from xpm_nb.store.layout import ExperimentPaths, JobPaths, Workspace
+
+NOTEBOOK = "01_first_experiment.ipynb"
+TABLE_TAG = "results"  # of the cell whose output is printed at the end
+CELL_TIMEOUT_S = 600
+NEEDED = {  # module -> what pip calls it
+    "nbclient": "nbclient",
+    "nbconvert": "nbconvert",
+    "ipykernel": "ipykernel",
+    "sklearn": "scikit-learn",
+    "matplotlib": "matplotlib",
+    "pandas": "pandas",
+}
+INSTALL = "pip install 'xpm-nb[lab,examples]'"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; give the exit code (2: it cannot be done as asked)."""
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.run(options))
+    except XpmError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted; jobs that were started go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `xpm-nb ls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="xpm-nb", description="Run experiments from notebooks: jobs that run once."
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    demo = verbs.add_parser(
+        "demo",
+        help="execute the first example notebook and show its results",
+        description="Copy the first example notebook into a folder, execute it without a browser, "
+        "and print its table of results. A second time, every job is found done.",
+    )
+    demo.add_argument("--dir", default="xpm-demo", help="where to (default: ./xpm-demo)")
+    demo.add_argument("--lab", action="store_true", help="open the notebook in JupyterLab instead")
+    demo.set_defaults(run=_demo)
+    listing = verbs.add_parser("ls", help="list the experiments and jobs of a workspace")
+    listing.add_argument(
+        "workspace", nargs="?", help="default: $XPM_WORKSPACE, else ./xpm-workspace"
+    )
+    listing.set_defaults(run=_ls)
+    return parser
+
+
+def _fail(message: str, code: int = 2) -> int:
+    print(f"xpm-nb: {message}", file=sys.stderr)
+    return code
+
+
+# -- demo ---------------------------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> int:
+    needed = dict.fromkeys(("jupyterlab",), "jupyterlab") if options.lab else {}
+    missing = [name for module, name in (NEEDED | needed).items() if find_spec(module) is None]
+    if missing:
+        return _fail(f"the demo needs {', '.join(missing)}: {INSTALL}")
+    directory = Path(options.dir).expanduser().absolute()
+    try:
+        path = _copy_notebook(directory)
+    except OSError as error:
+        return _fail(f"cannot write {directory}: {error.strerror or error}")
+    if options.lab:
+        return subprocess.run(
+            [sys.executable, "-m", "jupyterlab", str(path)], check=False
+        ).returncode
+    return _execute(path, Workspace(directory / "xpm-workspace"))
+
+
+def shipped_notebook() -> bytes:
+    """Give the example notebook: from the installed package, or beside it in the repository."""
+    package = Path(__file__).parent
+    inside = package / "notebooks" / NOTEBOOK
+    return (inside if inside.exists() else package.parent / "notebooks" / NOTEBOOK).read_bytes()
+
+
+def _copy_notebook(directory: Path) -> Path:
+    """Put the notebook into the folder, unless one is there: it may have been edited."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / NOTEBOOK
+    if not path.exists():
+        path.write_bytes(shipped_notebook())
+    return path
+
+
+def _execute(path: Path, workspace: Workspace) -> int:
+    import nbformat
+    from nbclient.exceptions import CellExecutionError
+
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    print(f"executing {_near(path)}", flush=True)
+    began = time.time()
+    failure = ""
+    try:
+        asyncio.run(_run_cells(notebook, path.parent, workspace))
+    except CellExecutionError as error:
+        failure = f"a cell failed: {error.ename}: {error.evalue}"
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+    page = path.with_suffix(".html")
+    page.write_text(_web_page(notebook), "utf-8")
+    if not failure:
+        print(f"\n{_table_of(notebook)}\n")
+        print(_reuse_text(workspace, began))
+    print(f"executed notebook  {_near(path)}")
+    print(f"as a web page      {_near(page)}")
+    print(f"jobs and results   {_near(workspace.root)}")
+    if failure:
+        return _fail(failure, 1)
+    where = "" if path.parent == Path.cwd() / "xpm-demo" else f" --dir {_near(path.parent)}"
+    print(f"\nto play with it    xpm-nb demo --lab{where}")
+    return 0
+
+
+def _near(path: Path) -> str:
+    """Write a path as short as it can be from here."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+async def _run_cells(notebook: Any, directory: Path, workspace: Workspace) -> None:
+    """Execute all cells in a kernel of this Python, telling how far it is."""
+    from nbclient import NotebookClient
+
+    cells = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    status = _Status(workspace, len(cells))
+
+    def begin(cell: Any, cell_index: int) -> None:
+        status.cell = cells.index(cell_index) + 1 if cell_index in cells else status.cell
+
+    # Widgets are left out of the file: a page made of it would need the network to show them.
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        kernel_manager_class=_kernel_manager(),
+        store_widget_state=False,
+        resources={"metadata": {"path": str(directory)}},
+        on_cell_start=begin,
+    )
+    environ = {k: v for k, v in os.environ.items() if k != "XPM_NB_DETERMINISTIC"}
+    environ |= {"XPM_WORKSPACE": str(workspace.root), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    telling = asyncio.create_task(status.tell())
+    try:
+        await client.async_execute(env=environ)
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+        status.end()
+
+
+def _kernel_manager() -> type:
+    """Make a class of kernels that run this very Python, whatever "python3" is elsewhere."""
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+
+    class ThisPython(KernelSpecManager):  # type: ignore[misc, unused-ignore]
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=command, display_name=kernel_name, language="python")
+
+    class Manager(AsyncKernelManager):  # type: ignore[misc, unused-ignore]
+        def _kernel_spec_manager_default(self) -> KernelSpecManager:
+            return ThisPython(parent=self)
+
+    return Manager
+
+
+class _Status:
+    """One line that says which cell runs and how the jobs are, rewritten on a terminal."""
+
+    def __init__(self, workspace: Workspace, cells: int) -> None:
+        self.cell = 0
+        self._workspace = workspace
+        self._cells = cells
+        self._said = ""
+        self._rewrite = sys.stdout.isatty()
+
+    async def tell(self) -> None:
+        while True:
+            self._say(self._text())
+            await asyncio.sleep(0.3 if self._rewrite else 1.0)
+
+    def end(self) -> None:
+        self._say(self._text())
+        if self._rewrite:
+            print(flush=True)
+
+    def _text(self) -> str:
+        jobs = [job.state for paths in self._workspace.experiments() for job in _latest(paths)]
+        counts = {state.value: jobs.count(state) for state in JobState}
+        told = f"; {html.plural(len(jobs), 'job')}: {html.counts_text(counts)}" if jobs else ""
+        return f"  cell {self.cell} of {self._cells}{told}"
+
+    def _say(self, text: str) -> None:
+        if text == self._said:
+            return
+        self._said = text
+        if self._rewrite:
+            width = shutil.get_terminal_size().columns
+            print("\r\x1b[K" + text[: width - 1], end="", flush=True)
+        else:
+            print(text, flush=True)
+
+
+def _web_page(notebook: Any) -> str:
+    from nbconvert import HTMLExporter
+
+    body, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
+    return str(body)
+
+
+def _table_of(notebook: Any) -> str:
+    """Give the text of the table of results, which stands below the cell with its tag."""
+    texts = [
+        output.data["text/plain"]
+        for cell in notebook.cells
+        if TABLE_TAG in cell.metadata.get("tags", ())
+        for output in cell.get("outputs", ())
+        if "text/plain" in output.get("data", {})
+    ]
+    return str(texts[-1]) if texts else "(the notebook has no cell tagged 'results')"
+
+
+def _reuse_text(workspace: Workspace, began: float) -> str:
+    jobs = [job for experiment in workspace.experiments() for job in _latest(experiment)]
+    started = sum(1 for job in jobs if (job.launched or 0.0) >= began)
+    if jobs and not started:
+        return f"all {html.plural(len(jobs), 'job')} reused, no process started\n"
+    reused = len(jobs) - started
+    return f"{html.plural(len(jobs), 'job')}: {started} started, {reused} reused\n"
+
+
+# -- ls -----------------------------------------------------------------------------------------
+
+
+class _Row(NamedTuple):
+    """What a listing says of a job: what its directory tells, no engine needed."""
+
+    paths: JobPaths
+    task: str
+    tags: dict[str, Any]
+    state: JobState
+    why: str
+    launched: float | None
+    seconds: float | None
+
+
+def _row(paths: JobPaths, task: str, tags: dict[str, Any]) -> _Row:
+    state, why, launched, seconds = JobState.WAITING, "", None, None
+    try:
+        outcome = records.read_outcome(paths)
+        process = records.read_process(paths)
+        times = records.read_times(paths)
+    except RecordError as error:
+        return _Row(paths, task, tags, JobState.ERROR, str(error), None, None)
+    launched = process.started if process is not None else None
+    if outcome == "done":
+        state = JobState.DONE
+    elif outcome is not None:
+        state, why = JobState.ERROR, f"{outcome.reason.value}: {outcome.message}"
+    elif paths.lock.exists() and locks.held(paths):
+        state = JobState.RUNNING
+    if outcome is not None and times.started is not None and times.ended is not None:
+        seconds = times.ended - times.started
+    return _Row(paths, task, tags, state, why, launched, seconds)
+
+
+def _latest(experiment: ExperimentPaths) -> list[_Row]:
+    """List the jobs of an experiment's last run that submitted any, each once."""
+    for run in reversed(experiment.runs()):
+        lines = {line.job: line for line in records.read_run_jobs(run)}
+        if lines:
+            workspace = Workspace(experiment.workspace)
+            return [
+                _row(workspace.job_at(job), line.task, dict(line.tags))
+                for job, line in lines.items()
+            ]
+    return []
+
+
+def _ls(options: argparse.Namespace) -> int:
+    workspace = Workspace(workspace_root(options.workspace))
+    if not workspace.jobs_dir.is_dir():
+        return _fail(f"there is no workspace in {workspace.root}")
+    print(f"workspace {workspace.root}")
+    seen: set[JobPaths] = set()
+    for experiment in workspace.experiments():
+        rows = _latest(experiment)
+        seen.update(row.paths for row in rows)
+        runs = html.plural(len(experiment.runs()), "run")
+        print(f"\n{experiment.name}: {runs}, {_jobs_text(rows)}")
+        for line in _lines(rows):
+            print(line)
+    others = [_other(paths) for paths in workspace.jobs() if paths not in seen]
+    if others:
+        print(f"\nin no experiment's latest run: {_jobs_text(others)}")
+        for line in _lines(others):
+            print(line)
+    return 0
+
+
+def _other(paths: JobPaths) -> _Row:
+    with contextlib.suppress(RecordError):
+        record = records.read_job(paths)
+        if record is not None:
+            return _row(paths, record.task, dict(record.tags))
+    return _row(paths, paths.type_name.rpartition(".")[2], {})
+
+
+def _jobs_text(rows: Sequence[_Row]) -> str:
+    counts = {state.value: 0 for state in JobState}
+    for row in rows:
+        counts[row.state.value] += 1
+    told = html.counts_text(counts)
+    return html.plural(len(rows), "job") + (f" ({told})" if told else "")
+
+
+def _lines(rows: Sequence[_Row]) -> Iterator[str]:
+    width = max((len(row.task) for row in rows), default=0)
+    for row in rows:
+        tags = " ".join(f"{html.clean(k, 40)}={html.clean(v, 40)}" for k, v in row.tags.items())
+        time_text = "" if row.seconds is None else html.duration_text(row.seconds)
+        mark = html.state_text(row.state)
+        task = html.clean(row.task, 60)
+        parts = f"  {mark:<13} {task:<{width}} [{row.paths.identifier[:8]}] {time_text:>12}  {tags}"
+        yield parts.rstrip()
+        if row.why:
+            yield "      " + html.clean(row.why, 300)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Names and places: what a class is called, where it and a value come from, for people to read."""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType
+from typing import Any, cast
+
+from xpm_nb.core import doors
+from xpm_nb.core.identifier import HASHING, namespaced
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+class Site:
+    """Where a class was defined.
+
+    Attributes
+    ----------
+    filename : str
+        As the code object says: the temporary name of a cell, or a file.
+    lineno : int
+        Line of the ``class`` statement.
+    code : CodeType or None
+        The code that executed the statement, which holds the code of the class's body; None when
+        the class was not made by a ``class`` statement.
+    """
+
+    __slots__ = ("code", "filename", "lineno")
+
+    def __init__(self, filename: str, lineno: int, code: CodeType | None) -> None:
+        self.filename, self.lineno, self.code = filename, lineno, code
+
+    def __repr__(self) -> str:
+        return f"Site({self.filename!r}, {self.lineno})"
+
+
+def site(cls: type) -> Site | None:
+    """Tell where a config class was defined."""
+    return cast("Site | None", vars(cls).get("__xpm_site__"))
+
+
+def _ours(name: str) -> bool:
+    return name == _PACKAGE or name.startswith(_PACKAGE + ".")
+
+
+def user_place() -> tuple[str, int]:
+    """Give file name and line of the nearest caller outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def place_text(place: tuple[str, int] | None = None) -> str:
+    """Say a place in words (``In[7], line 2``), by default that of the nearest user's code."""
+    return doors.place(*(place or user_place()))
+
+
+def shorten(value: Any, limit: int = 80) -> str:
+    """Give the repr of a value, cut in the middle."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]} … {text[-17:]}"
+
+
+def local_name(cls: type) -> str:
+    """Give the qualified name of a class in its module."""
+    return cls.__qualname__
+
+
+def _own_name(cls: type) -> str | None:
+    """Give what ``__xpmid__`` says: a str in the class's own body, or an inherited classmethod."""
+    own = vars(cls).get("__xpmid__")
+    if isinstance(own, str):
+        return own
+    found = getattr(cls, "__xpmid__", None)
+    return str(found()) if callable(found) else None
+
+
+def needs_namespace(cls: type) -> bool:
+    """Tell whether the type name of a class depends on the experiment (see SPEC 8)."""
+    return cls.__module__ == "__main__" and _own_name(cls) is None
+
+
+def type_name(cls: type, namespace: str | None) -> str:
+    """Give the type name of a config class, in lower case.
+
+    Raises
+    ------
+    NoExperimentError
+        If the class needs a namespace and there is none.
+    """
+    own = _own_name(cls)
+    if own is None:
+        own = namespaced(cls.__module__, cls.__qualname__, namespace)
+    return own.lower()
+
+
+def plain_name(cls: type) -> str:
+    """Give the type name for messages: without namespace where it depends on one."""
+    return type_name(cls, HASHING).lstrip(".")

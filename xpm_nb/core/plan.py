@@ -1,0 +1,314 @@
+"""The scheduler that decides and does nothing: events in, effects out.
+
+Rule 1: an event that cannot be meant raises `InternalError` and changes nothing.
+Rule 2: time is an argument. Files, processes and threads are somebody else's.
+Rule 3: every job that nothing holds back is launched as long as a slot is free, in the order in
+which the jobs were first submitted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
+
+from xpm_nb.core.events import (
+    Attached,
+    Cancel,
+    DependenciesDone,
+    DependencyFailed,
+    DependencyReopened,
+    Effect,
+    Event,
+    Failed,
+    FoundDone,
+    FoundFailed,
+    Granted,
+    Kill,
+    Launch,
+    Moved,
+    Rejected,
+    Submit,
+    Vanished,
+    next_state,
+)
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.errors import InternalError
+
+_ARRIVALS = (Submit, FoundDone, FoundFailed, Attached)
+_INTERNAL = (DependenciesDone, DependencyReopened, DependencyFailed)
+_BLOCKABLE = (JobState.WAITING, JobState.READY)
+
+
+@dataclass(slots=True)
+class _Node:
+    """What the plan knows of one job."""
+
+    key: str
+    order: int
+    state: JobState = JobState.UNSCHEDULED
+    reason: FailureReason | None = None
+    message: str = ""
+    cause: str | None = None  # the job that it stands in error because of
+    dependencies: tuple[str, ...] = ()
+    missing: set[str] = field(default_factory=set)  # dependencies that are not done
+    dependents: dict[str, None] = field(default_factory=dict)  # an ordered set
+    slot: bool = False  # it holds one
+    cancelled: bool = False  # we asked its processes to end
+    kill_at: float | None = None  # when asking is over
+
+
+class Plan:
+    """The jobs of one kernel: who waits for whom, who may start, who is in error because of whom.
+
+    Parameters
+    ----------
+    slots : int
+        How many jobs may be launched at once.
+    grace_s : float
+        How long a cancelled job has before it is killed.
+    """
+
+    def __init__(self, *, slots: int = 1, grace_s: float = 5.0) -> None:
+        self._nodes: dict[str, _Node] = {}
+        self._ready: list[tuple[int, str]] = []  # a heap; entries that are out of date are skipped
+        self._slots = slots
+        self._used = 0
+        self._dying: dict[str, None] = {}  # an ordered set
+        self._grace_s = grace_s
+
+    # -- reading --------------------------------------------------------------------------
+
+    @property
+    def slots(self) -> int:
+        """How many jobs may be launched at once."""
+        return self._slots
+
+    @property
+    def used(self) -> int:
+        """How many jobs hold a slot."""
+        return self._used
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._nodes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def state(self, key: str) -> JobState:
+        """Give the state of a job, `UNSCHEDULED` if it is not known."""
+        node = self._nodes.get(key)
+        return JobState.UNSCHEDULED if node is None else node.state
+
+    def reason(self, key: str) -> FailureReason | None:
+        """Say why a job is in error, None if it is not."""
+        return self._nodes[key].reason
+
+    def message(self, key: str) -> str:
+        """Say in a few words why a job is in error, "" if it is not."""
+        return self._nodes[key].message
+
+    def cause(self, key: str) -> str | None:
+        """Name the job because of which a job is in error, None if that is its own doing."""
+        return self._nodes[key].cause
+
+    def cancelled(self, key: str) -> bool:
+        """Tell whether we asked its processes to end."""
+        return self._nodes[key].cancelled
+
+    def dependencies(self, key: str) -> tuple[str, ...]:
+        """Give the jobs that a job needs."""
+        return self._nodes[key].dependencies
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` has something to do, None if nothing is due."""
+        times = (self._nodes[key].kill_at for key in self._dying)
+        return min((t for t in times if t is not None), default=None)
+
+    def rerun_set(self, keys: Iterable[str]) -> list[str]:
+        """Name the jobs to run again with these, in order: causes first, then what they stopped.
+
+        A job that stands in error because of another one is only helped by running that one again,
+        and what stands in error because of a job of the set comes back with it.
+        """
+        causes: dict[str, None] = {}
+        stack = [key for key in keys if self.state(key) is JobState.ERROR]
+        while stack:
+            key = stack.pop()
+            if key not in causes:
+                causes[key] = None
+                deps = self._nodes[key].dependencies
+                stack += [d for d in deps if self.state(d) is JobState.ERROR]
+        stopped = list(causes)
+        while stopped:
+            for key in self._nodes[stopped.pop()].dependents:
+                blocked = self._nodes[key].reason is FailureReason.DEPENDENCY
+                if blocked and key not in causes:
+                    causes[key] = None
+                    stopped.append(key)
+        needs = {k: [d for d in self._nodes[k].dependencies if d in causes] for k in causes}
+        return list(TopologicalSorter(needs).static_order())
+
+    # -- changing -------------------------------------------------------------------------
+
+    def apply(self, event: Event, now: float) -> list[Effect]:
+        """Take note of an event and say what is to be done.
+
+        Raises
+        ------
+        InternalError
+            If the event cannot be meant; nothing has changed then.
+        """
+        node = self._nodes.get(event.key)
+        if node is None:
+            if not isinstance(event, _ARRIVALS):
+                raise InternalError(f"job {event.key} is not known: {type(event).__name__}")
+            node = _Node(event.key, order=len(self._nodes))
+        next_state(node.state, event)  # raises before anything is changed
+        if isinstance(event, _ARRIVALS) and event.dependencies != node.dependencies:
+            self._link(node, event)
+        self._nodes[event.key] = node
+        effects: list[Effect] = []
+        self._step(node, event, now, effects)
+        self._grant(effects)
+        return effects
+
+    def tick(self, now: float) -> list[Effect]:
+        """Say which cancelled jobs have had their time."""
+        due = [k for k in self._dying if (at := self._nodes[k].kill_at) is not None and at <= now]
+        for key in due:
+            self._nodes[key].kill_at = None
+        return [Kill(key, force=True) for key in due]
+
+    def set_slots(self, slots: int) -> list[Effect]:
+        """Change how many jobs may be launched at once; running ones go on."""
+        self._slots = slots
+        effects: list[Effect] = []
+        self._grant(effects)
+        return effects
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def _link(self, node: _Node, event: Submit | FoundDone | FoundFailed | Attached) -> None:
+        """Note what a job needs. A job under way keeps what it was started with."""
+        if node.state not in (JobState.UNSCHEDULED, JobState.DONE, JobState.ERROR):
+            return
+        wanted = tuple(dict.fromkeys(event.dependencies))
+        unknown = [key for key in wanted if key not in self._nodes]
+        if unknown and isinstance(event, (Submit, Attached)):
+            raise InternalError(f"job {node.key} needs jobs that are not known: {unknown}")
+        if self._reaches(wanted, node.key):
+            raise InternalError(f"job {node.key} would need itself")
+        for key in node.dependencies:
+            self._nodes[key].dependents.pop(node.key, None)
+        node.dependencies = tuple(key for key in wanted if key in self._nodes)
+        for key in node.dependencies:
+            self._nodes[key].dependents[node.key] = None
+        node.missing = {k for k in node.dependencies if self.state(k) is not JobState.DONE}
+
+    def _reaches(self, start: Iterable[str], goal: str) -> bool:
+        if goal not in self._nodes:
+            return goal in start  # what nobody knows, nobody needs
+        stack, seen = list(start), set[str]()
+        while stack:
+            key = stack.pop()
+            if key == goal:
+                return True
+            if key not in seen and key in self._nodes:
+                seen.add(key)
+                stack += self._nodes[key].dependencies
+        return False
+
+    def _step(self, node: _Node, event: Event, now: float, effects: list[Effect]) -> None:
+        """Move one job, and those that follow from it (a loop: chains may be thousands long)."""
+        todo = deque[tuple[_Node, Event]]([(node, event)])
+        while todo:
+            node, event = todo.popleft()
+            if isinstance(event, _INTERNAL) and node.state not in _BLOCKABLE:
+                continue  # met before, by another way
+            if isinstance(event, DependenciesDone) and node.state is JobState.READY:
+                continue
+            old, new = node.state, next_state(node.state, event)
+            if isinstance(event, Cancel) and not new.final:
+                self._ask_to_end(node, now, effects)
+            if new is not old:
+                self._enter(node, event, new)
+                effects.append(Moved(node.key, old, new))
+            elif isinstance(event, FoundFailed):
+                node.reason, node.message = event.reason, event.message
+            todo += self._consequences(node, old)
+
+    def _enter(self, node: _Node, event: Event, new: JobState) -> None:
+        node.state = new
+        node.reason, node.message = _why(node, event) if new is JobState.ERROR else (None, "")
+        node.cause = event.by if isinstance(event, DependencyFailed) else None
+        if new is JobState.READY:
+            heappush(self._ready, (node.order, node.key))
+        holds = new is JobState.SCHEDULED or (
+            new is JobState.RUNNING and (event.slot if isinstance(event, Attached) else node.slot)
+        )
+        self._used += holds - node.slot
+        node.slot = holds
+        if new.final or new is JobState.WAITING:
+            node.cancelled, node.kill_at = False, None
+            self._dying.pop(node.key, None)
+
+    def _consequences(self, node: _Node, old: JobState) -> list[tuple[_Node, Event]]:
+        """Say what a job's new state means for itself and for those that need it."""
+        out: list[tuple[_Node, Event]] = []
+        if node.state is JobState.WAITING:
+            failed = next((k for k in node.missing if self.state(k) is JobState.ERROR), None)
+            if failed is not None:
+                out.append((node, DependencyFailed(node.key, failed)))
+            elif not node.missing:
+                out.append((node, DependenciesDone(node.key)))
+        if node.state is old or not (node.state.final or old.final):
+            return out
+        for key in node.dependents:
+            other = self._nodes[key]
+            if node.state is JobState.DONE:
+                other.missing.discard(node.key)
+                if other.state is JobState.WAITING and not other.missing:
+                    out.append((other, DependenciesDone(key)))
+                continue
+            other.missing.add(node.key)
+            if other.state not in _BLOCKABLE:
+                continue
+            if node.state is JobState.ERROR:
+                out.append((other, DependencyFailed(key, node.key)))
+            elif old is JobState.DONE:
+                out.append((other, DependencyReopened(key)))
+        return out
+
+    def _ask_to_end(self, node: _Node, now: float, effects: list[Effect]) -> None:
+        if not node.cancelled:
+            node.cancelled, node.kill_at = True, now + self._grace_s
+            self._dying[node.key] = None
+            effects.append(Kill(node.key))
+
+    def _grant(self, effects: list[Effect]) -> None:
+        while self._ready and self._used < self._slots:
+            node = self._nodes[heappop(self._ready)[1]]
+            if node.state is JobState.READY:
+                self._enter(node, Granted(node.key), next_state(node.state, Granted(node.key)))
+                effects.append(Moved(node.key, JobState.READY, JobState.SCHEDULED))
+                effects.append(Launch(node.key))
+
+
+def _why(node: _Node, event: Event) -> tuple[FailureReason, str]:
+    """Give reason and message of a job that comes into error."""
+    match event:
+        case Failed(_, reason, message) | FoundFailed(_, _, reason, message):
+            return reason, message
+        case Rejected(_, message):
+            return FailureReason.REJECTED, message
+        case DependencyFailed(_, by):
+            return FailureReason.DEPENDENCY, f"needs {by}, which is in error"
+        case Vanished(_, message):
+            if node.cancelled:
+                return FailureReason.CANCELLED, "cancelled"
+            return FailureReason.LOST, message
+        case _:
+            return FailureReason.CANCELLED, "cancelled"

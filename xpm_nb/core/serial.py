@@ -1,0 +1,281 @@
+"""A graph of configurations as a plain dictionary, and back: ``load(dump(c)) == c``.
+
+The dictionary has the shape of experimaestro 2.7's ``params.json`` (version 3), and goes through
+JSON unchanged. Objects stand children first, the one that was dumped last; those below it refer to
+others by number, so what is shared stays shared.
+
+Rule 1: no absolute path of ours is written: paths below the job or the workspace are relative.
+Rule 2: loading checks nothing and imports nothing that checks: values were converted when they were
+set. The identifiers are those that were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+from xpm_nb.core.config import config_class
+from xpm_nb.core.fields import schema as schema_of
+from xpm_nb.core.graph import walk_nodes
+from xpm_nb.core.identifier import SCALARS, digests_of
+from xpm_nb.core.names import type_name, user_place
+from xpm_nb.core.nodes import ConfigInfo, in_order, info, node_of
+from xpm_nb.errors import ConfigError
+
+FORMAT = 1
+SCHEME = 1
+VERSION = 3
+
+Resolve = Callable[[str, str, str], type]
+
+
+def dump(
+    config: Any,
+    *,
+    namespace: str | None,
+    workspace: PurePath | None = None,
+    job: PurePath | None = None,
+) -> dict[str, Any]:
+    """Write a graph of configurations as a dictionary of JSON values.
+
+    Parameters
+    ----------
+    config : config
+        Becomes the last of the objects.
+    namespace : str or None
+        Stands for ``__main__`` in type names.
+    workspace, job : PurePath, optional
+        Directories to which paths below them are relative.
+
+    Raises
+    ------
+    ConfigError
+        For a value that has no place in the file.
+    NoExperimentError
+        If a namespace is needed and None.
+    """
+    root = info(config)
+    nodes = walk_nodes(root, producers=True)
+    writer = _Writer({node: number for number, node in enumerate(nodes, 1)}, workspace, job)
+    digests = digests_of(nodes, namespace, node_of)
+    objects = [
+        writer.object(node, digest, type_name(node.cls, node.namespace or namespace))
+        for node, digest in zip(nodes, digests, strict=True)
+    ]
+    return {
+        "workspace": "",
+        "version": VERSION,
+        "experimaestro": "2.7.0",
+        "format": FORMAT,
+        "scheme": SCHEME,
+        "namespace": namespace,
+        "objects": objects,
+    }
+
+
+class _Writer:
+    def __init__(
+        self, numbers: dict[ConfigInfo, int], workspace: PurePath | None, job: PurePath | None
+    ) -> None:
+        self.numbers = numbers
+        self.bases = [
+            (name, path) for name, path in (("job", job), ("workspace", workspace)) if path
+        ]
+
+    def object(self, node: ConfigInfo, digest: bytes, typename: str) -> dict[str, Any]:
+        written: dict[str, Any] = {
+            "id": self.numbers[node],
+            "module": node.cls.__module__,
+            "type": node.cls.__qualname__,
+            "typename": typename,
+            "identifier": digest.hex(),
+        }
+        if node.init_tasks:
+            written["init-tasks"] = [self.numbers[task] for task in node.init_nodes()]
+        if node.task is not None:
+            written["task"] = self.numbers[info(node.task)]
+        if node.meta is not None:
+            written["meta"] = node.meta
+        if node.own_tags:
+            written["tags"] = {
+                name: self.value(value, f"tag {name}") for name, value in node.tags.items()
+            }
+        written["fields"] = {
+            name: self.value(value, f"{node.cls.__qualname__}.{name}")
+            for name, value in node.values.items()
+        }
+        return written
+
+    def value(self, value: Any, where: str) -> Any:
+        if type(value) in SCALARS:
+            return value
+        node = node_of(value)
+        if node is not None:
+            return {"type": "python", "value": self.numbers[node]}
+        if isinstance(value, Enum):
+            cls = type(value)
+            return {
+                "type": "enum",
+                "module": cls.__module__,
+                "enum": cls.__qualname__,
+                "value": value.name,
+            }
+        if isinstance(value, PurePath):
+            return self.path(value)
+        if isinstance(value, list):
+            return self.items(value, where)
+        if isinstance(value, tuple):
+            return {"type": "tuple", "items": self.items(value, where)}
+        if isinstance(value, set):
+            return {"type": "set", "items": self.items(in_order(value), where)}
+        if isinstance(value, dict):
+            if "type" not in value and all(type(key) is str for key in value):
+                return {key: self.value(item, where) for key, item in value.items()}
+            return {"type": "dict", "items": [self.items(item, where) for item in value.items()]}
+        raise ConfigError(
+            f"{where}: a value of type {type(value).__qualname__} cannot be written: {value!r:.80}"
+        )
+
+    def items(self, values: Iterable[Any], where: str) -> list[Any]:
+        return [self.value(item, where) for item in values]
+
+    def path(self, value: PurePath) -> dict[str, Any]:
+        for name, base in self.bases:
+            if value.is_relative_to(base):
+                relative = value.relative_to(base).as_posix()
+                return {"type": "path", "value": relative, "base": name}
+        return {"type": "path", "value": str(value)}
+
+
+def load(
+    document: Mapping[str, Any],
+    *,
+    resolve: Resolve,
+    workspace: Path | None = None,
+    job: Path | None = None,
+) -> list[Any]:
+    """Make the configurations that `dump` wrote.
+
+    Tasks that only produced something, and are not part of a value or an init task themselves, are
+    left out: their classes need not be there.
+
+    Parameters
+    ----------
+    document : Mapping
+        What `dump` gave, perhaps by way of JSON.
+    resolve : callable
+        Gives the class for a module, a qualified name and a type name ("" for an enum).
+    workspace, job : Path, optional
+        Where these directories are now.
+
+    Returns
+    -------
+    list of configs
+        Sealed, with their identifiers; the one that was dumped is the last.
+
+    Raises
+    ------
+    ConfigError
+        If the document cannot be understood.
+    """
+    written = {item["id"]: item for item in document["objects"]}
+    needed = _needed(document["objects"])
+    nodes: dict[int, ConfigInfo] = {}
+    reader = _Reader(nodes, resolve, {"workspace": workspace, "job": job})
+    for number in needed:
+        nodes[number] = _blank(written[number], resolve)
+    # Sets and keys need the hash of what they hold: children first, as they were written.
+    for number in needed:
+        reader.fill(nodes[number], written[number])
+    return [nodes[number].config for number in needed]
+
+
+def _needed(objects: list[Mapping[str, Any]]) -> list[int]:
+    """Give the numbers of the objects that the last one holds, in the order of the document."""
+    held = {item["id"]: _references(item) for item in objects}
+    found: set[int] = set()
+    pending = [objects[-1]["id"]]
+    while pending:
+        number = pending.pop()
+        if number not in found:
+            found.add(number)
+            pending += held[number]
+    return [item["id"] for item in objects if item["id"] in found]
+
+
+def _references(item: Mapping[str, Any]) -> list[int]:
+    found = list(item.get("init-tasks", ()))
+    pending: list[Any] = list(item["fields"].values())
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            if value.get("type") == "python":
+                found.append(value["value"])
+            else:
+                pending += value.values()
+    return found
+
+
+def _blank(item: Mapping[str, Any], resolve: Resolve) -> ConfigInfo:
+    cls = resolve(item["module"], item["type"], item["typename"])
+    made = config_class(cls)
+    config: Any = object.__new__(made)
+    node = ConfigInfo(config, schema_of(cls), {})
+    config.__dict__["__xpm__"] = node
+    node.meta = item.get("meta")
+    node.sealed = True
+    node.freeze(bytes.fromhex(item["identifier"]))
+    return node
+
+
+class _Reader:
+    def __init__(
+        self, nodes: dict[int, ConfigInfo], resolve: Resolve, bases: dict[str, Path | None]
+    ) -> None:
+        self.nodes, self.resolve, self.bases = nodes, resolve, bases
+
+    def fill(self, node: ConfigInfo, item: Mapping[str, Any]) -> None:
+        for name, value in item["fields"].items():
+            node.values[name] = self.value(value)
+        node.init_tasks = tuple(self.nodes[n].config for n in item.get("init-tasks", ()))
+        producer = self.nodes.get(item.get("task", 0))
+        node.task = None if producer is None else producer.config
+        if "tags" in item:
+            place = user_place()
+            node.own_tags = {k: (self.value(v), place) for k, v in item["tags"].items()}
+
+    def value(self, value: Any) -> Any:
+        if type(value) in SCALARS:
+            return value
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        word = value.get("type")
+        if word is None:
+            return {key: self.value(item) for key, item in value.items()}
+        if word == "python":
+            return self.nodes[value["value"]].config
+        if word == "enum":
+            members: Any = self.resolve(value["module"], value["enum"], "")
+            return members[value["value"]]
+        if word == "path":
+            return self.path(value)
+        if word == "tuple":
+            return tuple(self.value(item) for item in value["items"])
+        if word == "set":
+            return {self.value(item) for item in value["items"]}
+        if word == "dict":
+            return {self.value(key): self.value(item) for key, item in value["items"]}
+        raise ConfigError(f"a value of an unknown sort in a params.json: {word!r}")
+
+    def path(self, value: Mapping[str, Any]) -> Path:
+        base = value.get("base")
+        if base is None:
+            return Path(value["value"])
+        start = self.bases.get(base)
+        if start is None:
+            raise ConfigError(f"where is the {base} of {value['value']!r}? give {base}=")
+        return start / str(value["value"])

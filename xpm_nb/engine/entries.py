@@ -1,0 +1,411 @@
+"""What this kernel knows of one job, and what the loop does to its directory.
+
+Rule 1: the directory is the truth; an `Entry` is what was last seen of it.
+Rule 2: all functions here run in the loop's thread. Other threads read `Entry.view` and wait.
+Rule 3: markers, records and attempts change under the job lock only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.views import JobView
+from xpm_nb.errors import LaunchError, RecordError
+from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
+from xpm_nb.store import locks, records
+from xpm_nb.store.layout import JobPaths, numbered
+from xpm_nb.store.records import Failure, JobRecord
+
+
+class Found(Enum):
+    """What a look at a job's directory shows."""
+
+    DONE = "done"
+    FAILED = "failed"
+    HELD = "held"  # somebody has its lock
+    LOST = "lost"  # it was started, and neither runs nor ended
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be run; without script and parameters, what the job's directory holds."""
+
+    script: str | None
+    params: Mapping[str, Any] | None
+    record: JobRecord
+    launcher: Launcher
+    resumes: bool = False  # files that an earlier attempt wrote stay
+
+
+@dataclass(slots=True)
+class Facts:
+    """The parts of a view that the plan does not know."""
+
+    task: str = ""
+    dependencies: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    submitted: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    progress: float | None = None
+    progress_text: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    attempt: int = 1
+    reused: bool = False
+    elsewhere: bool = False
+    launcher: str = "local"
+    callback_error: str = ""
+
+
+class Entry:
+    """One job as this kernel knows it.
+
+    Attributes
+    ----------
+    id : str
+        The job's directory: unique among all workspaces of a kernel.
+    dry : bool
+        No scheduler knows it: it is only looked at.
+    view : JobView
+        The last frozen copy; replaced as a whole, so that any thread may read it.
+    settled : threading.Event
+        Set while nothing is going to change by itself.
+    hooks : list
+        Called in the loop's thread with the view at each change of state; must be quick.
+    """
+
+    def __init__(self, paths: JobPaths, *, dry: bool = False) -> None:
+        self.paths = paths
+        self.dry = dry
+        self.id = str(paths.path)
+        self.view = JobView(
+            key=paths.key,
+            identifier=paths.identifier,
+            type_name=paths.type_name,
+            name=paths.name,
+            task=paths.name,
+            state=JobState.UNSCHEDULED,
+            path=str(paths.path),
+        )
+        self.settled = threading.Event()
+        self.hooks: list[Callable[[JobView], None]] = []
+        self.asked: Asked | None = None  # None: what the directory holds is wanted
+        self.record: JobRecord | None = None
+        self.launcher: Launcher | None = None
+        self.handle: Handle | None = None
+        self.launched = False  # the present attempt was started by this kernel
+        self.seen = False  # its process was seen
+        self.ran = False  # it ended, or will end, under our eyes
+        self.exit_code: int | None = None
+        self.looks = 0  # how often we looked in vain for who holds the lock
+        self.facts = Facts(task=paths.name)
+        self._offsets = {"progress": 0, "metrics": 0}
+        self._pending = 0  # submissions that the loop has not met yet
+        self._waiters: list[Callable[[], None]] = []
+        self._guard = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.paths.key} {self.view.state.value}>"
+
+    # -- for every thread -----------------------------------------------------------------
+
+    def expect(self) -> None:
+        """Take note that a request is on its way: nothing is settled until the loop met it."""
+        with self._guard:
+            self._pending += 1
+            self.settled.clear()
+
+    def when_settled(self, wake: Callable[[], None]) -> None:
+        """Have something called once, from any thread, when the job is settled."""
+        with self._guard:
+            if not self.settled.is_set():
+                self._waiters.append(wake)
+                return
+        wake()
+
+    # -- for the loop ---------------------------------------------------------------------
+
+    def met(self) -> None:
+        """Take note that the loop met one request."""
+        with self._guard:
+            self._pending -= 1
+
+    def settle(self, over: bool) -> None:
+        """Say whether anything is going to change by itself."""
+        with self._guard:
+            if not over or self._pending > 0:
+                self.settled.clear()
+                return
+            self.settled.set()
+            waiters, self._waiters = self._waiters, []
+        for wake in waiters:
+            wake()
+
+    def freeze(self, state: JobState, reason: FailureReason | None, message: str) -> bool:
+        """Make a new view; False if it says what the last one said."""
+        facts = self.facts
+        view = JobView(
+            key=self.paths.key,
+            identifier=self.paths.identifier,
+            type_name=self.paths.type_name,
+            name=self.paths.name,
+            task=facts.task,
+            state=state,
+            reason=reason,
+            message=message,
+            tags=facts.tags,
+            dependencies=facts.dependencies,
+            submitted=facts.submitted,
+            started=facts.started,
+            ended=facts.ended,
+            progress=facts.progress,
+            progress_text=facts.progress_text,
+            metrics=tuple(facts.metrics.items()),
+            attempt=facts.attempt,
+            reused=facts.reused,
+            elsewhere=facts.elsewhere,
+            path=self.id,
+            launcher=facts.launcher,
+            callback_error=facts.callback_error,
+        )
+        if view == self.view:
+            return False
+        self.view = view
+        return True
+
+    def note_record(self, record: JobRecord) -> None:
+        """Take over what was submitted."""
+        self.record = record
+        facts = self.facts
+        facts.task = record.task
+        facts.dependencies = record.dependencies
+        facts.tags = as_tags(record.tags)
+        facts.submitted = record.submitted or None
+        facts.attempt = record.attempt
+        facts.launcher = str(record.launcher.get("type", "local"))
+
+    def forget_attempt(self) -> None:
+        """Drop what was known of an attempt: another begins."""
+        self.handle, self.exit_code, self.looks = None, None, 0
+        self.launched = self.seen = self.ran = False
+        facts = self.facts
+        facts.started = facts.ended = facts.progress = None
+        facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
+        facts.reused = facts.elsewhere = False
+        self._offsets = {"progress": 0, "metrics": 0}
+
+    def read_reports(self) -> bool:
+        """Read what the job reported since the last time; False if that was nothing."""
+        new = False
+        for name, note in _REPORTS.items():
+            path = getattr(self.paths, name)
+            rows, self._offsets[name] = records.read_lines(path, self._offsets[name])
+            for row in rows:
+                note(self.facts, row)
+            new = new or bool(rows)
+        return new
+
+
+def as_tags(tags: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Give tags as a view holds them."""
+    return tuple((str(name), str(value)) for name, value in tags.items())
+
+
+def note_progress(facts: Facts, row: Mapping[str, Any]) -> None:
+    """Take over one line of progress: only the outermost level is shown."""
+    value, level = row.get("progress"), row.get("level", 0)
+    if level == 0 and isinstance(value, (int, float)):
+        facts.progress = min(1.0, max(0.0, float(value)))
+        facts.progress_text = str(row.get("desc") or "")
+
+
+def note_metrics(facts: Facts, row: Mapping[str, Any]) -> None:
+    """Take over one line of metrics: the latest value of each counts."""
+    values = row.get("metrics")
+    for name, value in values.items() if isinstance(values, dict) else ():
+        if isinstance(value, (int, float)):
+            facts.metrics[str(name)] = value
+
+
+_REPORTS: Mapping[str, Callable[[Facts, Mapping[str, Any]], None]] = {
+    "progress": note_progress,
+    "metrics": note_metrics,
+}
+
+
+# -- looking ----------------------------------------------------------------------------------
+
+
+def look(entry: Entry) -> tuple[Found, Failure | None]:
+    """Look at a job's directory, without touching it."""
+    found, failure = _glance(entry.paths)
+    if found is Found.LOST:  # between two looks it may have begun, and ended
+        found, failure = _glance(entry.paths)
+    return found, failure
+
+
+def _glance(paths: JobPaths) -> tuple[Found, Failure | None]:
+    held = locks.held(paths) or locks.legacy_holder(paths) is not None
+    try:
+        outcome = records.read_outcome(paths)  # after the probe: who let go has written it before
+    except RecordError as error:
+        outcome = Failure(FailureReason.FAILED, None, str(error))
+    if outcome == "done":
+        return Found.DONE, None
+    if held:
+        return Found.HELD, None
+    if outcome is not None:
+        return Found.FAILED, outcome
+    return (Found.LOST if paths.process.exists() else Found.NOTHING), None
+
+
+def note_times(entry: Entry) -> None:
+    """Read when the job started and ended."""
+    try:
+        times = records.read_times(entry.paths)
+    except RecordError:  # only a time: not worth a failure
+        return
+    entry.facts.started = times.started or entry.facts.started
+    entry.facts.ended = times.ended
+
+
+def read_record(entry: Entry) -> JobRecord | None:
+    """Read the job's record and take it over; None if there is none that can be understood."""
+    try:
+        record = records.read_job(entry.paths)
+    except RecordError:
+        return None
+    if record is not None:
+        entry.note_record(record)
+    return record
+
+
+def resolve(paths: JobPaths, key: str) -> JobPaths:
+    """Name the directory of a dependency: ``type/hex`` of the same workspace, or a whole path."""
+    return JobPaths.of(key) if key.startswith("/") else paths.sibling(key)
+
+
+# -- acting, under the lock -------------------------------------------------------------------
+
+
+def prepare(entry: Entry) -> Found:
+    """Make the directory ready for a run: old attempt away, script, parameters and record there.
+
+    Returns
+    -------
+    Found
+        NOTHING if the job can be launched now or later, else what is in the way (HELD, DONE).
+    """
+    entry.paths.create()
+    lock = locks.try_lock(entry.paths)
+    if lock is None:
+        return Found.HELD
+    try:
+        if entry.paths.done.exists():
+            return Found.DONE
+        write(entry)
+        return Found.NOTHING
+    finally:
+        lock.release()
+
+
+def write(entry: Entry) -> None:
+    """Move the old attempt away and write what is to be run; the caller holds the lock.
+
+    Raises
+    ------
+    RecordError
+        Nothing says what is to be run.
+    """
+    paths, asked = entry.paths, entry.asked
+    record = asked.record if asked is not None else records.read_job(paths)
+    new = asked is not None and asked.script is not None
+    if record is None or not (new or paths.script.exists()):
+        raise RecordError(f"{paths.path} does not say what is to be run: submit the task again")
+    records.archive_attempt(paths, keep_files=asked is not None and asked.resumes)
+    attempts = numbered(paths.attempts)
+    record = record._replace(attempt=int(attempts[-1].name) + 1 if attempts else 1)
+    if asked is not None and asked.script is not None and asked.params is not None:
+        records.write_script(paths, asked.script)
+        records.write_params(paths, asked.params)
+    records.write_job(paths, record)
+    entry.note_record(record)
+
+
+def launch(entry: Entry) -> tuple[Found, Failure | None]:
+    """Take the job's lock, start it and hand it the lock.
+
+    Returns
+    -------
+    tuple[Found, Failure or None]
+        NOTHING if it was started; DONE or FAILED if somebody else ran it meanwhile, HELD if
+        somebody else has it.
+
+    Raises
+    ------
+    LaunchError, RecordError, OSError
+        It could not be started.
+    """
+    entry.forget_attempt()
+    entry.paths.create()
+    lock = locks.try_lock(entry.paths)
+    if lock is None:
+        return Found.HELD, None
+    try:
+        if locks.legacy_holder(entry.paths) is not None:
+            return Found.HELD, None
+        outcome = records.read_outcome(entry.paths)
+        if outcome == "done":
+            return Found.DONE, None
+        if outcome is not None:
+            return Found.FAILED, outcome
+        write(entry)
+        _start(entry, lock)
+        return Found.NOTHING, None
+    finally:
+        lock.release()
+
+
+def _start(entry: Entry, lock: locks.JobLock) -> None:
+    record = entry.record
+    if entry.launcher is None or record is None:
+        raise LaunchError(f"no launcher is known for {record.launcher if record else 'the job'}")
+    request = LaunchRequest(
+        path=entry.paths.path,
+        name=entry.paths.name,
+        environ=record.environ,
+        attempt=record.attempt,
+        lock_fd=lock.fileno(),
+    )
+    entry.handle = entry.launcher.launch(request)
+    lock.hand_over()
+    entry.launched = entry.ran = True
+
+
+def mark_failed(entry: Entry, reason: FailureReason, message: str, code: int | None) -> None:
+    """Write the failed marker of a job that could not do so itself, unless somebody has it."""
+    lock = locks.try_lock(entry.paths)
+    if lock is None:
+        return
+    try:
+        if records.read_outcome(entry.paths) is None:
+            records.write_failed(entry.paths, reason, code, message)
+    finally:
+        lock.release()
+
+
+def last_line(entry: Entry) -> str:
+    """Give the last line that a job wrote on its error stream, "" if there is none."""
+    try:
+        with entry.paths.stderr.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 4096))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,636 @@
+"""What the loop does with a message: plan -> effects -> what the world answers -> views.
+
+No thread and no waiting here: `engine.loop` calls these methods from its own thread, tests from
+theirs.
+
+Rule 1: the plan decides, the directory is the truth, and this module carries between the two.
+Rule 2: what goes wrong with one job (a full disk, a damaged file) becomes that job's failure.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+from xpm_nb.core.events import (
+    Attached,
+    Cancel,
+    Completed,
+    Effect,
+    Event,
+    Failed,
+    FoundDone,
+    FoundFailed,
+    Kill,
+    Launch,
+    Moved,
+    Rejected,
+    Released,
+    Rerun,
+    Started,
+    Submit,
+    verdict,
+)
+from xpm_nb.core.plan import Plan
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine import entries
+from xpm_nb.engine.entries import Asked, Entry, Found
+from xpm_nb.errors import RecordError, XpmError
+from xpm_nb.launchers.base import Handle, Launcher, Status
+from xpm_nb.store import locks, records
+from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.records import Failure
+
+log = logging.getLogger("xpm_nb")
+
+SWEEP_S = 20.0  # the net below everything that tells us of ends by itself
+POLL_S = 1.0  # for launchers that cannot tell us
+LOOK_S = (0.02, 2.0)  # how soon we look again for who holds a lock: at first, and at last
+_UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
+
+LauncherOf = Callable[[Mapping[str, Any]], Launcher]
+
+
+class Clock(Protocol):
+    """Where the time comes from: `testing.FakeClock` moves when told."""
+
+    def monotonic(self) -> float:
+        """Give seconds that never go back."""
+        ...
+
+    def time(self) -> float:
+        """Give seconds since the epoch."""
+        ...
+
+
+class Watcher(Protocol):
+    """Who waits for the ends of processes."""
+
+    def watch(self, descriptor: int, entry: Entry) -> None:
+        """Call `Scheduler.ended` when the descriptor becomes readable."""
+        ...
+
+    def unwatch(self, descriptor: int) -> None:
+        """Forget the descriptor, which is about to be closed."""
+        ...
+
+
+# -- messages ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitJob:
+    """Run this, or join it.
+
+    Attributes
+    ----------
+    asked : Asked or None
+        None: what its directory holds.
+    generate : bool
+        Write the directory, and run nothing.
+    listed : callable or None
+        Called first (it writes the run's list of jobs); its failure is the job's.
+    """
+
+    entry: Entry
+    asked: Asked | None
+    generate: bool = False
+    listed: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJobs:
+    """These were submitted before: find out how they are, and go on with the unfinished."""
+
+    entries: tuple[Entry, ...]
+    ready: threading.Event
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJobs:
+    """These are not wanted any more."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryJobs:
+    """Run those of these again that are in error."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetSlots:
+    """How many jobs may run at once."""
+
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteError:
+    """A callback of a job raised."""
+
+    entry: Entry
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Look at the clock; `reached` is set when everything posted before is dealt with."""
+
+    reached: threading.Event | None = None
+
+
+Message = SubmitJob | OpenJobs | CancelJobs | RetryJobs | SetSlots | NoteError | Wake
+
+
+class Scheduler:
+    """The jobs of one kernel, and everything that is done to them.
+
+    Parameters
+    ----------
+    plan : Plan
+        Decides.
+    clock : Clock
+        Tells the time.
+    watcher : Watcher
+        Waits for processes.
+    entry_of : callable
+        Gives the entry of a directory, making it if need be.
+    launchers : mapping
+        For each launcher type, what makes one from its stored form.
+    refresh_hz : float
+        How often files of running jobs are read.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        watcher: Watcher,
+        entry_of: Callable[[JobPaths], Entry],
+        launchers: Mapping[str, LauncherOf],
+        refresh_hz: float,
+    ) -> None:
+        self.plan = plan
+        self._clock = clock
+        self._watcher = watcher
+        self._entry_of = entry_of
+        self._launchers = launchers
+        self._refresh_s = 1.0 / refresh_hz
+        self._entries: dict[str, Entry] = {}
+        self._effects: deque[Effect] = deque()
+        self._carrying = False
+        self._under_way: dict[str, Entry] = {}
+        self._looks: dict[str, float] = {}  # when to look again for who holds a lock
+        self._refresh_at = self._poll_at = self._sweep_at = 0.0
+        self._changed: dict[str, Entry] = {}
+
+    # -- what the loop calls --------------------------------------------------------------
+
+    def handle(self, message: Message) -> None:
+        """Deal with one message."""
+        match message:
+            case SubmitJob(entry):
+                self._guard(entry, partial(self._submit, message))
+                entry.met()
+                self._changed[entry.id] = entry
+            case OpenJobs(wanted, ready):
+                for entry in wanted:
+                    self._guard(entry, partial(self._recall, entry))
+                self.publish()
+                ready.set()
+            case CancelJobs(wanted):
+                for entry in wanted:
+                    if self._live(entry):
+                        self._apply(Cancel(entry.id))
+            case RetryJobs(wanted):
+                self._retry(wanted)
+            case SetSlots(slots):
+                self._carry_out(self.plan.set_slots(slots))
+            case NoteError(entry, text):
+                entry.facts.callback_error = text
+                self._changed[entry.id] = entry
+            case Wake(reached):
+                self.tick()
+                if reached is not None:
+                    self.publish()
+                    reached.set()
+
+    def ended(self, entry: Entry) -> None:
+        """A watched process has ended."""
+        handle = entry.handle
+        if handle is None:
+            return
+        if (descriptor := handle.fileno()) is not None:
+            self._watcher.unwatch(descriptor)
+        entry.exit_code = handle.exit_code()
+        handle.close()
+        entry.handle = None
+        if self.plan.state(entry.id) in _UNDER_WAY:
+            self._guard(entry, partial(self._examine, entry))
+
+    def tick(self) -> None:
+        """Do what is due now."""
+        now = self._clock.monotonic()
+        self._carry_out(self.plan.tick(now))
+        for key in [key for key, at in self._looks.items() if at <= now]:
+            del self._looks[key]
+            entry = self._entries[key]
+            if self.plan.state(key) in _UNDER_WAY:
+                self._guard(entry, partial(self._examine, entry))
+        if not self._under_way:
+            return
+        if now >= self._refresh_at:
+            self._refresh_at = now + self._refresh_s
+            self._refresh()
+        if now >= self._poll_at:
+            self._poll_at = now + POLL_S
+            self._poll([e for e in self._under_way.values() if _descriptor(e) is None])
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_S
+            self._poll(list(self._under_way.values()))
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` has something to do, None if nothing is due."""
+        times = [*self._looks.values()]
+        if (at := self.plan.next_deadline()) is not None:
+            times.append(at)
+        if self._under_way:
+            times += [self._refresh_at, self._sweep_at]
+            if any(e.handle and _descriptor(e) is None for e in self._under_way.values()):
+                times.append(self._poll_at)
+        return min(times, default=None)
+
+    def publish(self) -> frozenset[str]:
+        """Freeze what changed, let those go who waited for it, and name the jobs."""
+        changed, self._changed = self._changed, {}
+        keys = set()
+        for entry in changed.values():
+            state = self.plan.state(entry.id)
+            if entry.id in self.plan:
+                entry.freeze(state, self.plan.reason(entry.id), self._message(entry))
+            else:
+                entry.freeze(entry.view.state, entry.view.reason, entry.view.message)
+            entry.settle(state.final or entry.id not in self.plan)
+            keys.add(entry.paths.key)
+        return frozenset(keys)
+
+    # -- arrivals -------------------------------------------------------------------------
+
+    def _submit(self, message: SubmitJob) -> None:
+        entry = message.entry
+        self._entries[entry.id] = entry
+        if message.listed is not None:
+            message.listed()
+        if not self._live(entry):
+            self._arrive(entry, message.asked, generate=message.generate)
+
+    def _live(self, entry: Entry) -> bool:
+        """Tell whether a job is neither over nor unknown."""
+        return entry.id in self.plan and not self.plan.state(entry.id).final
+
+    def _arrive(self, entry: Entry, asked: Asked | None, *, generate: bool = False) -> None:
+        """Take in a job that is wanted and not under way."""
+        found, _ = entries.look(entry)
+        if found is not Found.DONE and asked is not None:
+            entry.asked, entry.launcher = asked, asked.launcher
+        if found not in (Found.DONE, Found.HELD):
+            found = entries.prepare(entry)
+        if found is Found.DONE:
+            self._found_done(entry, asked)
+        elif found is Found.HELD:
+            self._attach(entry, slot=False)
+        elif not generate:
+            entry.forget_attempt()
+            self._make_launcher(entry)
+            needs = self._needs(entry)
+            again = self.plan.state(entry.id) is JobState.DONE  # its directory says otherwise
+            self._apply(Rerun(entry.id) if again else Submit(entry.id, needs))
+
+    def _recall(self, entry: Entry) -> None:
+        """Find out how a job is that was submitted before, and go on with it."""
+        self._entries[entry.id] = entry
+        if entry.id in self.plan:
+            return
+        found, failure = entries.look(entry)
+        if found is Found.DONE:
+            self._found_done(entry, None)
+        elif found is Found.HELD:
+            self._attach(entry, slot=True)
+        else:
+            self._recall_unfinished(entry, found, failure)
+
+    def _recall_unfinished(self, entry: Entry, found: Found, failure: Failure | None) -> None:
+        """Go on with a job that waited, or learn why it is in error."""
+        record = entries.read_record(entry)
+        self._make_launcher(entry)
+        needs = self._needs(entry)
+        if found is Found.LOST:
+            event = self._verdict(entry)
+            failure = Failure(_reason(event), None, getattr(event, "message", ""))
+        elif record is None and failure is None:
+            text = f"{entry.paths.path} has no record: submit the task again"
+            failure = Failure(FailureReason.LOST, None, text)
+        if failure is None:
+            self._apply(Submit(entry.id, needs))
+            return
+        entries.note_times(entry)
+        entry.read_reports()
+        self._apply(FoundFailed(entry.id, needs, failure.reason, failure.message))
+
+    def _found_done(self, entry: Entry, asked: Asked | None) -> None:
+        if self.plan.state(entry.id) is JobState.DONE:  # nothing new
+            entry.facts.reused = asked is not None and not entry.ran
+            return
+        entry.forget_attempt()
+        if entries.read_record(entry) is None and asked is not None:
+            entry.note_record(asked.record)
+        entry.facts.reused = asked is not None
+        if asked is not None:
+            entry.facts.tags = entries.as_tags(asked.record.tags)
+            entry.facts.submitted = asked.record.submitted
+        entries.note_times(entry)
+        entry.read_reports()
+        needs = tuple(e.id for e in self._dependencies(entry))
+        self._apply(FoundDone(entry.id, needs))
+
+    def _attach(self, entry: Entry, *, slot: bool) -> None:
+        """Follow a job that somebody else has."""
+        entry.forget_attempt()
+        if entries.read_record(entry) is None and entry.asked is not None:
+            entry.note_record(entry.asked.record)
+        self._make_launcher(entry)
+        entry.facts.elsewhere = entry.ran = True
+        self._apply(Attached(entry.id, self._needs(entry), slot))
+        self._find_holder(entry)
+
+    def _dependencies(self, entry: Entry) -> list[Entry]:
+        out = []
+        for key in entry.facts.dependencies:
+            try:
+                out.append(self._entry_of(entries.resolve(entry.paths, key)))
+            except XpmError as error:
+                log.warning("%s: dependency %r: %s", entry.paths.key, key, error)
+        return out
+
+    def _needs(self, entry: Entry) -> tuple[str, ...]:
+        """Make sure that the plan knows what a job needs, deepest first, and name it."""
+        todo = [entry]
+        on_the_way = {entry.id}
+        while todo:
+            top = todo[-1]
+            if top is not entry and (top.id in self.plan or top.paths.done.exists()):
+                new = []
+            else:
+                if top.record is None:
+                    entries.read_record(top)
+                new = [
+                    e
+                    for e in self._dependencies(top)
+                    if e.id not in self.plan and e.id not in on_the_way
+                ]
+            if new:
+                todo += new
+                on_the_way.update(e.id for e in new)
+                continue
+            todo.pop()
+            if top is not entry and top.id not in self.plan:
+                self._recall(top)
+        return tuple(e.id for e in self._dependencies(entry))
+
+    def _make_launcher(self, entry: Entry) -> None:
+        if entry.launcher is None and entry.record is not None:
+            stored = entry.record.launcher
+            make = self._launchers.get(str(stored.get("type", "local")))
+            entry.launcher = make(stored) if make is not None else None
+
+    def _retry(self, wanted: Iterable[Entry]) -> None:
+        for key in self.plan.rerun_set(e.id for e in wanted):
+            entry = self._entries[key]
+            self._guard(entry, partial(self._arrive, entry, entry.asked))
+            self._changed[key] = entry
+        for entry in wanted:
+            entry.met()
+            self._changed[entry.id] = entry
+
+    # -- effects --------------------------------------------------------------------------
+
+    def _apply(self, event: Event) -> None:
+        self._carry_out(self.plan.apply(event, self._clock.monotonic()))
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        """Carry out effects in order, also those that come from carrying out others."""
+        self._effects += effects
+        if self._carrying:
+            return
+        self._carrying = True
+        try:
+            while self._effects:
+                effect = self._effects.popleft()
+                entry = self._entries[effect.key]
+                match effect:
+                    case Moved():
+                        self._moved(entry, effect)
+                    case Launch():
+                        self._launch(entry)
+                    case Kill():
+                        self._kill(entry, force=effect.force)
+        finally:
+            self._carrying = False
+
+    def _moved(self, entry: Entry, effect: Moved) -> None:
+        reason, message = None, ""
+        if effect.new is JobState.ERROR:
+            reason, message = self.plan.reason(entry.id), self._message(entry)
+            if reason is FailureReason.CANCELLED and effect.old not in _UNDER_WAY:
+                self._mark(entry, reason, message)
+        if effect.new in _UNDER_WAY:
+            if not self._under_way:
+                now = self._clock.monotonic()
+                self._refresh_at = now + self._refresh_s
+                self._poll_at, self._sweep_at = now + POLL_S, now + SWEEP_S
+            self._under_way[entry.id] = entry
+        else:
+            self._under_way.pop(entry.id, None)
+            self._looks.pop(entry.id, None)
+        self._changed[entry.id] = entry
+        entry.freeze(effect.new, reason, message)
+        for hook in entry.hooks:
+            hook(entry.view)
+
+    def _message(self, entry: Entry) -> str:
+        cause = self.plan.cause(entry.id)
+        if cause is None:
+            return self.plan.message(entry.id)
+        paths = self._entry_of(JobPaths.of(cause)).paths
+        return f"needs {paths.name} {paths.identifier[:8]}, which is in error"
+
+    def _launch(self, entry: Entry) -> None:
+        if self.plan.state(entry.id) is not JobState.SCHEDULED:
+            return
+        try:
+            found, failure = entries.launch(entry)
+        except (XpmError, OSError) as error:
+            self._mark(entry, FailureReason.REJECTED, str(error))
+            self._apply(Rejected(entry.id, str(error)))
+            return
+        if found is Found.HELD:  # the race is lost
+            entry.facts.elsewhere = entry.ran = True
+            self._apply(Attached(entry.id))
+            self._find_holder(entry)
+        elif found is Found.DONE:
+            self._finish(entry, Completed(entry.id))
+        elif failure is not None:
+            self._finish(entry, Failed(entry.id, failure.reason, failure.message))
+        else:
+            entry.asked = None  # its directory has it
+            entry.facts.started = self._clock.time()
+            self._watch(entry)
+            self._apply(Started(entry.id))
+
+    def _kill(self, entry: Entry, *, force: bool) -> None:
+        if entry.handle is None or entry.launcher is None:
+            return  # `_find_holder` comes back to it
+        try:
+            records.write_cancel(entry.paths)
+        except OSError as error:
+            log.warning("%s: cannot note that it is cancelled: %s", entry.paths.key, error)
+        entry.launcher.kill(entry.handle, force=force)
+
+    # -- jobs under way -------------------------------------------------------------------
+
+    def _watch(self, entry: Entry) -> None:
+        descriptor = _descriptor(entry)
+        if descriptor is not None:
+            self._watcher.watch(descriptor, entry)
+
+    def _find_holder(self, entry: Entry) -> None:
+        """Look for the process that holds the lock of a job; look again soon if there is none.
+
+        There is none yet while another kernel is about to start it, and none any more when
+        processes that the job forked have outlived it.
+        """
+        try:
+            process = records.read_process(entry.paths)
+        except RecordError:
+            process = None
+        if process is not None and locks.alive(process) and entry.launcher is not None:
+            entry.handle = entry.launcher.attach(process.as_dict())
+            entry.facts.started = process.started or None
+        elif process is not None:
+            locks.kill_survivors(process)
+        self._changed[entry.id] = entry
+        if entry.handle is None:
+            first, last = LOOK_S
+            delay = min(last, first * 2**entry.looks)
+            entry.looks += 1
+            self._looks[entry.id] = self._clock.monotonic() + delay
+            return
+        entry.seen = True
+        entry.looks = 0
+        self._watch(entry)
+        if self.plan.cancelled(entry.id):
+            self._kill(entry, force=False)
+
+    def _examine(self, entry: Entry) -> None:
+        """Look how a job is whose process ended, or was never seen."""
+        found, failure = entries.look(entry)
+        if found is Found.HELD:
+            self._find_holder(entry)
+        elif found is Found.DONE:
+            self._finish(entry, Completed(entry.id))
+        elif failure is not None:
+            self._finish(entry, Failed(entry.id, failure.reason, failure.message))
+        elif found is Found.NOTHING and not entry.launched and not entry.seen:
+            self._released(entry)
+        else:
+            self._finish(entry, self._verdict(entry))
+
+    def _released(self, entry: Entry) -> None:
+        """Somebody had the lock, for a moment or without getting as far as a process."""
+        entry.forget_attempt()
+        self._apply(Released(entry.id))
+
+    def _verdict(self, entry: Entry) -> Event:
+        """Judge a job that ended without a marker, and write the marker for it."""
+        known = entry.id in self.plan
+        event = verdict(
+            entry.id,
+            done=False,
+            failure=None,
+            exit_code=entry.exit_code,
+            cancelled=(known and self.plan.cancelled(entry.id))
+            or records.cancel_asked(entry.paths),
+        )
+        if entry.exit_code and isinstance(event, Failed) and (line := entries.last_line(entry)):
+            event = replace(event, message=f"{event.message}: {line}")
+        self._mark(entry, _reason(event), getattr(event, "message", ""), entry.exit_code)
+        return event
+
+    def _mark(
+        self, entry: Entry, reason: FailureReason, message: str, code: int | None = None
+    ) -> None:
+        try:
+            entries.mark_failed(entry, reason, message, code)
+        except (XpmError, OSError) as error:
+            log.warning("%s: cannot write the failed marker: %s", entry.paths.key, error)
+
+    def _finish(self, entry: Entry, event: Event) -> None:
+        entry.read_reports()
+        entries.note_times(entry)
+        if entry.facts.ended is None:
+            entry.facts.ended = self._clock.time()
+        self._apply(event)
+
+    def _refresh(self) -> None:
+        for entry in list(self._under_way.values()):
+            try:
+                if entry.read_reports():
+                    self._changed[entry.id] = entry
+            except RecordError as error:
+                log.warning("%s: %s", entry.paths.key, error)
+
+    def _poll(self, some: Iterable[Entry]) -> None:
+        """Ask the launchers, one question each."""
+        asked: dict[int, tuple[Launcher, dict[Handle, Entry]]] = {}
+        for entry in some:
+            if entry.launcher is not None and entry.handle is not None:
+                group = asked.setdefault(id(entry.launcher), (entry.launcher, {}))
+                group[1][entry.handle] = entry
+        for launcher, handles in asked.values():
+            for handle, status in launcher.poll(handles).items():
+                if status is Status.GONE:
+                    self.ended(handles[handle])
+
+    def _guard(self, entry: Entry, act: Callable[[], None]) -> None:
+        """Do something for a job; what goes wrong becomes its failure."""
+        try:
+            act()
+        except (XpmError, OSError) as error:
+            log.warning("%s: %s", entry.paths.key, error, exc_info=True)
+            self._broken(entry, str(error))
+
+    def _broken(self, entry: Entry, text: str) -> None:
+        state = self.plan.state(entry.id)
+        self._entries[entry.id] = entry
+        self._changed[entry.id] = entry
+        if state in (JobState.UNSCHEDULED, JobState.ERROR):
+            needs = self.plan.dependencies(entry.id) if entry.id in self.plan else ()
+            self._apply(FoundFailed(entry.id, needs, FailureReason.REJECTED, text))
+        elif state in _UNDER_WAY:
+            self._apply(Failed(entry.id, FailureReason.LOST, text))
+
+
+def _descriptor(entry: Entry) -> int | None:
+    return None if entry.handle is None else entry.handle.fileno()
+
+
+def _reason(event: Event) -> FailureReason:
+    return event.reason if isinstance(event, Failed) else FailureReason.LOST

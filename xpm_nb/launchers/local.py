@@ -1,0 +1,288 @@
+"""Start jobs as processes of this machine, in sessions of their own: they outlive the kernel.
+
+Rule 1: no code of ours runs between fork and exec (``preexec_fn`` would copy the kernel's memory).
+Rule 2: a process that we started is waited for, once; of others we only hear that they are gone.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from xpm_nb.errors import ConfigError, LaunchError
+from xpm_nb.launchers.base import Handle, LaunchRequest, Status
+from xpm_nb.store import locks
+from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.records import ProcessRecord
+
+# What only a kernel needs: the pid that ipykernel watches, and matplotlib's inline backend.
+_KERNEL_ONLY = ("JPY_PARENT_PID", locks.FD_VARIABLE, locks.ATTEMPT_VARIABLE)
+_INLINE = ("module://matplotlib_inline", "module://ipykernel")
+
+
+class LocalHandle:
+    """One process of this machine, recognised by number, start time and boot."""
+
+    __slots__ = ("_exit_code", "_pidfd", "_popen", "process")
+
+    def __init__(
+        self, process: ProcessRecord, popen: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        self.process = process
+        self._popen = popen
+        self._exit_code: int | None = None
+        self._pidfd = locks.open_pidfd(process)
+
+    def __repr__(self) -> str:
+        return f"LocalHandle(pid={self.process.pid})"
+
+    def _identity(self) -> tuple[int, int, str, str]:
+        return (self.process.pid, self.process.start, self.process.boot_id, self.process.host)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LocalHandle) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give a JSON-able description, from which `LocalLauncher.attach` finds the job again."""
+        return self.process.as_dict()
+
+    def fileno(self) -> int | None:
+        """Give a descriptor that becomes readable when the job ends, None if there is none."""
+        return self._pidfd
+
+    def exit_code(self) -> int | None:
+        """Give how a process that this kernel started has ended, minus the signal if one did."""
+        self._reap()
+        return self._exit_code
+
+    def close(self) -> None:
+        """Give back the descriptor; called once the job has ended."""
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def gone(self) -> bool:
+        """Tell whether the process has ended."""
+        if self._reap():
+            return True
+        if self._popen is not None:
+            return False
+        if self._pidfd is not None:
+            poll = select.poll()  # unlike select.select, for descriptors of any number
+            poll.register(self._pidfd, select.POLLIN)
+            return bool(poll.poll(0))
+        return not locks.alive(self.process)
+
+    def _reap(self) -> bool:
+        """Wait for a child of ours that has ended; tell whether it has."""
+        if self._popen is None:
+            return False
+        if self._popen.returncode is not None:
+            return True
+        # Popen.poll() says 0 when somebody else (os.wait() in a cell) has waited for our child.
+        try:
+            pid, status = os.waitpid(self._popen.pid, os.WNOHANG)
+        except ChildProcessError:
+            self._popen.returncode = 0  # nothing left to wait for: Popen must not warn
+            return True
+        if pid == 0:
+            return False
+        self._exit_code = self._popen.returncode = os.waitstatus_to_exitcode(status)
+        return True
+
+    def __del__(self) -> None:
+        self.close()
+        if self._popen is not None and self._popen.returncode is None:
+            self._popen.returncode = 0  # the job goes on, on purpose: Popen must not warn
+            _children.append(self._popen.pid)
+
+
+# Children whose handle was dropped while they ran: waited for at the next launch, when they ended.
+_children: list[int] = []
+
+
+def _reap_dropped() -> None:
+    for pid in _children.copy():
+        try:
+            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            ended = True
+        if ended:
+            _children.remove(pid)
+
+
+@dataclass(frozen=True)
+class LocalLauncher:
+    """Starts each job in a fresh interpreter on this machine.
+
+    Parameters
+    ----------
+    python : str, optional
+        The interpreter, by default the one that submits.
+    environ : Mapping[str, str], optional
+        Variables set for each job, on top of the inherited ones and of the experiment's.
+    """
+
+    python: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "environ", dict(self.environ))
+
+    def __hash__(self) -> int:
+        return hash((self.python, tuple(sorted(self.environ.items()))))
+
+    def config(self, **changes: Any) -> LocalLauncher:
+        """Derive a launcher with other options."""
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give a JSON-able description; `from_dict` is its inverse."""
+        return {"type": "local", "python": self.python, "environ": dict(self.environ)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LocalLauncher:
+        """Make a launcher from its description.
+
+        Raises
+        ------
+        ConfigError
+            It is the description of something else.
+        """
+        if data.get("type", "local") != "local":
+            raise ConfigError(f"{data.get('type')!r} is not the type of a local launcher")
+        return cls(python=data.get("python"), environ=data.get("environ") or {})
+
+    def launch(self, request: LaunchRequest) -> LocalHandle:
+        """Start a job, and hand it the lock; the caller then closes its copy (`hand_over`).
+
+        Raises
+        ------
+        LaunchError
+            The process could not be started; the caller still has the lock.
+        """
+        _reap_dropped()
+        paths = JobPaths.of(request.path)
+        python = self.python or sys.executable
+        environ = child_environ() | dict(self.environ) | dict(request.environ)
+        if "PYTHONPATH" in environ:  # '.' would mean the job's directory, with its random.py
+            entries = environ["PYTHONPATH"].split(os.pathsep)
+            environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
+        environ[locks.ATTEMPT_VARIABLE] = str(request.attempt)
+        pass_fds = []
+        if request.lock_fd is not None:
+            environ[locks.FD_VARIABLE] = str(request.lock_fd)
+            pass_fds.append(request.lock_fd)
+        logs: list[int] = []
+        try:
+            logs += (_open_log(paths.stdout), _open_log(paths.stderr))
+            popen = subprocess.Popen(
+                # -P: the job's directory is not on the import path (a task named Random).
+                [python, "-P", str(paths.script)],
+                stdin=subprocess.DEVNULL,
+                stdout=logs[0],
+                stderr=logs[1],
+                cwd=paths.path,
+                env=environ,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        except (OSError, ValueError) as error:  # ValueError: a NUL byte in a variable
+            raise LaunchError(f"cannot start {python} for {paths.script}: {error}") from error
+        finally:
+            for fd in logs:
+                os.close(fd)
+        try:
+            return LocalHandle(_identify(popen.pid, request.attempt), popen)
+        except BaseException:
+            # The caller will give the lock back: nobody may be running by then.
+            os.killpg(popen.pid, signal.SIGKILL)
+            popen.wait()
+            raise
+
+    def attach(self, record: Mapping[str, Any]) -> LocalHandle | None:
+        """Find a process again from ``handle.as_dict()`` or process.json; None if it is gone."""
+        try:
+            process = ProcessRecord(
+                pid=int(record["pid"]),
+                start=int(record["start"]),
+                boot_id=str(record["boot_id"]),
+                host=str(record["host"]),
+                attempt=int(record.get("attempt", 1)),
+                started=float(record.get("started", 0.0)),
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+        # First the descriptor, then the question: its answer then is about that very process.
+        handle = LocalHandle(process)
+        if locks.alive(process):
+            return handle
+        handle.close()
+        return None
+
+    def poll(self, handles: Iterable[Handle]) -> dict[Handle, Status]:
+        """Ask how the jobs are."""
+        return {
+            handle: Status.GONE
+            if isinstance(handle, LocalHandle) and handle.gone()
+            else Status.RUNNING
+            for handle in handles
+        }
+
+    def kill(self, handle: Handle, *, force: bool = False) -> None:
+        """Ask the whole process group to end (SIGTERM), or end it (SIGKILL) with `force`.
+
+        Workers that outlive a dead job are ended too (with `force`).
+        """
+        assert isinstance(handle, LocalHandle)
+        if handle.gone():
+            if force:
+                locks.kill_survivors(handle.process)
+            return
+        # The job leads its session and group, whose number nobody else gets while it lives.
+        try:
+            os.killpg(handle.process.pid, signal.SIGKILL if force else signal.SIGTERM)
+            if not force:
+                os.killpg(handle.process.pid, signal.SIGCONT)  # a stopped process hears nothing
+        except ProcessLookupError:
+            return
+
+
+def _identify(pid: int, attempt: int) -> ProcessRecord:
+    """Describe a child that nobody has waited for yet: the number is its own, dead or alive."""
+    try:
+        process = locks.identify(pid, attempt=attempt)
+    except OSError as error:  # no descriptor left
+        raise LaunchError(f"cannot look at process {pid}: {error}") from error
+    host = os.uname().nodename
+    return process or ProcessRecord(pid, 0, locks.boot_id(), host, attempt)
+
+
+def child_environ() -> dict[str, str]:
+    """Copy the environment, less what only a kernel needs."""
+    while True:
+        try:
+            environ = dict(os.environ)
+            break
+        except RuntimeError:  # a cell is changing it just now, in another thread
+            continue
+    for name in _KERNEL_ONLY:
+        environ.pop(name, None)
+    if environ.get("MPLBACKEND", "").startswith(_INLINE):
+        del environ["MPLBACKEND"]
+    return environ
+
+
+def _open_log(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o666)

@@ -1,0 +1,331 @@
+"""The process of a job: load, init tasks, execute, commit the marker.
+
+The last line of each ``<NAME>.py`` calls `main`. Started by an engine, the process has inherited
+the job lock (see `store.locks`) and is told so by two variables; started by hand it takes the lock
+itself, or leaves the job alone:
+
+=====================  ================================================================
+not done, not locked   an ordinary attempt, shown on the terminal too
+locked                 exit code 75, saying by whom
+done                   a rehearsal in ``.experimaestro/by-hand/<n>/``; the job is not touched
+=====================  ================================================================
+
+Rule 1: nothing is written in a job's directory without its lock.
+Rule 2: the marker is written last: after the result, the figures, the times, and the threads that
+the task left running.
+Rule 3: as few imports as possible: this runs once per job.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from time import time
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, TextIO
+
+from xpm_nb.core import config as configs
+from xpm_nb.core import serial
+from xpm_nb.core.states import FailureReason
+from xpm_nb.errors import RecordError, TaskCancelled, XpmError
+from xpm_nb.runtime import report
+from xpm_nb.store import locks, records
+from xpm_nb.store.layout import JobPaths, make_next
+
+BUSY = 75  # EX_TEMPFAIL of sysexits.h: somebody else has the job
+
+
+def main(script: str, namespace: Mapping[str, Any] | None = None) -> NoReturn:
+    """Run the job whose script this is, and end the process.
+
+    Parameters
+    ----------
+    script : str
+        ``__file__`` of the script, in the job's directory.
+    namespace : Mapping[str, Any], optional
+        Where classes that were defined in cells are found; by default the script's globals.
+    """
+    fd = os.environ.pop(locks.FD_VARIABLE, None)  # at once: nobody we start may take it for theirs
+    attempt = os.environ.pop(locks.ATTEMPT_VARIABLE, None)
+    path = os.path.dirname(os.path.abspath(script))
+    sys.path[:] = [p for p in sys.path if os.path.abspath(p) != path]
+    if namespace is None:
+        namespace = vars(sys.modules["__main__"])
+    try:
+        job = _Job(JobPaths.of(path), namespace)
+        code = job.by_hand() if fd is None else job.by_engine(int(fd), int(attempt or 1))
+    except XpmError as error:  # before the task has begun: a workspace or record we cannot use
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        code = 1
+    sys.exit(code)
+
+
+class _Job:
+    """What `main` was called for."""
+
+    def __init__(self, paths: JobPaths, namespace: Mapping[str, Any]) -> None:
+        self.paths = paths
+        self.namespace = namespace
+
+    # --- the three ways ---
+
+    def by_engine(self, fd: int, attempt: int) -> int:
+        """Run the attempt for which an engine handed us the lock."""
+        if locks.adopt(self.paths, fd) is None:
+            return self.say_busy()
+        if self.paths.done.exists():
+            return 0
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # the cells may have put another there
+                stream.reconfigure(line_buffering=True)
+        return self.attempt(attempt)
+
+    def by_hand(self) -> int:
+        """Do what a person at a terminal may want of this job."""
+        if self.paths.done.exists():
+            return self.rehearse()
+        if locks.legacy_holder(self.paths) is not None:
+            return self.say_busy()
+        lock = locks.try_lock(self.paths)
+        if lock is None:
+            return self.say_busy()
+        if self.paths.done.exists():  # it ended just now
+            lock.release()
+            return self.rehearse()
+        record = self.record()
+        records.archive_attempt(self.paths)
+        attempt = self.paths.next_attempt()
+        self.note(f"attempt {attempt} of {self.paths.key}")
+        for key in record.dependencies if record else ():
+            if not self.paths.sibling(key).done.exists():
+                self.note(f"warning: it depends on {key}, which is not done")
+        out, err = sys.stdout, sys.stderr
+        with self.paths.stdout.open("a") as out_log, self.paths.stderr.open("a") as err_log:
+            sys.stdout, sys.stderr = _Tee(out, out_log), _Tee(err, err_log)
+            try:
+                return self.attempt(attempt)
+            finally:
+                sys.stdout, sys.stderr = out, err
+
+    def rehearse(self) -> int:
+        """Execute a job that is done once more, elsewhere: nothing of it is touched."""
+        self.record()
+        folder = make_next(self.paths.workspace, self.paths.by_hand)
+        os.chdir(folder)
+        self.note(f"{self.paths.key} is done; rehearsal in {folder}")
+        try:
+            self.execute(folder)
+        except Exception as error:
+            sys.stderr.write(_describe(error)[1])
+            return 1
+        return 0
+
+    def say_busy(self) -> int:
+        """Say who has the job."""
+        holder = locks.legacy_holder(self.paths)
+        process = records.read_process(self.paths)
+        if holder is None and process is not None and locks.alive(process):
+            holder = f"process {process.pid} on {process.host} (attempt {process.attempt})"
+        self.note(f"{self.paths.key} is being run by {holder or 'another process'}")
+        return BUSY
+
+    def note(self, text: str) -> None:
+        """Tell the person at the terminal."""
+        sys.stderr.write(f"xpm_nb: {text}\n")
+        sys.stderr.flush()
+
+    def record(self) -> records.JobRecord | None:
+        """Read the record, and set its variables as an engine would."""
+        record = records.read_job(self.paths)
+        if record is not None:
+            os.environ.update(record.environ)
+        return record
+
+    # --- one attempt ---
+
+    def attempt(self, attempt: int) -> int:
+        """Run the task under the lock, to its marker; return the exit code."""
+        paths, started, pid = self.paths, time(), os.getpid()
+        failure: records.Failure | None = None
+        signals = _Signals()
+        try:
+            try:
+                self.begin(attempt, started)
+                value = self.execute(paths.path)
+                _join_threads()
+            finally:
+                signals.disarm()
+                if os.getpid() != pid:
+                    _end_of_a_fork()
+            _flush()
+            report.close_job()
+            records.store_result(paths, value)
+        except BaseException as error:  # the border round execute(): whatever it is, it is recorded
+            failure, text = _describe(error, signals.received)
+            sys.stderr.write(text)
+            with suppress(OSError):  # a full disk: the marker still may find a place
+                _flush()
+                report.close_job()
+                records.write_text(paths.error, text)
+        records.write_times(paths, started, time())
+        if failure is None:
+            records.write_done(paths)
+        else:
+            records.write_failed(paths, *failure)
+        records.clear_pid(paths)
+        code = 0 if failure is None else failure.code or 1
+        if failure and failure.reason is FailureReason.CANCELLED and _left_threads():
+            os._exit(code)  # the interpreter would wait for them, and we are asked to end
+        return code
+
+    def begin(self, attempt: int, started: float) -> None:
+        """Say who runs the job, and take its place."""
+        process = locks.identify(os.getpid(), attempt=attempt, started=started)
+        assert process is not None  # we live
+        records.write_process(self.paths, process)
+        os.chdir(self.paths.path)
+        report.open_job(self.paths)
+
+    def execute(self, root: Path) -> Any:
+        """Build the instances with `root` as the task's directory, and run them."""
+        document = records.read_params(self.paths)
+        if document is None:
+            raise RecordError(f"{self.paths.params} is missing")
+        loaded = serial.load(
+            document, resolve=self.resolve, workspace=self.paths.workspace, job=root
+        )
+        record = records.read_job(self.paths)
+        tags = dict(record.tags) if record is not None else configs.tags_of(loaded[-1])
+        objects: dict[Any, Any] = {}
+        task, *init_tasks = [
+            configs.build_instance(config, objects=objects, taskdir=root, tags=tags)
+            for config in (loaded[-1], *configs.info(loaded[-1]).init_tasks)
+        ]
+        for instance in (*init_tasks, task):
+            vars(instance)["__maintaskdir__"] = root
+        for init_task in init_tasks:
+            init_task.execute()
+        return task.execute()
+
+    def resolve(self, module: str, qualname: str, typename: str) -> type:
+        """Find a class: one of a cell in the script, any other in its module."""
+        if module == "__main__":
+            # The script has at its top what a function in a cell had inside.
+            first, *rest = qualname.rpartition("<locals>.")[2].split(".")
+            found: Any = self.namespace.get(first)
+        else:
+            found, rest = importlib.import_module(module), qualname.split(".")
+        for name in rest:
+            found = getattr(found, name, None)
+        if not isinstance(found, type):
+            where = self.paths.script if module == "__main__" else f"the module {module}"
+            raise RecordError(f"{typename}: there is no class {qualname} in {where}")
+        return found
+
+
+class _Signals:
+    """Turns the first SIGTERM or SIGINT into a `TaskCancelled` in the main thread."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._armed = True
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        # Once only: the task may be saving its work. Whoever is in a hurry sends SIGKILL.
+        if self._armed:
+            self._armed = False
+            self.received = number
+            raise TaskCancelled(f"{signal.Signals(number).name} was received")
+
+    def disarm(self) -> None:
+        """Let nothing interrupt what follows: the marker is to be written."""
+        self._armed = False
+
+
+class _Tee:
+    """A stream of the terminal whose text goes to a log too."""
+
+    def __init__(self, stream: TextIO, log: TextIO) -> None:
+        self._stream = stream
+        self._log = log
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._log.flush()
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _left_threads() -> list[Any]:
+    """List the threads that the task left and that the end of the interpreter waits for."""
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return []
+    here = threading.current_thread()
+    return [t for t in threading.enumerate() if not t.daemon and t is not here]
+
+
+def _join_threads() -> None:
+    for thread in _left_threads():
+        thread.join()
+
+
+def _end_of_a_fork() -> None:
+    """End a process that the task forked and that came back from `execute` beside its parent."""
+    error = sys.exception()
+    code = 0
+    if error is not None:
+        failure, text = _describe(error)
+        code = failure.code or 1
+        if isinstance(error, SystemExit) and error.code in (None, 0):
+            code = 0
+        else:
+            sys.stderr.write(text)
+    _flush()
+    os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
+
+
+def _describe(error: BaseException, received: int | None = None) -> tuple[records.Failure, str]:
+    """Give what the marker says of an exception, and the text for people."""
+    import traceback  # only when something went wrong
+
+    if isinstance(error, TaskCancelled):
+        code = 128 + (received or signal.SIGTERM)
+        return records.Failure(FailureReason.CANCELLED, code, str(error)), f"cancelled: {error}\n"
+    if isinstance(error, SystemExit):
+        message = f"ended without finishing: sys.exit({error.code!r})"
+        code = error.code if isinstance(error.code, int) and 0 < error.code < 256 else 1
+        return records.Failure(FailureReason.FAILED, code, message), f"{message}\n"
+    reason = FailureReason.MEMORY if isinstance(error, MemoryError) else FailureReason.FAILED
+    if received is not None:  # told to end, it ended in a way of its own
+        reason = FailureReason.CANCELLED
+    lines = traceback.format_exception(type(error), error, _users(error.__traceback__))
+    message = "".join(traceback.format_exception_only(error)).strip()
+    return records.Failure(reason, 1, message[:2000]), "".join(lines)
+
+
+def _users(tb: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of this module, unless the error is ours."""
+    inner = tb
+    while inner is not None and inner.tb_frame.f_code.co_filename == __file__:
+        inner = inner.tb_next
+    return inner or tb

@@ -1,0 +1,540 @@
+"""Every file name of the project, and the one door through which user text becomes a path.
+
+Rule 1: no other module names a file of a workspace.
+Rule 2: text from people (type names, experiment names, identifiers) becomes part of a path only
+through `component`; what is about to be written or deleted goes through `inside` first, which looks
+at the resolved path, because a check on strings does not see links.
+
+The tree::
+
+    <workspace>/.__experimaestro__                marker
+    <workspace>/jobs/<type name>/<64 hex>/        JobPaths; the job's working directory
+    <workspace>/experiments/<name>/xpm_nb/<run>/  RunPaths
+    <workspace>/events                            append-only hints
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from xpm_nb.errors import ConfigError, WorkspaceError
+
+MARKER = ".__experimaestro__"
+PRIVATE = ".experimaestro"
+
+# The longest thing made of a name is "<name>.failed"; 255 bytes is what file systems take.
+_MAX_BYTES = 255 - len(".failed")
+_HEX = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def component(text: str, what: str = "name") -> str:
+    """Check that a text can be one part of a path, and return it unchanged.
+
+    Letters of any alphabet, spaces and signs such as ``<locals>`` are fine: nothing here is ever
+    given to a shell, nor decoded again.
+
+    Parameters
+    ----------
+    text : str
+        What a person wrote.
+    what : str
+        What it is, for the message: "type name", "experiment name".
+
+    Raises
+    ------
+    ConfigError
+        It is empty, ``.`` or ``..``, too long, or holds a slash, a backslash, a control
+        character or an invisible one (such as those that reverse the direction of writing).
+    """
+    shown = repr(text if len(text) <= 80 else text[:77] + "…")
+    if text in ("", ".", ".."):
+        raise ConfigError(f"{shown} cannot be a {what}: it does not name anything")
+    bad = next((c for c in text if c in "/\\" or not c.isprintable()), None)
+    if bad is not None:
+        raise ConfigError(f"{shown} cannot be a {what}: it holds the character {bad!r}")
+    size = len(text.encode("utf-8"))
+    if size > _MAX_BYTES:
+        raise ConfigError(f"{shown} cannot be a {what}: {size} bytes, at most {_MAX_BYTES}")
+    return text
+
+
+def inside(root: Path, path: Path) -> Path:
+    """Check that a path, links followed, lies under a directory; return it unchanged.
+
+    Called where something is created, written or deleted, just before.
+
+    Raises
+    ------
+    WorkspaceError
+        It lies elsewhere: a link in the workspace leads out of it.
+    """
+    real_root, real = os.path.realpath(root), os.path.realpath(path)
+    if real != real_root and not real.startswith(real_root.rstrip("/") + "/"):
+        raise WorkspaceError(f"{path} leads out of {root}, to {real}: remove the link")
+    return path
+
+
+def make_directory(root: Path, path: Path) -> Path:
+    """Make a directory (and its parents) under `root`, and return it.
+
+    Raises
+    ------
+    WorkspaceError
+        It leads out of `root`, or cannot be made.
+    """
+    inside(root, path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkspaceError(f"cannot make the directory {path}: {error.strerror}") from error
+    return inside(root, path)
+
+
+def aside(path: Path) -> Path:
+    """Name a file beside `path` in which it is written before it takes its name.
+
+    Asides of a job's files stand in its private directory, so that a process killed while writing
+    leaves nothing where people look.
+    """
+    private = path.parent / PRIVATE
+    place = private if path.parent.name != PRIVATE and private.is_dir() else path.parent
+    return place / f".writing-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def numbered(directory: Path) -> list[Path]:
+    """List the sub-directories named 1, 2, 3, … in that order (attempts, rehearsals)."""
+    try:
+        names = [name for name in os.listdir(directory) if name.isascii() and name.isdigit()]
+    except FileNotFoundError:
+        return []
+    return [directory / name for name in sorted(names, key=int)]
+
+
+def make_next(root: Path, directory: Path) -> Path:
+    """Make the next of the directories named 1, 2, 3, …; two callers never get the same."""
+    make_directory(root, directory)
+    while True:
+        known = numbered(directory)
+        path = directory / str(int(known[-1].name) + 1 if known else 1)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise WorkspaceError(f"cannot make the directory {path}: {error.strerror}") from error
+        return path
+
+
+class JobPaths:
+    """The files of one job.
+
+    Attributes
+    ----------
+    path : Path
+        The job's directory, which is its working directory too.
+    workspace : Path
+        The workspace's directory, three levels up.
+    type_name, identifier : str
+        The two last parts of `path`.
+    name : str
+        The last dotted part of the type name: the stem of the files that people see.
+    """
+
+    __slots__ = ("identifier", "name", "path", "private", "type_name", "workspace")
+
+    def __init__(self, workspace: Path, type_name: str, identifier: str) -> None:
+        self.workspace = workspace
+        self.type_name = type_name
+        self.identifier = identifier
+        self.name = type_name.rpartition(".")[2]
+        self.path = workspace / "jobs" / type_name / identifier
+        self.private = self.path / PRIVATE
+
+    @classmethod
+    def of(cls, path: Path | str) -> JobPaths:
+        """Name the files of an existing job directory, ``…/jobs/<type name>/<64 hex>``.
+
+        Raises
+        ------
+        WorkspaceError
+            It is not such a directory.
+        """
+        path = Path(os.path.abspath(path))
+        parts = path.parts
+        if len(parts) < 4 or parts[-3] != "jobs" or not _HEX.fullmatch(parts[-1]):
+            raise WorkspaceError(f"{path} is not a job's directory (jobs/<type name>/<64 hex>)")
+        return cls(path.parent.parent.parent, parts[-2], parts[-1])
+
+    def __repr__(self) -> str:
+        return f"JobPaths({str(self.path)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JobPaths) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def create(self) -> JobPaths:
+        """Make the job's directory and its private one.
+
+        Raises
+        ------
+        WorkspaceError
+            It cannot be made, or leads out of the workspace.
+        """
+        make_directory(self.workspace, self.private)
+        return self
+
+    @property
+    def key(self) -> str:
+        """``<type name>/<identifier>``, unique in a workspace."""
+        return f"{self.type_name}/{self.identifier}"
+
+    def sibling(self, key: str) -> JobPaths:
+        """Name the files of another job: from its key, or its path if it is of another workspace.
+
+        Raises
+        ------
+        ConfigError, WorkspaceError
+            It names no job.
+        """
+        if key.startswith("/"):
+            return JobPaths.of(key)
+        return Workspace(self.workspace).job_at(key)
+
+    @property
+    def relative(self) -> str:
+        """The directory as seen from the workspace's: what a run's list of jobs holds."""
+        return f"jobs/{self.type_name}/{self.identifier}"
+
+    # What people see, named as experimaestro 2.7 names it.
+
+    @property
+    def script(self) -> Path:
+        """The code that is executed."""
+        return self.path / f"{self.name}.py"
+
+    @property
+    def stdout(self) -> Path:
+        """What the job printed."""
+        return self.path / f"{self.name}.out"
+
+    @property
+    def stderr(self) -> Path:
+        """What the job printed on its error stream."""
+        return self.path / f"{self.name}.err"
+
+    @property
+    def done(self) -> Path:
+        """The marker of success."""
+        return self.path / f"{self.name}.done"
+
+    @property
+    def failed(self) -> Path:
+        """The marker of failure, with the reason in it."""
+        return self.path / f"{self.name}.failed"
+
+    @property
+    def pid(self) -> Path:
+        """Who runs it, for experimaestro; there only while the process lives."""
+        return self.path / f"{self.name}.pid"
+
+    @property
+    def params(self) -> Path:
+        """The task with its parameters."""
+        return self.path / "params.json"
+
+    @property
+    def legacy_lock(self) -> Path:
+        """The lock that experimaestro 2.7 holds while it runs the job."""
+        return self.path / f"{self.name}.lock"
+
+    # What is ours.
+
+    @property
+    def lock(self) -> Path:
+        """The job lock; never deleted."""
+        return self.private / "lock"
+
+    @property
+    def process(self) -> Path:
+        """Which process runs, or ran, the job."""
+        return self.private / "process.json"
+
+    @property
+    def record(self) -> Path:
+        """What was submitted: dependencies, launcher, environment, tags, code."""
+        return self.private / "job.json"
+
+    @property
+    def outcome(self) -> Path:
+        """When the last attempt started and ended."""
+        return self.private / "outcome.json"
+
+    @property
+    def progress(self) -> Path:
+        """Lines of progress."""
+        return self.private / "progress.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """Lines of metrics."""
+        return self.private / "metrics.jsonl"
+
+    @property
+    def result_json(self) -> Path:
+        """What `execute` returned, where JSON gives it back unchanged."""
+        return self.private / "result.json"
+
+    @property
+    def result_pickle(self) -> Path:
+        """What `execute` returned, in all other cases."""
+        return self.private / "result.pickle"
+
+    @property
+    def error(self) -> Path:
+        """The traceback of the failure, as text."""
+        return self.private / "error.txt"
+
+    @property
+    def cancel(self) -> Path:
+        """The note that somebody asked this attempt to end."""
+        return self.private / "cancel.json"
+
+    @property
+    def attempts(self) -> Path:
+        """Earlier attempts, numbered from 1."""
+        return self.private / "attempts"
+
+    def next_attempt(self) -> int:
+        """Give the number of the attempt that follows those in `attempts`."""
+        known = numbered(self.attempts)
+        return int(known[-1].name) + 1 if known else 1
+
+    @property
+    def by_hand(self) -> Path:
+        """Rehearsals started from a terminal, numbered from 1."""
+        return self.private / "by-hand"
+
+
+class RunPaths:
+    """The files of one run of an experiment."""
+
+    __slots__ = ("path", "run_id")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_id = path.name
+
+    def __repr__(self) -> str:
+        return f"RunPaths({str(self.path)!r})"
+
+    @property
+    def jobs(self) -> Path:
+        """Lines, one for each job submitted."""
+        return self.path / "jobs.jsonl"
+
+    @property
+    def environment(self) -> Path:
+        """Python, packages, host, commit."""
+        return self.path / "environment.json"
+
+    @property
+    def notebook(self) -> Path:
+        """The cells that were executed."""
+        return self.path / "cells.ipynb"
+
+    @property
+    def results(self) -> Path:
+        """The directory for what the experiment saves."""
+        return self.path / "results"
+
+
+class ExperimentPaths:
+    """The directory of one experiment, whose runs are kept apart."""
+
+    __slots__ = ("name", "path", "workspace")
+
+    def __init__(self, workspace: Path, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} cannot be an experiment's name: letters, digits, '.', '_' and '-', "
+                "at most 100, the first a letter or digit"
+            )
+        self.workspace = workspace
+        self.name = name
+        self.path = workspace / "experiments" / name
+
+    def __repr__(self) -> str:
+        return f"ExperimentPaths({str(self.path)!r})"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where the runs are."""
+        return self.path / "xpm_nb"
+
+    def runs(self) -> list[RunPaths]:
+        """List the runs in order of their names, which is that of time: the latest is the last."""
+        try:
+            names = sorted(name for name in os.listdir(self.runs_dir) if _NAME.fullmatch(name))
+        except FileNotFoundError:
+            return []
+        return [RunPaths(self.runs_dir / name) for name in names]
+
+    def run(self, run_id: str) -> RunPaths:
+        """Name the files of one run; nothing is made."""
+        if not _NAME.fullmatch(run_id):
+            raise ConfigError(f"{run_id!r} cannot name a run")
+        return RunPaths(self.runs_dir / run_id)
+
+    def create_run(self, run_id: str) -> RunPaths:
+        """Make the directory of a run that is new.
+
+        Raises
+        ------
+        FileExistsError
+            Another kernel took this name just now.
+        WorkspaceError
+            It cannot be made.
+        """
+        run = self.run(run_id)
+        make_directory(self.workspace, self.runs_dir)
+        try:
+            run.path.mkdir()
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise WorkspaceError(f"cannot make {run.path}: {error.strerror}") from error
+        return run
+
+
+class Workspace:
+    """The directory of all jobs.
+
+    Parameters
+    ----------
+    root : Path or str
+        Where it is, or will be; made absolute, a leading ``~`` is the home directory.
+    """
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.root)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workspace) and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    @property
+    def marker(self) -> Path:
+        """The empty file that says what this directory is."""
+        return self.root / MARKER
+
+    @property
+    def jobs_dir(self) -> Path:
+        """Where the jobs are: ``jobs/<type name>/<64 hex>``."""
+        return self.root / "jobs"
+
+    @property
+    def experiments_dir(self) -> Path:
+        """Where the experiments are."""
+        return self.root / "experiments"
+
+    @property
+    def events(self) -> Path:
+        """Lines that say that something happened to a job: hints, never truth."""
+        return self.root / "events"
+
+    def create(self) -> Workspace:
+        """Make the directory if need be, and see that it can be used.
+
+        Raises
+        ------
+        WorkspaceError
+            It cannot be made or written, or is not a directory.
+        """
+        advice = "choose another with workspace=… or the variable XPM_WORKSPACE"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.marker, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC)
+            os.close(fd)
+            probe = aside(self.marker)  # the marker may be there in a directory of somebody else
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+            probe.unlink()
+            make_directory(self.root, self.jobs_dir)
+        except OSError as error:
+            raise WorkspaceError(
+                f"the workspace {self.root} cannot be used: {error.strerror}; {advice}"
+            ) from error
+        return self
+
+    def job(self, type_name: str, identifier: str) -> JobPaths:
+        """Name the files of a job; nothing is made or looked at.
+
+        Raises
+        ------
+        ConfigError
+            The type name cannot be a directory's name, or its last dotted part a file's.
+        """
+        component(type_name, "type name")
+        component(type_name.rpartition(".")[2], "type name (its last part)")
+        if not _HEX.fullmatch(identifier):
+            raise ConfigError(f"{identifier!r} is not an identifier: 64 hexadecimal digits")
+        return JobPaths(self.root, type_name, identifier)
+
+    def job_at(self, relative: str) -> JobPaths:
+        """Name the files of a job from ``jobs/<type>/<64 hex>`` or ``<type>/<64 hex>``.
+
+        Raises
+        ------
+        ConfigError
+            It is not of that form.
+        """
+        parts = relative.split("/")
+        if len(parts) == 3 and parts[0] == "jobs":
+            parts = parts[1:]
+        if len(parts) != 2:
+            raise ConfigError(f"{relative!r} does not name a job: <type name>/<64 hex>")
+        return self.job(*parts)
+
+    def jobs(self) -> list[JobPaths]:
+        """List all jobs that have a directory, in order of type name and identifier."""
+        found: list[JobPaths] = []
+        for type_name in _names(self.jobs_dir):
+            found += [
+                JobPaths(self.root, type_name, identifier)
+                for identifier in _names(self.jobs_dir / type_name)
+                if _HEX.fullmatch(identifier)
+            ]
+        return found
+
+    def experiment(self, name: str) -> ExperimentPaths:
+        """Name the directory of an experiment; nothing is made.
+
+        Raises
+        ------
+        ConfigError
+            The name cannot be one.
+        """
+        return ExperimentPaths(self.root, name)
+
+    def experiments(self) -> list[ExperimentPaths]:
+        """List the experiments that have a directory."""
+        names = [name for name in _names(self.experiments_dir) if _NAME.fullmatch(name)]
+        return [ExperimentPaths(self.root, name) for name in names]
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []

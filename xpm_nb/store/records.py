@@ -1,0 +1,640 @@
+"""What is inside the files of a workspace, with a format number; the only module that knows json.
+
+Rule 1: a file appears whole or not at all: it is written aside and takes its name by `os.replace`,
+which also replaces a link instead of following it.
+Rule 2: `fsync` only where `durable`: results and failures, so that no power cut leaves an empty
+file with their name. (The journal keeps the order of renames: no marker without its result.)
+Rule 3: reading is tolerant of what a newer version adds, and of a last line cut short. Anything
+else that cannot be understood is a `RecordError` that names the file.
+
+Job processes import this module: NamedTuple and not dataclass (which imports inspect, 10 ms);
+change a copy with ``record._replace(attempt=2)``.
+"""
+
+# No `from __future__ import annotations`: NamedTuple would compile each of them, 2 ms in each job.
+import errno
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from xpm_nb.core.states import FailureReason
+from xpm_nb.errors import RecordError
+from xpm_nb.store.layout import PRIVATE, JobPaths, RunPaths, aside, inside, make_next
+
+FORMAT = 1
+_NOTHING: Mapping[str, Any] = {}  # the default of all fields that are objects; never changed
+
+
+class JobRecord(NamedTuple):
+    """What was submitted, as far as params.json does not say it (``job.json``).
+
+    Attributes
+    ----------
+    dependencies : tuple[str, ...]
+        Keys (``type/hex``) of the jobs that must be done first.
+    launcher : dict
+        ``launcher.as_dict()``.
+    environ : dict
+        Variables set on top of the inherited ones.
+    sys_path : tuple[str, ...]
+        The import path of the submitting process, absolute.
+    tags : dict
+        Those of the submission that wrote the record; ``__tags__`` in the job.
+    code : dict
+        Fingerprint of the code that `execute` reaches; empty if unknown.
+    """
+
+    type_name: str
+    identifier: str
+    name: str
+    task: str
+    namespace: str | None = None
+    experiment: str = ""
+    dependencies: tuple[str, ...] = ()
+    launcher: Mapping[str, Any] = _NOTHING
+    environ: Mapping[str, str] = _NOTHING
+    sys_path: tuple[str, ...] = ()
+    python: str = ""
+    submitted: float = 0.0
+    tags: Mapping[str, Any] = _NOTHING
+    max_retries: int = 3
+    attempt: int = 1
+    code: Mapping[str, Any] = _NOTHING
+    scheme: int = 1
+    format: int = FORMAT
+
+    @property
+    def key(self) -> str:
+        """``<type name>/<identifier>``."""
+        return f"{self.type_name}/{self.identifier}"
+
+
+class ProcessRecord(NamedTuple):
+    """Which process runs a job (``process.json``): a hint, the lock is the truth.
+
+    Attributes
+    ----------
+    start : int
+        When the process started, in clock ticks after boot (0 where the system does not tell).
+    boot_id : str
+        Which boot of which machine `pid` and `start` belong to.
+    started : float
+        When the attempt started, seconds since the epoch.
+    """
+
+    pid: int
+    start: int
+    boot_id: str
+    host: str
+    attempt: int = 1
+    started: float = 0.0
+    type: str = "local"  # of the launcher
+    format: int = FORMAT
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what ``launcher.attach`` takes."""
+        return self._asdict()
+
+
+class Failure(NamedTuple):
+    """The content of a failed marker."""
+
+    reason: FailureReason
+    code: int | None = None
+    message: str = ""
+
+
+class Times(NamedTuple):
+    """When an attempt started and ended, seconds since the epoch; None where it is not known."""
+
+    started: float | None
+    ended: float | None
+
+
+class RunJob(NamedTuple):
+    """One line of a run's list of jobs; `job` is ``jobs/<type name>/<64 hex>``."""
+
+    job: str
+    task: str
+    tags: Mapping[str, Any] = _NOTHING
+    submitted: float = 0.0
+    launcher: Mapping[str, Any] = _NOTHING
+
+
+Outcome = Literal["done"] | Failure | None
+
+
+# --- whole files -----------------------------------------------------------------------------
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a whole file, or nothing.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it is there (a link is replaced, not followed).
+    durable : bool
+        Whether its content must be on the disk before it takes its name.
+    """
+    temporary = aside(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o666)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a whole text file in UTF-8, or nothing."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
+
+
+def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
+    """Write a whole JSON file, or nothing (NaN and Infinity as Python writes them)."""
+    write_bytes(path, json.dumps(data, indent=1).encode("ascii") + b"\n", durable=durable)
+
+
+def read_text(path: Path) -> str | None:
+    """Read a whole text file; None if there is none."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; None if there is none.
+
+    Raises
+    ------
+    RecordError
+        It cannot be read, is no JSON, or has a ``format`` newer than this version knows.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+    if value is None:  # None means "no file" here, and no file of ours holds it
+        raise RecordError(f"{path} is damaged: it holds null")
+    if isinstance(value, dict):
+        version = value.get("format", FORMAT)
+        if not isinstance(version, int):
+            raise RecordError(f"{path} is damaged: its format is {version!r}")
+        if version > FORMAT:
+            raise RecordError(
+                f"{path} has format {version}, and this version of xpm_nb knows {FORMAT}: upgrade"
+            )
+    return value
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Read a JSON file that must hold an object; None if there is none; raises `RecordError`."""
+    value = read_json(path)
+    if value is not None and not isinstance(value, dict):
+        raise RecordError(f"{path} is damaged: an object is expected, not {_kind(value)}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"
+
+
+# --- records ---------------------------------------------------------------------------------
+
+# What the fields of all records are in JSON; those that are not named here are objects.
+_EXPECTED: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("type_name", "identifier", "name", "task", "experiment", "python"), (str,)),
+    **dict.fromkeys(("boot_id", "host", "type", "job"), (str,)),
+    **dict.fromkeys(("pid", "start", "attempt", "max_retries", "scheme", "format"), (int,)),
+    **dict.fromkeys(("submitted", "started"), (int, float)),
+    **dict.fromkeys(("dependencies", "sys_path"), (list,)),
+    "namespace": (str, type(None)),
+}
+
+
+def _fields(path: Path, data: Mapping[str, Any], cls: Any) -> dict[str, Any]:
+    """Take a record's fields from an object: what lacks has a default, more is ignored."""
+    values: dict[str, Any] = {}
+    for name in cls._fields:
+        if name not in data:
+            if name not in cls._field_defaults:
+                raise RecordError(f"{path} is damaged: it has no {name!r}")
+            continue
+        value = data[name]
+        if type(value) not in _EXPECTED.get(name, (dict,)):
+            raise RecordError(f"{path} is damaged: {name!r} is {_kind(value)}")
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+def write_job(paths: JobPaths, record: JobRecord) -> None:
+    """Write ``job.json``."""
+    write_json(paths.record, record._asdict())
+
+
+def read_job(paths: JobPaths) -> JobRecord | None:
+    """Read ``job.json``; None if there is none; raises `RecordError`."""
+    data = read_object(paths.record)
+    return None if data is None else JobRecord(**_fields(paths.record, data, JobRecord))
+
+
+def write_script(paths: JobPaths, text: str) -> None:
+    """Write ``<NAME>.py``."""
+    write_text(paths.script, text)
+
+
+def write_params(paths: JobPaths, document: Mapping[str, Any]) -> None:
+    """Write ``params.json``, the document of `core.serial.dump`."""
+    write_json(paths.params, document)
+
+
+def read_params(paths: JobPaths) -> dict[str, Any] | None:
+    """Read ``params.json``; None if there is none; raises `RecordError`."""
+    return read_object(paths.params)
+
+
+def write_process(paths: JobPaths, record: ProcessRecord) -> None:
+    """Say which process runs the job: ``process.json``, and ``<NAME>.pid`` for experimaestro."""
+    write_json(paths.process, record._asdict())
+    write_json(paths.pid, {"type": record.type, "pid": record.pid})
+
+
+def read_process(paths: JobPaths) -> ProcessRecord | None:
+    """Read which process runs, or ran, the job; None if nothing says so; raises `RecordError`."""
+    data = read_object(paths.process)
+    return None if data is None else ProcessRecord(**_fields(paths.process, data, ProcessRecord))
+
+
+def clear_pid(paths: JobPaths) -> None:
+    """Remove ``<NAME>.pid``: the process ends."""
+    paths.pid.unlink(missing_ok=True)
+
+
+def read_pid(paths: JobPaths) -> int | None:
+    """Read ``<NAME>.pid``, whoever wrote it; None if there is none; raises `RecordError`."""
+    data = read_object(paths.pid)
+    if data is None:
+        return None
+    pid = data.get("pid")
+    if type(pid) is not int or pid <= 0:
+        raise RecordError(f"{paths.pid} is damaged: its pid is {pid!r}")
+    return pid
+
+
+def write_cancel(paths: JobPaths, by: str = "") -> None:
+    """Note that somebody asked the running attempt to end: its end is then no loss."""
+    write_json(paths.cancel, {"format": FORMAT, "by": by, "time": time.time()})
+
+
+def cancel_asked(paths: JobPaths) -> bool:
+    """Tell whether somebody asked this attempt to end."""
+    return paths.cancel.exists()
+
+
+# --- how a job ended -------------------------------------------------------------------------
+
+
+def write_times(paths: JobPaths, started: float | None, ended: float) -> None:
+    """Keep when an attempt started and ended; written before the marker."""
+    write_json(paths.outcome, {"format": FORMAT, "started": started, "ended": ended})
+
+
+def read_times(paths: JobPaths) -> Times:
+    """Read when the last attempt started and ended, also of jobs that experimaestro ran.
+
+    Raises
+    ------
+    RecordError
+        A file that should say it is damaged.
+    """
+    data = read_object(paths.outcome)
+    if data is not None:
+        return Times(_number(data.get("started")), _number(data.get("ended")))
+    process = read_process(paths)
+    ended = next((_mtime(m) for m in (paths.done, paths.failed) if m.exists()), None)
+    return Times(process.started if process else None, ended)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _mtime(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def write_done(paths: JobPaths) -> None:
+    """Write the marker of success; the caller holds the job lock."""
+    write_bytes(paths.done, b"")
+
+
+def write_failed(
+    paths: JobPaths, reason: FailureReason, code: int | None = 1, message: str = ""
+) -> None:
+    """Write the marker of failure; the caller holds the job lock."""
+    data = {"format": FORMAT, "code": code, "reason": reason.value, "message": message}
+    write_json(paths.failed, data, durable=True)
+
+
+def read_failed(paths: JobPaths) -> Failure | None:
+    """Read the marker of failure, ours or experimaestro's; None if there is none.
+
+    Raises
+    ------
+    RecordError
+        It is damaged.
+    """
+    data = read_json(paths.failed)
+    if data is None:
+        return None
+    if type(data) is int:  # experimaestro 1 wrote the bare exit code
+        return Failure(FailureReason.FAILED, data)
+    if not isinstance(data, dict):
+        raise RecordError(f"{paths.failed} is damaged: an object is expected, not {_kind(data)}")
+    try:
+        reason = FailureReason(str(data.get("reason", "")).lower())
+    except ValueError:  # a reason of another tool
+        reason = FailureReason.FAILED
+    code = data.get("code")
+    return Failure(reason, code if type(code) is int else None, str(data.get("message") or ""))
+
+
+def read_outcome(paths: JobPaths) -> Outcome:
+    """Read how the job ended: ``"done"``, a `Failure`, or None if it has not.
+
+    A marker beats every other sign, and that of success beats the other.
+
+    Raises
+    ------
+    RecordError
+        The marker of failure is damaged.
+    """
+    if paths.done.exists():
+        return "done"
+    return read_failed(paths)
+
+
+# --- results ---------------------------------------------------------------------------------
+
+
+def store_result(paths: JobPaths, value: Any) -> None:
+    """Keep what `execute` returned; None leaves no file.
+
+    JSON if it comes back equal with equal types, else cloudpickle. A value that neither can hold
+    is noted with the reason, so that `load_result` can say why there is none.
+    """
+    if value is None:
+        return
+    text = _as_json(value)
+    if text is not None:
+        write_bytes(paths.result_json, text, durable=True)
+        return
+    import cloudpickle  # only where it is needed: 25 ms
+
+    try:
+        data = cloudpickle.dumps(value)
+    except Exception as error:  # the value's own code runs here: a border like execute()
+        note = f"{type(value).__name__} cannot be stored: {type(error).__name__}: {error}"
+        write_json(paths.result_json, {"format": FORMAT, "unstorable": note}, durable=True)
+        return
+    write_bytes(paths.result_pickle, data, durable=True)
+
+
+def _as_json(value: Any) -> bytes | None:
+    try:
+        text = json.dumps({"format": FORMAT, "value": value}).encode("ascii")
+        back = json.loads(text)["value"]
+        return text if _same(value, back) else None
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return None
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Compare by type and value, containers by their elements; floats by their digits (NaN)."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(type(k) is str and _same(a[k], b[k]) for k in a)
+    if isinstance(a, float):
+        return repr(a) == repr(b)
+    return bool(a == b)
+
+
+def load_result(paths: JobPaths) -> Any:
+    """Give back what `execute` returned; None if nothing was kept.
+
+    This unpickles, which runs code that the file names: only for an explicit request of the result
+    of an own job, never for a display.
+
+    Raises
+    ------
+    RecordError
+        The file is damaged, or says why the value could not be kept.
+    """
+    data = read_object(paths.result_json)
+    if data is not None:
+        if "unstorable" in data:
+            raise RecordError(f"the result is not kept: {data['unstorable']} ({paths.result_json})")
+        if "value" not in data:
+            raise RecordError(f"{paths.result_json} is damaged: it has no 'value'")
+        return data["value"]
+    try:
+        pickled = paths.result_pickle.read_bytes()
+    except FileNotFoundError:
+        return None
+    import cloudpickle
+
+    try:
+        return cloudpickle.loads(pickled)
+    except Exception as error:  # whatever the classes named in there raise
+        what = f"{type(error).__name__}: {error}"
+        raise RecordError(f"{paths.result_pickle} cannot be loaded: {what}") from error
+
+
+# --- lines -----------------------------------------------------------------------------------
+
+
+class Appender:
+    """Appends lines of JSON to a file; each call is one write, so that writers never mix."""
+
+    __slots__ = ("_fd", "path")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o666)
+        # A writer killed in the middle left a line without end: ours must not become its rest.
+        size = os.fstat(self._fd).st_size
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            os.write(self._fd, b"\n")
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append some rows, in one write; raises OSError (a full disk)."""
+        text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+        data = text.encode("ascii")
+        if os.write(self._fd, data) != len(data):
+            os.write(self._fd, b"\n")  # a torn line must not swallow the next
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def close(self) -> None:
+        """Close the file; further calls do nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one line of JSON."""
+    appender = Appender(path)
+    try:
+        appender.write([row])
+    finally:
+        appender.close()
+
+
+def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """Read the complete lines after an offset.
+
+    Lines that are no JSON object are left out: a writer was killed there.
+
+    Returns
+    -------
+    tuple[list[dict], int]
+        The rows, and the offset for the next call. A file that has become shorter is read from its
+        beginning; one that is not there has no rows.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < offset:
+                offset = 0
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], 0
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    end = data.rfind(b"\n") + 1
+    rows = []
+    for line in data[:end].splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows, offset + end
+
+
+def add_run_job(run: RunPaths, row: RunJob) -> None:
+    """Add a job to a run's list."""
+    append_line(run.jobs, {"format": FORMAT, **row._asdict()})
+
+
+def read_run_jobs(run: RunPaths) -> list[RunJob]:
+    """Read a run's list of jobs, in order of submission; a damaged line is left out."""
+    rows = []
+    for data in read_lines(run.jobs)[0]:
+        try:
+            rows.append(RunJob(**_fields(run.jobs, data, RunJob)))
+        except RecordError:  # a line, of which only this one is lost
+            continue
+    return rows
+
+
+def write_notebook(
+    path: Path, cells: Sequence[tuple[int, str]], metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write executed cells, (number, source) each, as a notebook without outputs."""
+    import nbformat
+
+    notebook = nbformat.v4.new_notebook(metadata=dict(metadata or {}))  # type: ignore[no-untyped-call]
+    for number, (count, source) in enumerate(cells):
+        cell = nbformat.v4.new_code_cell(source, execution_count=count, id=f"cell-{number}")  # type: ignore[no-untyped-call]
+        notebook.cells.append(cell)
+    write_text(path, nbformat.writes(notebook))  # type: ignore[no-untyped-call]
+
+
+# --- a new attempt ---------------------------------------------------------------------------
+
+
+def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
+    """Move what an attempt left to ``attempts/<n>/``; the caller holds the job lock.
+
+    The marker goes first: from then on the job is neither done nor failed. Script, parameters and
+    record are copied, not moved, so that a job known before is known at every instant.
+
+    Parameters
+    ----------
+    paths : JobPaths
+        The job.
+    keep_files : bool
+        Leave the files that the task itself wrote, and its metrics (a task that resumes).
+
+    Returns
+    -------
+    Path or None
+        The new directory, or None if there was nothing to move.
+    """
+    inside(paths.workspace, paths.private)
+    markers = (paths.done, paths.failed)
+    private = [paths.process, paths.outcome, paths.progress, paths.error, paths.cancel]
+    private += [paths.result_json, paths.result_pickle]
+    logs = [paths.stdout, paths.stderr, paths.pid]
+    if not keep_files:
+        private.append(paths.metrics)
+        stays = {paths.script.name, paths.params.name, paths.legacy_lock.name, PRIVATE}
+        stays.update(path.name for path in (*markers, *logs))
+        logs += [paths.path / name for name in sorted(os.listdir(paths.path)) if name not in stays]
+    old = [path for path in (*markers, *logs, *private) if os.path.lexists(path)]
+    if not old:
+        return None
+    target = make_next(paths.workspace, paths.attempts)
+    for path in old:
+        os.rename(path, target / path.name)
+    for path in (paths.script, paths.params, paths.record):
+        _copy(path, target / path.name)
+    return target
+
+
+def _copy(source: Path, target: Path) -> None:
+    # A link is as good as a copy: nobody writes into these files, they are replaced.
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    except OSError:  # a file system without links
+        if stat.S_ISREG(os.lstat(source).st_mode) and not os.path.lexists(target):
+            target.write_bytes(source.read_bytes())
