@@ -193,6 +193,7 @@ def _kernel_manager() -> type:
     class ThisPython(KernelSpecManager):  # type: ignore[misc, unused-ignore]
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            command.append("--log-level=ERROR")  # a warning about TCP is none of the demo's
             return KernelSpec(argv=command, display_name=kernel_name, language="python")
 
     class Manager(AsyncKernelManager):  # type: ignore[misc, unused-ignore]

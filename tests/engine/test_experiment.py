@@ -229,17 +229,28 @@ def test_tags_and_times_are_those_of_the_run(xp, fake):
     assert dict(record.tags) == {"lr": 0.5}, "those of the submission that started it"
 
 
-def test_submitting_again_without_tags_keeps_them_and_with_new_ones_adds(xp, fake, new_kernel):
+def test_tags_stay_when_a_task_is_submitted_again_without_any(xp, fake):
+    learn(tag(0.5)).submit()
+    again = learn(0.5).submit()
+    assert dict(xp.view().jobs[0].tags) == {"lr": "0.5"}
+    learn(0.5).tag("round", 2).submit()
+    assert dict(xp.view().jobs[0].tags) == {"round": "2"}
+    loop.current().sync(10)
+    (run,) = xp.workspace.experiment("tour").runs()
+    assert [dict(row.tags) for row in records.read_run_jobs(run)] == [{"lr": 0.5}, {"round": 2}]
+    assert again.job is xp.jobs[0]
+
+
+def test_the_next_kernel_has_the_tags_of_the_last_submission(xp, fake, new_kernel):
     first = learn(tag(0.5))
-    for task in (first, learn(0.5), learn(0.5).tag("who", "me")):
+    for task in (first, learn(0.5).tag("who", "me"), learn(0.5)):
         xp.submit(task)
-    (view,) = xp.view().jobs
-    assert view.tags == (("lr", "0.5"), ("who", "me"))
+    assert xp.view().jobs[0].tags == (("who", "me"),)
     assert xp.jobs[0].config is first
     assert loop.current().sync(10)
     new_kernel()
     (view,) = start("tour", launcher=fake).view().jobs
-    assert view.tags == (("lr", "0.5"), ("who", "me"))
+    assert view.tags == (("who", "me"),)
 
 
 def test_an_error_in_the_users_cell_leaves_nothing_behind(xp, monkeypatch):
@@ -613,6 +624,9 @@ def test_tables(xp, fake):
     assert [row[3:] for row in table.rows] == [(0, 0.0, None), (1, 1 / 3, None), (2, 2 / 3, None)]
     assert table.view().numeric == (True, True, False, True, True, False)
     assert table.view().rows[1] == ("0.2", "8", "done", "1", "0.3333", "")
+    rounded = xp.table("accuracy", "loss", decimals=1)
+    assert rounded.rows[1] == (0.2, 8, "done", 1, 1 / 3)
+    assert rounded.view().rows[1] == ("0.2", "8", "done", "1", "0.3")
     assert list(table.df.columns) == list(table.columns)
     assert list(table.df.index) == [j.identifier[:8] for j in xp.jobs]
     assert table.df["accuracy"].sum() == 3

@@ -53,8 +53,8 @@ class Origins:
 
     def of_function(self, function: FunctionType) -> Statement | None:
         """Give the statement that holds a function's code; None for code of importable modules."""
-        # %run takes __name__ out of the globals of the script; functools.wraps changes __module__.
-        in_main = "__main__" in (function.__module__, function.__globals__.get("__name__"))
+        # functools.wraps changes __module__; %run takes __name__ out of the globals of its script.
+        in_main = function.__globals__.get("__name__", function.__module__) == "__main__"
         if in_main or self._cells.knows(function.__code__.co_filename):
             return self._cells.holding(function.__code__)
         return None

@@ -28,6 +28,7 @@ from xpm_nb.core.fields import (
     Schema,
     check_names,
     field,
+    local_names,
 )
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING
@@ -360,8 +361,8 @@ def _job(self: Any) -> Any:
     )
 
 
-def _find_site(cls: type, frame: FrameType | None) -> Site | None:
-    """Find the ``class`` statement of a class.
+def _note_site(cls: type, frame: FrameType | None) -> None:
+    """Note where the ``class`` statement of a class is.
 
     The frame that executes it is the nearest one whose code holds the code of the class's body. Our
     own frames, a user's ``__init_subclass__``, metaclasses and decorators in between do not. The
@@ -374,11 +375,16 @@ def _find_site(cls: type, frame: FrameType | None) -> Site | None:
             isinstance(const, CodeType) and const.co_qualname == cls.__qualname__
             for const in code.co_consts
         ):
-            return Site(code.co_filename, frame.f_lineno, code)
+            type.__setattr__(cls, "__xpm_site__", Site(code.co_filename, frame.f_lineno, code))
+            if "<locals>" in cls.__qualname__:  # what its annotations name is out of reach later
+                type.__setattr__(cls, "__xpm_locals__", local_names(cls, frame.f_locals))
+            return
         if first is None and code.co_name not in ("__init_subclass__", "__new__"):
             first = frame
         frame = frame.f_back
-    return None if first is None else Site(first.f_code.co_filename, first.f_lineno, None)
+    if first is not None:
+        site = Site(first.f_code.co_filename, first.f_lineno, None)
+        type.__setattr__(cls, "__xpm_site__", site)
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
@@ -406,7 +412,7 @@ class Config:
         for name in RESERVED & vars(cls).keys():
             if name in ("C", "submit") and "__xpm_config__" not in vars(cls):
                 raise ConfigTypeError(f"{cls.__qualname__}: the name {name!r} is reserved")
-        type.__setattr__(cls, "__xpm_site__", _find_site(cls, sys._getframe(1)))
+        _note_site(cls, sys._getframe(1))
 
     def __init__(self, *args: Any, **values: Any) -> None:
         if args or values:

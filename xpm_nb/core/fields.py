@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
 from xpm_nb.core.forms import (
     MISSING,
@@ -48,12 +48,33 @@ class Mark(Hint):
         return self.kind
 
 
-Param = Annotated[T, Mark("param")]
-"""``x: Param[int]``: a parameter, part of the identifier."""
-Meta = Annotated[T, Mark("meta")]
-"""``x: Meta[int]``: a parameter that is left out of the identifier."""
-Constant = Annotated[T, Mark("constant")]
-"""``x: Constant[int] = 1``: a fixed value, always part of the identifier (a version number)."""
+class Kind:
+    """A kind of parameter, as in ``x: Param[int]``.
+
+    Each use has a mark of its own: `typing` keeps one alias for equal arguments, and takes
+    ``int | str`` and ``str | int`` for equal.
+    """
+
+    _kind: str
+
+    def __init__(self, kind: str, doc: str) -> None:
+        self._kind, self.__doc__ = kind, doc
+
+    def __getitem__(self, annotation: Any) -> Any:
+        return Annotated[annotation, Mark(self._kind)]
+
+    def __repr__(self) -> str:
+        return f"xpm_nb.{self._kind.capitalize()}"
+
+
+if TYPE_CHECKING:
+    Param = Annotated[T, "param"]
+    Meta = Annotated[T, "meta"]
+    Constant = Annotated[T, "constant"]
+else:
+    Param = Kind("param", "``x: Param[int]``: a parameter, part of the identifier.")
+    Meta = Kind("meta", "``x: Meta[int]``: a parameter that is left out of the identifier.")
+    Constant = Kind("constant", "``x: Constant[int] = 1``: fixed, always part of the identifier.")
 DataPath = Annotated[Path, Mark("datapath")]
 """``x: DataPath``: a path, left out of the identifier, whose content goes along when saved."""
 
@@ -499,22 +520,21 @@ def _looks_like_parameter(annotation: Any) -> bool:
 def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
     text = annotation if isinstance(annotation, str) else None
     if text is not None:
-        if not _SPELLED.search(text) and "Annotated" not in text:
-            return None
         try:
             annotation = Scope(base, None).evaluate(text)
-        except (NameError, AttributeError, TypeError, SyntaxError):
-            if hasattr(base, "__xpm_config__"):
-                raise
-            return None  # an annotation of a foreign base class, none of our business
+        except (AttributeError, TypeError, SyntaxError) as error:
+            if hasattr(base, "__xpm_config__") and _SPELLED.search(text):
+                where = f"{base.__qualname__}.{name}"
+                raise ConfigTypeError(f"{where}: {text} cannot be understood: {error}") from None
+            return None  # none of our business
+    if isinstance(annotation, Kind):
+        raise ConfigTypeError(f"{base.__qualname__}.{name}: write the type too: Param[int]")
     if get_origin(annotation) is not Annotated:
         return None
     inner, *hints = get_args(annotation)
     marks = [hint for hint in hints if isinstance(hint, Mark)]
     if not marks and not any(isinstance(hint, Hint) for hint in hints):
         return None
-    if isinstance(inner, TypeVar) and inner is T:
-        raise ConfigTypeError(f"{base.__qualname__}.{name}: write the type too: Param[int]")
     generated = any(isinstance(hint, PathGenerator) for hint in hints)
     kind = marks[-1].kind if marks else "meta" if generated else "param"
     others = [hint for hint in hints if not isinstance(hint, Hint)]
@@ -530,6 +550,12 @@ def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
         elif isinstance(hint, PathGenerator):
             spec.generator = hint
     return spec
+
+
+def local_names(cls: type, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the names in a class's annotations mean in the function that defines it."""
+    text = " ".join(a for a in _own_annotations(cls).values() if isinstance(a, str))
+    return {name: scope[name] for name in set(re.findall(r"\w+", text)) if name in scope}
 
 
 def _annotate(inner: Any, hints: list[Any]) -> Any:

@@ -147,6 +147,9 @@ class Scope:
         if name == self.owner.__name__:
             return self.owner
         if "<locals>" in self.owner.__qualname__:
+            noted = vars(self.owner).get("__xpm_locals__", {})
+            if name in noted:
+                return noted[name]
             sibling = _sibling(self.owner, name)
             if sibling is not None:
                 return sibling

@@ -81,7 +81,7 @@ def converter(
 def _schema(form: Form, accept: Accept) -> CoreSchema:
     word = form[0]
     if word == "any":
-        return cs.any_schema()
+        return cs.no_info_plain_validator_function(_any)
     if word == "none":
         return cs.none_schema()
     if word == "scalar":
@@ -126,6 +126,23 @@ def _union(forms: Sequence[Form], accept: Accept) -> CoreSchema:
         else cs.union_schema(choices, mode="left_to_right")
     )
     return joined if len(others) == len(forms) else cs.nullable_schema(joined)
+
+
+def _any(value: Any) -> Any:
+    """Copy containers, and make plain what would not come back from a file as it is."""
+    if isinstance(value, (list, tuple, set)):
+        kind = next(kind for kind in (list, tuple, set) if isinstance(value, kind))
+        return kind(map(_any, value))
+    if isinstance(value, dict):
+        return {_any(key): _any(item) for key, item in value.items()}
+    if isinstance(value, (int, float, str)) and not isinstance(value, (Enum, bool)):
+        plain = next(kind for kind in (int, float, str) if isinstance(value, kind))
+        return value if type(value) is plain else _plain(plain, value)
+    return value
+
+
+def _plain(kind: type, value: Any) -> Any:
+    return str.__str__(value) if kind is str else kind(value)
 
 
 def _list_as_tuple(value: Any) -> Any:

@@ -299,7 +299,7 @@ class Experiment:
         with self._lock:
             known = self._items.get(entry.id) is item
             # What is submitted again without tags keeps those it has.
-            tags = {**item.tags, **record.tags} if known else dict(record.tags)
+            tags = record.tags or (item.tags if known else {})
             listed = known and item.listed and tags == item.tags
             item.listed = item.listed or mode is RunMode.NORMAL
             again = known and entry.view.state is not JobState.ERROR
@@ -385,7 +385,9 @@ class Experiment:
             slots=self.slots,
         )
 
-    def table(self, *metrics: str, task: type | str | None = None) -> results.Table:
+    def table(
+        self, *metrics: str, task: type | str | None = None, decimals: int | None = None
+    ) -> results.Table:
         """Make a table of this run's jobs (the latest run's, before anything is submitted).
 
         Parameters
@@ -395,6 +397,8 @@ class Experiment:
             plain values. By default all metrics. With names, only jobs of tasks that have them.
         task : class or str, optional
             Only jobs of this task.
+        decimals : int, optional
+            How many decimals they are shown with; by default, four digits that count.
         """
         items = self._latest()
         if task is not None:
@@ -405,6 +409,7 @@ class Experiment:
             {item.entry.paths.key: item.tags for item in items},
             metrics,
             _json_result,
+            decimals=decimals,
         )
 
     def plan(self) -> results.Table:
