@@ -12,7 +12,7 @@ import pytest
 from tests.engine.some_tasks import Learn, Load, Model, Report, Score
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import callbacks, experiment, loop
+from xpm_nb.engine import callbacks, experiment, loop, provenance
 from xpm_nb.engine.experiment import Experiment, current, start
 from xpm_nb.engine.experiment import experiment as opened
 from xpm_nb.engine.job import Job
@@ -41,6 +41,7 @@ def new_kernel(monkeypatch, tmp_path, fake):
     monkeypatch.delenv("XPM_WORKSPACE", raising=False)
     monkeypatch.setattr(experiment, "_noted", set())
     monkeypatch.setitem(loop.LAUNCHERS, "fake", lambda data: fake)
+    monkeypatch.setattr(provenance, "environment", lambda notebook: {"format": 1})
     former = loop.use(None)
 
     def begin():
@@ -608,6 +609,7 @@ def test_a_list_with_a_damaged_line_loses_that_line_only(xp, fake, new_kernel):
     assert len(start("tour", launcher=fake)) == 2
 
 
+@pytest.mark.slow
 def test_tables(xp, fake):
     for lr, hidden in ((0.1, 8), (0.2, 8), (0.2, 16)):
         learn(tag(lr), model=Model.C(hidden=tag(hidden))).submit()

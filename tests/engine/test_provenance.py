@@ -75,6 +75,7 @@ def test_the_commit_without_credentials(tmp_path):
     assert "canary" not in json.dumps(commit(str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_the_environment_names_versions_and_no_variables(monkeypatch):
     monkeypatch.setenv("MY_SECRET", "canary")
     known = environment("tour.ipynb")
@@ -83,6 +84,7 @@ def test_the_environment_names_versions_and_no_variables(monkeypatch):
     assert "canary" not in json.dumps(known)
 
 
+@pytest.mark.slow
 def test_a_run_has_its_directory_from_the_first_job_on(tmp_path):
     workspace = Workspace(tmp_path).create()
     cells = [(1, "x = 1")]
