@@ -229,6 +229,18 @@ def test_tags_and_times_are_those_of_the_run(xp, fake):
     assert dict(record.tags) == {"lr": 0.5}, "those of the submission that started it"
 
 
+def test_tags_stay_when_a_task_is_submitted_again_without_any(xp, fake):
+    learn(tag(0.5)).submit()
+    again = learn(0.5).submit()
+    assert dict(xp.view().jobs[0].tags) == {"lr": "0.5"}
+    learn(0.5).tag("round", 2).submit()
+    assert dict(xp.view().jobs[0].tags) == {"round": "2"}
+    loop.current().sync(10)
+    (run,) = xp.workspace.experiment("tour").runs()
+    assert [dict(row.tags) for row in records.read_run_jobs(run)] == [{"lr": 0.5}, {"round": 2}]
+    assert again.job == xp.jobs[0]
+
+
 def test_an_error_in_the_users_cell_leaves_nothing_behind(xp, monkeypatch):
     task = Learn.C()
     with pytest.raises(ConfigError, match="lr"):
@@ -580,6 +592,9 @@ def test_tables(xp, fake):
     assert [row[3:] for row in table.rows] == [(0, 0.0, None), (1, 1 / 3, None), (2, 2 / 3, None)]
     assert table.view().numeric == (True, True, False, True, True, False)
     assert table.view().rows[1] == ("0.2", "8", "done", "1", "0.3333", "")
+    rounded = xp.table("accuracy", "loss", decimals=1)
+    assert rounded.rows[1] == (0.2, 8, "done", 1, 1 / 3)
+    assert rounded.view().rows[1] == ("0.2", "8", "done", "1", "0.3")
     assert list(table.df.columns) == list(table.columns)
     assert list(table.df.index) == [j.identifier[:8] for j in xp.jobs]
     assert table.df["accuracy"].sum() == 3

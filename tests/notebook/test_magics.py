@@ -58,9 +58,15 @@ def test_a_cell_that_is_run_in_a_magic_has_the_number_of_its_cell(shell):
     run(shell, "1")
     run(shell, "%%capture\ndef inner(): pass")
     name = shell.user_ns["inner"].__code__.co_filename
-    assert magics.cells().place(name, 1) == "In[2], line 1"
+    assert magics.cells().place(name, 1) == "In[2], line 2"
     run(shell, "2")
-    assert magics.cells().place(name, 1) == "In[2], line 1"
+    assert magics.cells().place(name, 1) == "In[2], line 2"
+
+
+def test_lines_are_counted_as_an_editor_does(shell):
+    run(shell, "\n  \n\ndef f():\n    pass")
+    code = shell.user_ns["f"].__code__
+    assert magics.cells().place(code.co_filename, code.co_firstlineno) == "In[1], line 4"
 
 
 def test_executed_cells_are_as_typed(shell):

@@ -276,6 +276,8 @@ class Experiment:
         entry, record = item.entry, asked.record
         with self._lock:
             known = self._items.get(entry.id)
+            if known is not None and not item.tags:
+                item.tags = known.tags  # submitted again without any: they are still what it is
             same = known is not None and known.entry is entry and known.tags == item.tags
             if known is not None and entry.view.state is not JobState.ERROR:
                 item.submitted = known.submitted
@@ -287,7 +289,7 @@ class Experiment:
         row = RunJob(
             job=entry.paths.relative,
             task=record.task,
-            tags=record.tags,
+            tags=item.tags,
             submitted=record.submitted,
             launcher=record.launcher,
         )
@@ -358,7 +360,7 @@ class Experiment:
             slots=self.slots,
         )
 
-    def table(self, *metrics: str) -> results.Table:
+    def table(self, *metrics: str, decimals: int | None = None) -> results.Table:
         """Make a table of this run's jobs (the latest run's, before anything is submitted).
 
         Parameters
@@ -366,6 +368,8 @@ class Experiment:
         *metrics : str
             Metrics, or fields of results that are JSON objects; ``"result"`` for results that are
             plain values. By default all metrics. With names, only jobs of tasks that have them.
+        decimals : int, optional
+            How many decimals they are shown with; by default, four digits that count.
         """
         items = self._latest()
         return results.table(
@@ -373,6 +377,7 @@ class Experiment:
             {item.entry.paths.key: item.tags for item in items},
             metrics,
             _json_result,
+            decimals=decimals,
         )
 
     def plan(self) -> results.Table:

@@ -6,7 +6,7 @@ Nothing here unpickles: a result counts only where it is JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from xpm_nb.core import doors
@@ -37,12 +37,15 @@ class Table:
         Values as they are; None where a job has none.
     keys : tuple[str, ...]
         The job of each row, ``<type name>/<identifier>``.
+    decimals : dict[str, int]
+        For the columns named here, how many decimals floats are shown with.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     keys: tuple[str, ...]
     caption: str = ""
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
     def view(self) -> TableView:
         """Give the frozen copy for displays, all text."""
@@ -51,7 +54,8 @@ class Table:
             and all(row[i] is None or is_number(row[i]) for row in self.rows)
             for i in range(len(self.columns))
         )
-        rows = tuple(tuple(text_of(value) for value in row) for row in self.rows)
+        shown = [self.decimals.get(name) for name in self.columns]
+        rows = tuple(tuple(map(text_of, row, shown)) for row in self.rows)
         return TableView(self.columns, rows, numeric, self.keys, self.caption)
 
     @property
@@ -80,11 +84,13 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def text_of(value: Any) -> str:
-    """Write a value for a cell of a table; floats with four digits that count."""
+def text_of(value: Any, decimals: int | None = None) -> str:
+    """Write a value for a cell of a table; floats with four digits that count, or as told."""
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
 
 
 def table(
@@ -92,6 +98,8 @@ def table(
     tags: Mapping[str, Mapping[str, Any]],
     names: Sequence[str] = (),
     result_of: Callable[[JobView], Any] = lambda job: None,
+    *,
+    decimals: int | None = None,
 ) -> Table:
     """Make a table of jobs: their tags that vary, their state, and figures.
 
@@ -107,6 +115,8 @@ def table(
         which some job has one of the figures (of all, if none has any yet).
     result_of : callable
         Gives a job's result where it is JSON, else None.
+    decimals : int, optional
+        How many decimals the figures are shown with; by default, four digits that count.
     """
     figures = {job.key: _figures(job, names, result_of) for job in jobs}
     if names:
@@ -123,7 +133,8 @@ def table(
         mine = tags.get(job.key, {})
         head = [job.task] if several else []
         rows.append((*head, *(mine.get(n) for n in varying), state_text(job), *figures[job.key]))
-    return Table(tuple(columns), tuple(rows), tuple(job.key for job in jobs))
+    shown = {} if decimals is None else dict.fromkeys(names, decimals)
+    return Table(tuple(columns), tuple(rows), tuple(job.key for job in jobs), decimals=shown)
 
 
 def plan_table(jobs: Sequence[JobView], tags: Mapping[str, Mapping[str, Any]]) -> Table:

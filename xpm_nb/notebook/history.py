@@ -45,7 +45,8 @@ class Cells(Mapping[str, int]):
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self._known: Mapping[str, int] = shell.compile._filename_map
-        self._nested: dict[str, int] = {}  # what a cell magic runs has a file name of its own
+        # What a cell magic runs has a file name of its own: number and first line of its cell.
+        self._nested: dict[str, tuple[int, int]] = {}
         self._ids: dict[int, str] = {}  # execution number -> the front-end's id of the cell
         running = getattr(shell.displayhook, "exec_result", None)  # of the cell that loads us
         cell_id = getattr(getattr(running, "info", None), "cell_id", None)
@@ -53,8 +54,8 @@ class Cells(Mapping[str, int]):
             self._ids[self.now] = cell_id
 
     def __getitem__(self, filename: str) -> int:
-        number = self._nested.get(filename)
-        return self._known[filename] if number is None else number
+        nested = self._nested.get(filename)
+        return self._known[filename] if nested is None else nested[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
@@ -74,7 +75,8 @@ class Cells(Mapping[str, int]):
     def before(self, info: Any) -> None:
         """Take note of the cell that is about to run (IPython's event ``pre_run_cell``)."""
         if not info.store_history:  # a magic such as %%capture runs the rest of its cell
-            self._nested[self._filename(info)] = self.now
+            before = self._typed(self.now).partition(info.raw_cell.strip())[0]
+            self._nested[self._filename(info)] = (self.now, before.count("\n"))
             return
         if self._nested:
             self._nested.pop(self._filename(info), None)
@@ -87,10 +89,21 @@ class Cells(Mapping[str, int]):
             self.shell.compile.get_code_name(info.raw_cell, text, self.shell.execution_count)
         )
 
+    def _typed(self, number: int) -> str:
+        texts: Sequence[str] = self.shell.history_manager.input_hist_raw
+        return texts[number] if 0 <= number < len(texts) else ""  # none without a history
+
     def place(self, filename: str, lineno: int) -> str:
-        """Write a place in words: ``In[7], line 2``."""
-        number = self.get(filename)
-        return f"{filename}:{lineno}" if number is None else f"In[{number}], line {lineno}"
+        """Write a place in words: ``In[7], line 2``, as an editor counts lines."""
+        if filename in self._nested:
+            number, first = self._nested[filename]
+        elif filename in self._known:
+            number = self._known[filename]
+            text = self._typed(number)
+            first = text[: len(text) - len(text.lstrip())].count("\n")  # IPython drops empty lines
+        else:
+            return f"{filename}:{lineno}"
+        return f"In[{number}], line {lineno + first}"
 
     def cell_of(self, filename: str) -> tuple[str, int]:
         """Give what stays the same when a cell is run again, and the number of this execution."""

@@ -312,7 +312,10 @@ def _nested(view: ConfigView, depth: int, stable: bool) -> Html:
 
 
 def config_text(view: ConfigView, *, stable: bool = False) -> str:
-    """Write a config in one line, no defaults: ``Learn(lr=0.1, model=CNN(n=2)) [1f3a9c02]``."""
+    """Write a config in one line: ``Learn(lr=0.1, model=CNN(n=2)) [1f3a9c02]``.
+
+    Metas, constants and what is at its default are left out: it is to be recognised.
+    """
     mark = f" [{short(view.identifier)}]" if view.identifier else ""
     return clean(_call_text(view, 3, stable), 400) + mark
 
@@ -322,7 +325,7 @@ def _call_text(view: ConfigView, depth: int, stable: bool) -> str:
         return f"{clean(view.name, 80)}(…)"
     given: dict[str, list[str]] = {}  # the items of a container have a row each
     for param in view.params:
-        if not param.default and param.kind != "constant" and param.text != "(later)":
+        if param.kind == "param" and not param.default:
             text = clean(_value_text(param, stable), 60)
             if param.config is not None:
                 text = _call_text(param.config, depth - 1, stable)
