@@ -171,8 +171,8 @@ def _sibling(owner: type, name: str) -> type | None:
     """Find a class defined beside `owner` in a function: its names are out of reach."""
     prefix = owner.__qualname__.rpartition(".")[0]
     found: type | None = None
-    base = next(b for b in reversed(owner.__mro__) if "__xpm_config__" in vars(b))
-    pending, seen = [base], {base}
+    pending = [b for b in reversed(owner.__mro__) if "__xpm_config__" in vars(b)][:1]
+    seen = set(pending)
     while pending:
         subclasses: list[type] = type.__subclasses__(pending.pop())
         for sub in subclasses:
