@@ -95,7 +95,9 @@ def test_wrong_values_name_class_parameter_value_and_place():
 
 
 def test_unknown_names():
-    with pytest.raises(ConfigError, match=r"Learn has no parameter 'mdoel'; did you mean 'model'\?"):
+    with pytest.raises(
+        ConfigError, match=r"Learn has no parameter 'mdoel'; did you mean 'model'\?"
+    ):
         learn(mdoel=3)
     with pytest.raises(ConfigError, match=r"no parameter 'x'; there are: hidden, drop"):
         Model.C(hidden=1).x = 3
@@ -219,7 +221,12 @@ def test_a_base_class_with_its_own_ways(cls):
     with pytest.raises(AttributeError):
         made.nothing  # noqa: B018
     instance = made.instance()
-    assert (instance.width, instance.made, instance.train(), instance(4)) == (3, True, "training", 4)
+    assert (instance.width, instance.made, instance.train(), instance(4)) == (
+        3,
+        True,
+        "training",
+        4,
+    )
     instance.anything = 5
     assert instance.xpmconfig is made
 
@@ -376,7 +383,7 @@ def test_the_hash_of_a_task_does_not_change_when_it_is_submitted(submitter):
 
 
 def test_text():
-    assert repr(Model.C(hidden=64)) .startswith("Model(hidden=64, drop=0.1) [")
+    assert repr(Model.C(hidden=64)).startswith("Model(hidden=64, drop=0.1) [")
     assert repr(learn()) == (
         f"Learn(lr=0.1, model=Model(hidden=3, drop=0.1), version=1) [{learn().__identifier__().short}]"
     )
@@ -486,11 +493,13 @@ def test_site():
         def __init_subclass__(cls, **kw):
             super().__init_subclass__(**kw)
 
-    class Below(Base, ABC): here = line()
+    class Below(Base, ABC):
+        here = line()
 
-    assert (site(Below).lineno, site(Below).code.co_name) == (Below.here, "test_site")
-    made = type("Made", (Base,), {}); here = line()
-    assert (site(made).lineno, site(made).code, site(made).filename) == (here, None, HERE)
+    assert (site(Below).lineno, site(Below).code.co_name) == (Below.here - 1, "test_site")
+    made = type("Made", (Base,), {})
+    here = line()
+    assert (site(made).lineno, site(made).code, site(made).filename) == (here - 1, None, HERE)
     assert "test_config" in repr(site(Model))
 
 
@@ -600,7 +609,11 @@ def test_accessors_of_the_job(submitter):
         made.wait()
     out = made.submit()
     assert out.job is made.job is info(made).job
-    assert (out.state, made.jobpath, made.stdout()) == ("state", out.path.parent, made.jobpath / "out")
+    assert (out.state, made.jobpath, made.stdout()) == (
+        "state",
+        out.path.parent,
+        made.jobpath / "out",
+    )
     assert (made.wait(), made.wait(3), made.result()) == ("waited None", "waited 3", 42)
     assert list(out.__await__()) == ["awaited"]
 

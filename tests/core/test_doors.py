@@ -13,7 +13,7 @@ class Learn(Task):
 
 
 def test_the_defaults_say_what_to_do():
-    with pytest.raises(NoExperimentError, match=r'Learn has nowhere to go: open one with start\('):
+    with pytest.raises(NoExperimentError, match=r"Learn has nowhere to go: open one with start\("):
         Learn.C(lr=1).submit()
     assert doors.submitter.namespace() is None
     assert doors.place("a.py", 3) == "a.py:3"

@@ -90,6 +90,7 @@ def test_what_cannot_be_hashed_names_its_path(value, path, why):
         encode(value)
 
 
+@pytest.mark.slow
 def test_containers_of_any_depth():
     value = []
     for _ in range(20_000):
@@ -112,9 +113,11 @@ scalars = (
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.lists(inner, max_size=3).map(tuple)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -258,6 +261,7 @@ def test_nodes_in_sets_are_encoded_once_too():
     assert leaf.encoded == 1
 
 
+@pytest.mark.slow
 def test_a_chain_of_5000_through_fields_lists_dicts_and_sets():
     for wrap in (lambda v: v, lambda v: [v], lambda v: {"k": v}, lambda v: {v}, lambda v: (v,)):
         node = Stub("leaf")

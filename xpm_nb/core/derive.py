@@ -12,7 +12,16 @@ from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import alternatives
 from xpm_nb.core.graph import identify, seal, walk_nodes
 from xpm_nb.core.names import place_text, shorten, user_place
-from xpm_nb.core.nodes import ConfigInfo, accept, info, is_config, node_of, put, unknown_name
+from xpm_nb.core.nodes import (
+    ConfigInfo,
+    accept,
+    info,
+    is_config,
+    node_of,
+    put,
+    unknown_name,
+    value_text,
+)
 from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
 K = TypeVar("K")
@@ -225,9 +234,9 @@ def _value_text(value: Any, depth: int) -> str:
         return f"{left}{', '.join(items + more)}{right}"
     if isinstance(value, PurePath):
         return repr(str(value))
-    if isinstance(value, (set, dict)):
-        return shorten(value, 60) if not any(map(is_config, _flat(value))) else "{…}"
-    return shorten(value, 60)
+    if isinstance(value, (set, dict)) and any(map(is_config, _flat(value))):
+        return "{…}"
+    return value_text(value, 60)
 
 
 def _flat(value: Iterable[Any]) -> list[Any]:

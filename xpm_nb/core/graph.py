@@ -172,11 +172,14 @@ def seal(config: Any, root: PurePath | None = None) -> None:
     top = info(config)
     if root is not None and top.root is None:
         top.root = root
-    seen = {top}
+    seen: set[ConfigInfo] = set()
     taken: set[PurePath] = set()
     pending: list[tuple[ConfigInfo, _Way]] = [(top, None)]
     while pending:
         node, way = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
         if not node.sealed:
             for spec in node.schema.fields.values():
                 if spec.factory is not None and spec.name not in node.values:
@@ -187,10 +190,8 @@ def seal(config: Any, root: PurePath | None = None) -> None:
             for spec in node.schema.generated:
                 if spec.generator is not None and spec.name not in node.values:
                     node.values[spec.name] = folder / spec.generator.name
-        for step, child in reversed(steps(node)):
-            if child not in seen:
-                seen.add(child)
-                pending.append((child, (way, step)))
+        # The first way to a shared node, in order of declaration, is the one that counts.
+        pending.extend((child, (way, step)) for step, child in reversed(steps(node)))
 
 
 _Way: TypeAlias = "tuple[_Way, str] | None"
@@ -455,18 +456,18 @@ def dependencies(task: Any) -> list[Any]:
     """
     root = info(task)
     found: dict[int, Any] = {}
-    seen = {root}
+    seen: set[ConfigInfo] = set()
     pending = [root]
     while pending:
         node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
         if node is not root and node.task is not None:
             found.setdefault(id(node.task), node.task)
             if node.task is node.config:
                 continue
-        for child in reversed(children(node)):
-            if child not in seen:
-                seen.add(child)
-                pending.append(child)
+        pending += reversed(children(node))
     return [needed for needed in found.values() if needed is not task]
 
 

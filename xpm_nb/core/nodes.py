@@ -176,6 +176,8 @@ class ConfigInfo:
         for spec in self.schema.ordered:
             value = values.get(spec.name, MISSING)
             if value is MISSING:
+                if spec.factory is None and spec.unhashed:
+                    continue
                 value = self._unapplied(spec)
             if spec.kind != "constant":
                 if keep is not None and not keep(spec):
@@ -624,7 +626,18 @@ def nested(values: Iterable[Any]) -> list[ConfigInfo]:
 
 def in_order(values: set[Any]) -> list[Any]:
     """Give the elements of a set in an order that does not change from run to run."""
-    return sorted(values, key=lambda value: repr(_token(value)))
+    try:
+        return sorted(values)
+    except TypeError:  # configurations, or values of several kinds
+        return sorted(values, key=lambda value: repr(_token(value)))
+
+
+def value_text(value: Any, limit: int) -> str:
+    """Write a plain value, the same in every process (sets have an order of their own in each)."""
+    if isinstance(value, set) and value:
+        text = "{" + ", ".join(map(repr, in_order(value))) + "}"
+        return text if len(text) <= limit else f"{text[: limit - 2]}…}}"
+    return shorten(value, limit)
 
 
 def children(node: ConfigInfo) -> list[ConfigInfo]:
