@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -164,7 +165,7 @@ def test_the_demo_twice(tmp_path):
     assert first.stderr == ""
     assert "jobs: " in first.stdout
     assert "14 jobs: 14 started, 0 reused" in first.stdout
-    table = [line for line in first.stdout.splitlines() if line.startswith("Train")]
+    table = re.findall(r"^.* done +0\.\d\d$", first.stdout, re.MULTILINE)
     assert len(table) == 12
     page = (tmp_path / "xpm-demo" / "01_first_experiment.html").read_text()
     assert "<table" in page
@@ -172,11 +173,15 @@ def test_the_demo_twice(tmp_path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
 
+    texts = [o.data["text/plain"] for c in code for o in c.outputs if "data" in o]
+    assert "12 of 12 runs finished" in texts
+    assert "widgets" not in notebook.metadata
+    assert "vnd.jupyter.widget" not in page
+
     second = run_demo(tmp_path)
     assert second.returncode == 0, second.stdout + second.stderr
     assert "all 14 jobs reused, no process started" in second.stdout
-    again = [line for line in second.stdout.splitlines() if line.startswith("Train")]
-    assert again == table
+    assert re.findall(r"^.* done +0\.\d\d$", second.stdout, re.MULTILINE) == table
 
 
 @pytest.mark.slow

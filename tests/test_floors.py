@@ -12,17 +12,16 @@ PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 # Ground first: a module may import those before it, never those after it.
 FLOORS = str.split("""
 errors
-core.doors core.types core.forms core.fields core.identifier core.names core.nodes core.graph
-core.derive core.config core.serial
-core.states core.events core.views
-core.plan
+core.doors core.forms core.types core.fields core.identifier core.names core.nodes core.graph
+core.derive core.config core.serial core.states core.views core.events core.plan
 store.layout store.records store.locks store.cache store.index
-code.cells code.carrier code.fingerprint
+code.bytecode code.values code.cells code.origin code.imports code.binding code.gather code.carrier
+code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.settings engine.jobs engine.scheduler engine.loop engine.callbacks engine.provenance engine.results
-engine.experiment
-notebook.html notebook.bridge notebook.widgets notebook.magics
+engine.settings engine.entries engine.scheduler engine.loop engine.callbacks engine.provenance
+engine.results engine.job engine.submission engine.experiment
+notebook.html notebook.history notebook.bridge notebook.widgets notebook.magics
 cli testing __init__
 """)
 

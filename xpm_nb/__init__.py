@@ -94,6 +94,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
+    if module == "engine.experiment" and (shell := _shell()) is not None:
+        from xpm_nb.notebook import magics
+
+        magics.install(shell)  # so that tables are drawn and cells are known without %load_ext
     return value
 
 
@@ -140,8 +144,11 @@ def _render(config: Any) -> dict[str, Any]:
 
 
 def _place(filename: str, lineno: int) -> str:
-    magics = sys.modules.get("xpm_nb.notebook.magics")  # knows the cells, once it is loaded
-    return f"{filename}:{lineno}" if magics is None else magics.place(filename, lineno)
+    if _shell() is None:
+        return f"{filename}:{lineno}"
+    from xpm_nb.notebook import magics
+
+    return magics.place(filename, lineno)
 
 
 def _fill_doors() -> None:
@@ -151,6 +158,12 @@ def _fill_doors() -> None:
 
 
 # -- IPython
+
+
+def _shell() -> Any:
+    """Give the shell if this process is one of IPython, without importing it; else None."""
+    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return None if get is None else get()
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -169,8 +182,7 @@ def unload_ipython_extension(shell: Any) -> None:
 
 def _register_lazily() -> None:
     """Let ``%xpm`` load the extension when it is first used, if this is IPython."""
-    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    shell = get() if get is not None else None
+    shell = _shell()
     if shell is not None and "xpm" not in shell.magics_manager.magics["line"]:
         shell.magics_manager.register_lazy("xpm", __name__)
 

@@ -29,6 +29,8 @@ from xpm_nb.store.layout import ExperimentPaths, JobPaths, Workspace
 NOTEBOOK = "01_first_experiment.ipynb"
 TABLE_TAG = "results"  # of the cell whose output is printed at the end
 CELL_TIMEOUT_S = 600
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 NEEDED = {  # module -> what pip calls it
     "nbclient": "nbclient",
     "nbconvert": "nbconvert",
@@ -122,7 +124,7 @@ def _execute(path: Path, workspace: Workspace) -> int:
     import nbformat
     from nbclient.exceptions import CellExecutionError
 
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     print(f"executing {_near(path)}", flush=True)
     began = time.time()
     failure = ""
@@ -130,7 +132,8 @@ def _execute(path: Path, workspace: Workspace) -> int:
         asyncio.run(_run_cells(notebook, path.parent, workspace))
     except CellExecutionError as error:
         failure = f"a cell failed: {error.ename}: {error.evalue}"
-    nbformat.write(notebook, path)
+    _freeze_widgets(notebook)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     page = path.with_suffix(".html")
     page.write_text(_web_page(notebook), "utf-8")
     if not failure:
@@ -163,13 +166,11 @@ async def _run_cells(notebook: Any, directory: Path, workspace: Workspace) -> No
     def begin(cell: Any, cell_index: int) -> None:
         status.cell = cells.index(cell_index) + 1 if cell_index in cells else status.cell
 
-    # Widgets are left out of the file: a page made of it would need the network to show them.
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
         kernel_name="python3",
         kernel_manager_class=_kernel_manager(),
-        store_widget_state=False,
         resources={"metadata": {"path": str(directory)}},
         on_cell_start=begin,
     )
@@ -193,6 +194,7 @@ def _kernel_manager() -> type:
     class ThisPython(KernelSpecManager):  # type: ignore[misc, unused-ignore]
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            command.append("--log-level=ERROR")  # a warning about TCP is none of the demo's
             return KernelSpec(argv=command, display_name=kernel_name, language="python")
 
     class Manager(AsyncKernelManager):  # type: ignore[misc, unused-ignore]
@@ -239,10 +241,26 @@ class _Status:
             print(text, flush=True)
 
 
+def _freeze_widgets(notebook: Any) -> None:
+    """Put the last text of each widget in its place.
+
+    Without a kernel a notebook can only say that the widget is lost, and a page made of it would
+    need the network to draw it.
+    """
+    stored = notebook.metadata.pop("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            shown = output.get("data", {}).pop(WIDGET_VIEW, None)
+            if shown is not None:
+                value = stored.get(shown["model_id"], {}).get("state", {}).get("value")
+                if isinstance(value, str):
+                    output.data["text/plain"] = value
+
+
 def _web_page(notebook: Any) -> str:
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_notebook_node(notebook)
+    body, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
     return str(body)
 
 

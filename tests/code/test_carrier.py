@@ -218,6 +218,23 @@ CARRIED = {
         ["a = 1; b = 2; f = lambda: a + b", "class Learn:\n  def execute(self): return f()"],
         3,
     ),
+    "methods that a base class wraps": (
+        [
+            "class Base:\n  def __init_subclass__(cls):\n    f = cls.execute\n"
+            "    cls.execute = lambda self: 2 * f(self)",
+            "class Learn(Base):\n  def execute(self): return 4",
+        ],
+        8,
+    ),
+    "a function with implementations per type": (
+        [
+            "import functools\n@functools.singledispatch\ndef show(x): return 'any'",
+            "@show.register\ndef _(x: int): return 'int'",
+            "@show.register(str)\ndef of_text(x): return 'str'",
+            "class Learn:\n  def execute(self): return show(1), show('x'), show(None)",
+        ],
+        ("int", "str", "any"),
+    ),
     "methods that are static, class and properties": (
         [
             "def h(): return 1",
@@ -241,6 +258,89 @@ CARRIED = {
             "@register\nclass Learn:\n  def execute(self): return self.registered",
         ],
         True,
+    ),
+    "a context manager and a method in another guise": (
+        [
+            "import contextlib, functools\n@contextlib.contextmanager\ndef around(): yield 3",
+            "class Learn:\n  f = staticmethod(lambda x: x + 1)\n"
+            "  @functools.cached_property\n  def p(self): return self.f(1)\n"
+            "  def execute(self):\n    with around() as three: return three, self.p",
+        ],
+        (3, 2),
+    ),
+    "a decorator that is a class": (
+        [
+            "class Keep:\n  def __init__(self, f): self.f = f\n  def __call__(self, *a): return self.f(*a)",
+            "@Keep\ndef one(): return 1",
+            "class Learn:\n  def execute(self): return one()",
+        ],
+        1,
+    ),
+    "abstract bases and slots": (
+        [
+            "import abc\nclass Base(abc.ABC):\n  @abc.abstractmethod\n  def execute(self): ...",
+            "class Learn(Base):\n  __slots__ = ('x',)\n  def execute(self):\n    self.x = 1\n    return self.x",
+        ],
+        1,
+    ),
+    "comprehensions and f-strings at class level": (
+        [
+            "N = 2\nM = 3",
+            "class Learn:\n  xs = [N + i for i in range(M)]\n  s = f'{N!r:>{M}}'\n  def execute(self): return self.xs, self.s",
+        ],
+        ([2, 3, 4], "  2"),
+    ),
+    "match, except and globals inside functions": (
+        [
+            "COUNT = 0\nclass Oops(Exception): pass",
+            "def step(x):\n  match x:\n    case {'a': y}: return y\n    case _: raise Oops(x)",
+            "class Learn:\n  def execute(self):\n    global COUNT\n    try: step(1)\n"
+            "    except Oops as e: COUNT = step({'a': e.args[0]})\n    return 1 if COUNT else 0",
+        ],
+        1,
+    ),
+    "classes that know each other": (
+        [
+            "class A:\n  def other(self): return B()",
+            "class B:\n  def other(self): return A()",
+            "class Learn:\n  def execute(self): return type(A().other().other()).__name__",
+        ],
+        "A",
+    ),
+    "annotations inside functions are not read": (
+        [
+            "model = iter([])",
+            "def f():\n  x: model = 1\n  return x",
+            "class Learn:\n  def execute(self): return f()",
+        ],
+        1,
+    ),
+    "text that only looks like a name": (
+        [
+            "from typing import Literal\nmodel = iter([])",
+            "class Learn:\n  kind: Literal['model'] = 'model'\n  other: 'model' = 1\n"
+            "  table: dict = {'model': 2}['model']\n  def execute(self): return self.table",
+        ],
+        2,
+    ),
+    "letters of any language": (
+        ["größe = 3", "class Learn:\n  def execute(self): return größe"],
+        3,
+    ),
+    "a submodule under its own name": (
+        [
+            "import os.path as p\nfrom os import path",
+            "class Learn:\n  def execute(self): return p is path",
+        ],
+        True,
+    ),
+    "a chain of helpers": (
+        [
+            "def f0(): return 0\n"
+            + "".join(f"def f{i}(): return f{i - 1}() + 1\n" for i in range(1, 500)),
+            "class Learn:\n  def execute(self): return f499()",
+        ],
+        499,
     ),
     "names of modules that nobody imports": (
         ["class Learn:\n  def execute(self): return __name__"],
@@ -353,7 +453,7 @@ REFUSED = {
     ),
     "a decorator that hides": (
         ["def hide(f): return 5", "@hide\ndef model(): pass", LEARN],
-        ["In[2], line 1", "decorator"],
+        ["In[2], line 2", "decorator"],
     ),
     "an import that was undone": (
         ["import math as model", "globals()['model'] = 5", LEARN],
@@ -362,6 +462,33 @@ REFUSED = {
     "a method replaced": (
         ["class Learn:\n  def execute(self): return 1", "Learn.execute = lambda self: 2"],
         ["Learn", "method execute was replaced", "In[1], line 1"],
+    ),
+    "a method wrapped": (
+        [
+            "class Learn:\n  def execute(self): return 1",
+            "def twice(f): return lambda self: 2 * f(self)\nLearn.execute = twice(Learn.execute)",
+        ],
+        ["method execute was replaced"],
+    ),
+    "a function wrapped": (
+        [
+            "def model(): return 1",
+            "def twice(f): return lambda: 2 * f()\nmodel = twice(model)",
+            LEARN,
+        ],
+        ["`model`", "In[2], line 2 computes", "twice(model)"],
+    ),
+    "a decorated function wrapped": (
+        [
+            "def twice(f): return lambda: 2 * f()\n@twice\ndef model(): return 1",
+            "model = twice(model)",
+            LEARN,
+        ],
+        ["`model`", "In[2], line 1 computes", "twice(model)"],
+    ),
+    "a secret": (
+        ["API_KEY = 'abcdefgh12'", "class Learn:\n  def execute(self): return API_KEY"],
+        ["`API_KEY`, which looks like a secret", "environment"],
     ),
     "a method added": (
         [
@@ -405,8 +532,8 @@ def test_the_message_reads_well(notebook):
         notebook.carry("Learn")
     assert str(caught.value) == (
         "Learn cannot be carried into a job: In[2], line 2 uses `model`, which In[1], line 2 computes "
-        "while it runs: model = random.random(). A job starts in a process of its own, and has no such "
-        "value: make `model` a Param of Learn, or move the computation into a function."
+        "while it runs: model = random.random(). A job starts in a process of its own: make `model` a "
+        "Param of Learn, or move the computation into a function."
     )
 
 
@@ -507,6 +634,42 @@ def test_a_cell_that_was_executed_again_still_comes_first(notebook):
     notebook.cell(base).cell("class Learn(Base):\n  def execute(self): return self.f()").cell(base)
     source = notebook.carry("Learn").source
     assert source.index("class Base") < source.index("class Learn")
+    assert notebook.job("Learn")["Learn"]().execute() == 1
+
+
+def test_features_of_the_future_that_came_late(notebook):
+    notebook.cell(
+        "class Model: pass\nclass First:\n  model: Model\n  def execute(self, m: Model): return 1"
+    )
+    notebook.cell("from __future__ import annotations")
+    notebook.cell(
+        "class Learn(First):\n  other: Model\n  def execute(self, m: Model = None): return 2"
+    )
+    job = notebook.job("Learn")
+    assert job["__carried__"].futures == ("annotations",)
+    assert job["Learn"]().execute() == 2
+
+
+def test_a_wrapped_function_brings_nothing_of_its_wrapper(notebook):
+    notebook.cell("import contextlib\n@contextlib.contextmanager\ndef around(): yield 3")
+    notebook.cell("class Learn:\n  def execute(self):\n    with around() as x: return x")
+    carried = notebook.carry("Learn")
+    assert [s.place for s in carried.statements] == [
+        "In[1], line 1",
+        "In[1], line 2",
+        "In[2], line 1",
+    ]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="syntax of Python 3.12")
+def test_type_parameters(notebook):
+    notebook.cell(
+        "class Model: v = 1\ntype Pair[T] = tuple[T, Model]\ndef first[T](x: list[T]) -> T: return x[0]"
+    )
+    notebook.cell(
+        "class Base[T: Model]:\n  def get(self): return first([Pair.__value__.__args__[1].v])"
+    )
+    notebook.cell("class Learn(Base[Model]):\n  def execute(self): return self.get()")
     assert notebook.job("Learn")["Learn"]().execute() == 1
 
 
@@ -628,6 +791,7 @@ def write(notebook, tmp_path, name, **options):
     """Write a job's script beside a stand-in for the runner, and give both."""
     package = tmp_path / "path with ' and \" and é" / "xpm_nb" / "runtime"
     package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
     (package / "runner.py").write_text(STUB)
     root = package.parent.parent
     given = {
@@ -701,14 +865,11 @@ def test_the_whole_text(notebook):
 
         import sys
 
-        # A script's own directory comes first on the path when it is run by hand: this very file would
-        # hide the module of its name. It goes before anything is imported.
-        if sys.path and sys.path[0] == __file__.rpartition("/")[0]:
-            del sys.path[0]
         if sys.version_info[:2] != {version}:
-            sys.exit("This job was made by Python {patch}: " + sys.version.split()[0])
+            sys.exit("made by Python {patch}, but this is " + sys.version.split()[0])
 
-        # Where the notebook found its modules.
+        # Where the notebook found its modules. This replaces the path before anything is imported: the
+        # directory of a script, which is first on it, may hold a random.py or json.py: this very file.
         sys.path[:] = [
             "/a",
             "/b c\\n",

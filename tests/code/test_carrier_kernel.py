@@ -57,7 +57,10 @@ class Kernel:
         return "".join(said)
 
     def begin(self):
-        self.run("import kernelside; kernelside.clean(globals())")
+        self.run(
+            "import kernelside; kernelside.clean(globals())\n"
+            "get_ipython().compile.reset_compiler_flags()"
+        )
         self.first = self.last + 1
 
     def write(self, *classes):
@@ -156,6 +159,16 @@ CARRIED = {
         ],
         "Param[Model]",
     ),
+    "aliases of ours": (
+        [
+            "from typing import Annotated\nfrom pathlib import Path\nfrom xpm_nb import *",
+            "Rate = Param[float]\nSize = Annotated[int, Choices([1, 2])]\ng = param_group('iter')",
+            "class Model(Config):\n  rate: Rate = 0.5\n  size: Param[Size] = field(default=1, groups=[g])",
+            "class Learn(Task):\n  model: Param[Model]\n  ck = partial(exclude_groups=[g])\n"
+            "  def execute(self): return Model.__annotations__['rate'] == Rate",
+        ],
+        True,
+    ),
     "%%time": (
         ["%%time\n" + BASE + "\n!true\nN = 2", "%%time\n%pwd\nclass Learn(Task):\n  x: Param[int] = 1\n  def execute(self): return N\n1 + 1"],
         2,
@@ -170,7 +183,7 @@ CARRIED = {
     ),
     "lines for IPython": (
         [
-            f"%matplotlib inline\n!true\nfiles = !ls\n{BASE}\nclass Learn(Task):\n  def execute(self): return 1\n%who\nLearn?",
+            f"%cd .\n!true\nfiles = !ls\n{BASE}\nclass Learn(Task):\n  def execute(self): return 1\n%who\nLearn?",
         ],
         1,
     ),

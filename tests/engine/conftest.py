@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from xpm_nb.core.states import JobState
-from xpm_nb.engine.jobs import Asked
+from xpm_nb.engine.entries import Asked
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SubmitJob
 from xpm_nb.store.layout import Workspace

@@ -75,7 +75,7 @@ class Kernel:
             try:
                 message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no end of the cell within {timeout_s} s: {answer}") from None
+                raise AssertionError(f"no end of the cell within {timeout_s} s") from None
             mine = message["parent_header"].get("msg_id") == msg_id
             self.note(answer, message, mine)
             content = message["content"]
@@ -86,6 +86,14 @@ class Kernel:
             if reply["parent_header"].get("msg_id") == msg_id:
                 answer.status = reply["content"]["status"]
                 return answer
+
+    def until_displayed(self, msg_id: str, timeout_s: float = 30) -> None:
+        """Read messages up to the first display of a cell."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=timeout_s)
+            mine = message["parent_header"].get("msg_id") == msg_id
+            if mine and message["msg_type"] == "display_data":
+                return
 
     @staticmethod
     def note(answer: Answer, message: dict, mine: bool) -> None:

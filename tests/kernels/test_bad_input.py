@@ -24,7 +24,7 @@ def kernel(tmp_path_factory):
 
 
 def test_a_wrong_type_names_class_parameter_value_and_place(kernel):
-    error = kernel.fails("\nModel.C(hidden='many')").error
+    error = kernel.fails("one = 1\nModel.C(hidden='many')").error
     assert error.startswith("ConfigError")
     for part in ("hidden", "model", "many", "In["):
         assert part in error

@@ -88,7 +88,7 @@ def test_interrupting_a_wait_leaves_the_jobs_alone(lab):
     kernel.run(f"xp = start('patience')\njob = Gated.C(n=1, gate={str(gate)!r}).submit()")
     lab.wait_for(lambda: lab.said() == ["start 1"])
     waiting = kernel.send("xp.wait()")
-    lab.wait_for(lambda: kernel.client.is_alive())
+    kernel.until_displayed(waiting)  # the cell shows its table, so it waits
     kernel.interrupt()
     answer = kernel.answer(waiting)
     assert answer.status == "error"

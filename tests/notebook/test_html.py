@@ -332,14 +332,26 @@ def test_config_shows_identifier_tags_dependencies_and_a_tree():
 
 
 def test_config_without_identifier_says_why():
-    view = ConfigView("Train", "train", "", note="once an experiment is open")
+    view = ConfigView("Train", "train", "", note="identifier: once an experiment is open")
     assert "identifier: once an experiment is open" in without_style(html.config_html(view))
     assert html.config_text(view) == "Train()"
 
 
 def test_config_text_is_one_line_without_defaults():
-    expected = "Train(model=SVC(C=10.0), cache=PosixPath('c'), version=1, device='cpu')"
+    expected = "Train(model=SVC(C=10.0), device='cpu')"
     assert html.config_text(TRAIN) == f"{expected} [{digits('train')[:8]}]"
+
+
+def test_config_text_gathers_the_items_of_a_container():
+    rows = [ParamView(f"layers[{i}]", "param", "list[M]", "", config=MODEL) for i in range(2)]
+    view = ConfigView("Net", "net", "", params=(*rows, ParamView("n", "param", "int", "1")))
+    assert html.config_text(view) == "Net(layers=[SVC(C=10.0), SVC(C=10.0)], n=1)"
+
+
+def test_stable_config_has_no_state_and_no_path():
+    page = html.config_html(TRAIN, stable=True)
+    assert "done" not in without_style(page)
+    assert ["cache", "(path)", "meta"] in rows_of(page)
 
 
 def test_a_deep_config_is_cut():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -10,6 +11,7 @@ from traitlets.config import Config
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import ExperimentView, JobView
 from xpm_nb.engine import callbacks, experiment
+from xpm_nb.errors import ConfigError
 from xpm_nb.notebook import bridge, magics
 
 
@@ -21,9 +23,10 @@ def shell(tmp_path, monkeypatch):
     options = Config()
     options.HistoryManager.enabled = False
     shell = InteractiveShell.instance(config=options)
-    magics.load(shell)
+    magics.load_ipython_extension(shell)
+    assert magics.cells() is magics._cells
     yield shell
-    magics.unload(shell)
+    magics.unload_ipython_extension(shell)
     shell.history_manager.end_session()
     InteractiveShell.clear_instance()
 
@@ -55,9 +58,15 @@ def test_a_cell_that_is_run_in_a_magic_has_the_number_of_its_cell(shell):
     run(shell, "1")
     run(shell, "%%capture\ndef inner(): pass")
     name = shell.user_ns["inner"].__code__.co_filename
-    assert magics.cells().place(name, 1) == "In[2], line 1"
+    assert magics.cells().place(name, 1) == "In[2], line 2"
     run(shell, "2")
-    assert magics.cells().place(name, 1) == "In[2], line 1"
+    assert magics.cells().place(name, 1) == "In[2], line 2"
+
+
+def test_lines_are_counted_as_an_editor_does(shell):
+    run(shell, "\n  \n\ndef f():\n    pass")
+    code = shell.user_ns["f"].__code__
+    assert magics.cells().place(code.co_filename, code.co_firstlineno) == "In[1], line 4"
 
 
 def test_executed_cells_are_as_typed(shell):
@@ -87,10 +96,10 @@ def test_the_engine_knows_the_cells_until_unload(shell):
     assert callbacks.identity(shell.user_ns["f"]) == ("cell-a", "f", 1)
     assert experiment.cells_source() == [(1, "def f(): pass")]
     assert experiment.on_wait is bridge.watch
-    magics.load(shell)
+    magics.load_ipython_extension(shell)
     assert experiment.cells_source() == [(1, "def f(): pass")]
-    magics.unload(shell)
-    magics.unload(shell)
+    magics.unload_ipython_extension(shell)
+    magics.unload_ipython_extension(shell)
     assert experiment.cells_source is None
     assert experiment.on_wait is None
     assert callbacks.identity(shell.user_ns["f"])[0] != "cell-a"
@@ -133,6 +142,12 @@ class Experiment:
         self.name, self.options = name, options
         self.jobs = [Job("1f3a" + "0" * 60), Job("1f3b" + "0" * 60, JobState.ERROR)]
         self.waited = []
+
+    def __getitem__(self, prefix):
+        for job in self.jobs:
+            if job.identifier.startswith(prefix.lower()):
+                return job
+        raise ConfigError(f"no job begins with {prefix!r}")
 
     def wait(self, timeout_s=None):
         self.waited.append(timeout_s)
@@ -185,9 +200,8 @@ def test_log_is_the_text(shell, opened):
         ("frobnicate", "no verb 'frobnicate': there are start, status"),
         ("__init__", "no verb"),
         ("log", "arguments are required: id"),
-        ("log 1f3", "1f3 stands for 2 jobs: 1f3a000, 1f3b000"),
-        ("log 1f4a", r"no job of 'digits' begins with '1f4a'; did you mean 1f3a0000 \(Train\)"),
-        ("log zzzz", "no job of 'digits' begins with 'zzzz'"),
+        ("log zzzz", "no job begins with 'zzzz'"),
+        ("cancel zzzz", "no job begins with 'zzzz'"),
         ("jobs --state finished", "invalid choice: 'finished'"),
         ("wait --timeout soon", "invalid float"),
         ("start a b", "unrecognized arguments: b"),
@@ -219,3 +233,19 @@ def test_each_verb_has_help(shell, verb):
     page = shell.run_line_magic("xpm", f"help {verb}")
     assert f"%xpm {verb}" in page
     assert getattr(magics.XpmMagics, verb).__doc__
+
+
+def completions(shell, text):
+    with provisionalcompleter():
+        return [item.text for item in shell.Completer.completions(text, len(text))]
+
+
+def test_completion(shell, opened):
+    assert completions(shell, "%xpm ") == sorted(magics.VERBS)
+    assert completions(shell, "%xpm st") == ["start", "status"]
+    assert completions(shell, "rows = %xpm jo") == ["jobs"]
+    assert completions(shell, "%xpm help wa") == ["wait"]
+    assert completions(shell, "%xpm jobs --state r") == ["ready", "running"]
+    assert completions(shell, "%xpm log 1f3") == ["1f3a0000", "1f3b0000"]
+    magics.unload_ipython_extension(shell)
+    assert "status" not in completions(shell, "%xpm st")

@@ -238,14 +238,11 @@ def script(
 
 {future}import sys
 
-# A script's own directory comes first on the path when it is run by hand: this very file would
-# hide the module of its name. It goes before anything is imported.
-if sys.path and sys.path[0] == __file__.rpartition("/")[0]:
-    del sys.path[0]
 if sys.version_info[:2] != {tuple(sys.version_info[:2])}:
-    sys.exit("This job was made by Python {sys.version.split()[0]}: " + sys.version.split()[0])
+    sys.exit("made by Python {sys.version.split()[0]}, but this is " + sys.version.split()[0])
 
-# Where the notebook found its modules.
+# Where the notebook found its modules. This replaces the path before anything is imported: the
+# directory of a script, which is first on it, may hold a random.py or json.py: this very file.
 sys.path[:] = [
 {paths}]
 

@@ -160,7 +160,7 @@ class Cells:
         number = self._numbers.get(filename, _number_in(filename))
         cached = "".join(linecache.getlines(filename))
         if number is None:
-            if cached and not filename.startswith("<"):
+            if cached:  # a file, or what `python -c` executes (Python 3.13 and later)
                 return (Cell(0, os.path.basename(filename), _unix(cached), whole=True),)
             number = 0
         text = self._texts.get(number, "")

@@ -12,16 +12,23 @@ from __future__ import annotations
 
 import ast
 import builtins
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import FunctionType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
+from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal, unbound
 from xpm_nb.code.cells import Cells, Statement, functions_in
+from xpm_nb.code.imports import (
+    absolute_module,
+    bound_by,
+    import_gives,
+    import_text,
+    is_dotted,
+    is_import,
+)
 from xpm_nb.code.origin import Origins, Refused
-from xpm_nb.code.values import NotPlain, evaluate, same_value
 from xpm_nb.errors import CarrierError
 
 # What every module has of its own.
@@ -31,10 +38,6 @@ _MODULE_NAMES = frozenset(
         " __conditional_annotations__ __debug__"
     )
 )
-_AS_PARAM = "A job starts in a process of its own"
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_QUIET = (ast.Import, ast.ImportFrom, ast.Pass, ast.Raise, *_DEFINITIONS)
-_TypeAlias: Any = getattr(ast, "TypeAlias", ())  # Python 3.12 and later
 
 
 @dataclass(eq=False)
@@ -99,13 +102,13 @@ class Piece:
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             names = [ast.alias(name) for name in sorted(self.used)]
         else:
-            names = [a for a in node.names if _bound_by(node, a) in self.used]
+            names = [a for a in node.names if bound_by(node, a) in self.used]
         relative = isinstance(node, ast.ImportFrom) and node.level > 0
         if len(names) == len(node.names) and names[0] is node.names[0] and not relative:
             return self.statement.source
         if isinstance(node, ast.Import):
             return ast.unparse(ast.Import(names)) + "\n"
-        module = _absolute(node, self.space)
+        module = absolute_module(node, self.space)
         return ast.unparse(ast.ImportFrom(module, names, 0)) + "\n"
 
 
@@ -171,7 +174,7 @@ class Gathering:
         statement = self._origins.of_class(cls)
         if statement is not None and not isinstance(statement.node, ast.ClassDef):
             name = cls.__qualname__.partition(".")[0]
-            refused = self._refusal(statement, statement.node, name, cls, self._space)
+            refused = refusal(Meaning(name, cls, self._space), statement, self._origins)
             if refused is not None:
                 raise refused
         return statement
@@ -265,25 +268,38 @@ class Gathering:
         statement = self._by_object(name, value)
         if statement is not None:
             return [self._piece(statement, self._space_of(value, statement), user.root, value)]
-        imports = [s for s in self._cells.binders(name) if _is_import(s)]
-        stars = [s for s in self._cells.binders("*") if _is_import(s)]
-        found = [s for s in (*imports, *stars) if _imports(s.node, name, value, user.space)]
+        imports = [s for s in self._cells.binders(name) if is_import(s)]
+        stars = [s for s in self._cells.binders("*") if is_import(s)]
+        found = [s for s in (*imports, *stars) if import_gives(s.node, name, value, user.space)]
         if found:
-            dotted = isinstance(value, ModuleType) and any(_is_dotted(s.node, name) for s in found)
+            dotted = isinstance(value, ModuleType) and any(is_dotted(s.node, name) for s in found)
             return [self._imported(s, user, name) for s in (found if dotted else found[:1])]
-        others = [s for s in self._cells.binders(name) if not _is_import(s)]
-        refusals = []
+        others = [s for s in self._cells.binders(name) if not is_import(s)]
+        refusals: list[Refused] = []
         for statement in reversed(others):
-            refused = self._refusal(statement, statement.node, name, value, user.space)
-            if refused is None:
+            refused = refusal(Meaning(name, value, user.space), statement, self._origins)
+            # Behind a later statement, a decorated definition may be what that has wrapped.
+            wrapped = refusals and isinstance(statement.node, DEFINITIONS)
+            if refused is None and not wrapped:
+                self._add_implementations(user, value)
                 return [self._piece(statement, user.space, user.root, value)]
-            refusals.append(refused)
+            if refused is not None:
+                refusals.append(refused)
         if refusals:
             raise refusals[0]
         if _is_kernels(value) and name in vars(builtins):
             _check_builtin(name)
             return []  # IPython puts its own `open` and `exit` before Python's
         return [self._made_up(user, name, value, changed=bool(imports))]
+
+    def _add_implementations(self, user: Piece, value: Any) -> None:
+        """Add what other statements have registered with a `functools.singledispatch` function."""
+        registry = getattr(value, "registry", None)
+        for function in registry.values() if isinstance(registry, MappingProxyType) else ():
+            if isinstance(function, FunctionType):
+                statement = self._origins.of_function(function)
+                if statement is not None:
+                    self._piece(statement, self._space_of(function, statement), user.root)
 
     def _by_object(self, name: str, value: Any) -> Statement | None:
         """Give the definition that made a class or function, if it is what bound the name."""
@@ -301,7 +317,7 @@ class Gathering:
                 f"which got attributes ({', '.join(vars(value))}) after {statement.place}",
                 "Keep such values in the function or in a Param",
             )
-        return statement if is_lambda or isinstance(node, _DEFINITIONS) else None
+        return statement if is_lambda or isinstance(node, DEFINITIONS) else None
 
     def _imported(self, statement: Statement, user: Piece, name: str) -> Piece:
         piece = self._piece(statement, user.space, user.root)
@@ -310,68 +326,13 @@ class Gathering:
 
     def _made_up(self, user: Piece, name: str, value: Any, *, changed: bool) -> Piece:
         """Write an import for something importable that no statement has bound (``%pylab``)."""
-        text = "" if changed else _import_text(name, value)
+        text = "" if changed else import_text(name, value)
         if not text:
             _check_kernel(value)
-            raise Refused(*_no_statement(value, changed))
+            raise unbound(value, imported=changed)
         piece = self._pieces.setdefault(text, Piece(user.root, user.space, text=text))
         piece.used.add(name)
         return piece
-
-    def _refusal(
-        self, statement: Statement, node: ast.stmt, name: str, value: Any, space: Mapping[str, Any]
-    ) -> Refused | None:
-        """Say why a statement cannot be what gives a name its present value; None if it can."""
-        place = statement.place
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            return None if _imports(node, name, value, space) else _moved(place)
-        if isinstance(node, _DEFINITIONS):
-            return None if self._defines(statement, name, value) else _hidden(place)
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            return _assignment_refusal(statement, node, name, value, space)
-        if _TypeAlias and isinstance(node, _TypeAlias):
-            return None if getattr(value, "__name__", "") == name else _moved(place)
-        if isinstance(node, ast.If | ast.Try):
-            return self._branch_refusal(statement, node, name, value, space)
-        return _computed(place, node)
-
-    def _defines(self, statement: Statement, name: str, value: Any) -> bool:
-        """Tell whether a definition is behind a value, maybe wrapped by a decorator."""
-        if isinstance(value, type):
-            made = self._origins.of_class(value)
-            return made is not None and made.key == statement.key
-        codes = [f.__code__ for f in functions_in(value)]
-        return any(code.co_qualname == name and statement.holds(code) for code in codes)
-
-    def _branch_refusal(
-        self,
-        statement: Statement,
-        node: ast.If | ast.Try,
-        name: str,
-        value: Any,
-        space: Mapping[str, Any],
-    ) -> Refused | None:
-        """Look into ``if`` and ``try``: all inside must be definitions, one must fit."""
-        if isinstance(node, ast.If) and not _is_plain(node.test, space):
-            return _computed(statement.place, node)
-        fits = False
-        for inner in _branches(node):
-            if isinstance(inner, ast.If | ast.Try):
-                refused = self._branch_refusal(statement, inner, name, value, space)
-                if refused is None:
-                    fits = True
-                elif refused.reason != _unfit(statement.place).reason:
-                    return refused
-            elif isinstance(inner, ast.Assign | ast.AnnAssign):
-                if inner.value is not None and not _is_plain(inner.value, space):
-                    return _computed(statement.place, inner)
-                fits |= self._refusal(statement, inner, name, value, space) is None
-            elif isinstance(inner, _QUIET):
-                if not isinstance(inner, ast.Pass | ast.Raise):
-                    fits |= self._refusal(statement, inner, name, value, space) is None
-            elif not (isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant)):
-                return _computed(statement.place, inner)
-        return None if fits else _unfit(statement.place)
 
     def ordered(self) -> list[Piece]:
         """Give the pieces in an order in which they can be executed.
@@ -441,97 +402,13 @@ def _two_versions(user: Piece, name: str, wanted: Piece, other: Piece | None) ->
     )
 
 
-# --- imports
+# --- names that only a kernel has
 
 
-def _is_import(statement: Statement) -> bool:
-    node = statement.node
-    if isinstance(node, ast.ImportFrom):
-        return node.module != "__future__"
-    return isinstance(node, ast.Import)
-
-
-def _is_dotted(node: ast.stmt, name: str) -> bool:
-    return isinstance(node, ast.Import) and any(
-        a.asname is None and a.name.startswith(f"{name}.") for a in node.names
-    )
-
-
-def _bound_by(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
-    if alias.asname or isinstance(node, ast.ImportFrom):
-        return alias.asname or alias.name
-    return alias.name.partition(".")[0]
-
-
-def _absolute(node: ast.ImportFrom, space: Mapping[str, Any]) -> str:
-    """Give the module of a ``from`` import, a relative one seen from its package."""
-    if not node.level:
-        return node.module or ""
-    package = str(space.get("__package__") or "").split(".")
-    return ".".join(
-        [*package[: len(package) - node.level + 1], *([node.module] if node.module else [])]
-    )
-
-
-def _imports(node: ast.stmt, name: str, value: Any, space: Mapping[str, Any]) -> bool:
-    """Tell whether an import gives a name its present value."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            if _bound_by(node, alias) == name:
-                path = alias.name if alias.asname else name
-                if sys.modules.get(path) is value and alias.name in sys.modules:
-                    return True
-    if isinstance(node, ast.ImportFrom):
-        module = _absolute(node, space)
-        for alias in node.names:
-            if alias.name == "*" or (alias.asname or alias.name) == name:
-                wanted = name if alias.name == "*" else alias.name
-                if _has(module, wanted, value):
-                    return True
-    return False
-
-
-def _has(module_name: str, name: str, value: Any) -> bool:
-    """Tell whether a module has this value, or what became of it when it was loaded again."""
-    module = sys.modules.get(module_name)
-    try:
-        there = getattr(module, name)
-    except AttributeError:
-        return False
-    if there is value:
-        return True
-    for part in ("__module__", "__qualname__"):
-        mine = getattr(value, part, None)
-        if not isinstance(mine, str) or mine != getattr(there, part, None):
-            return not isinstance(value, type | FunctionType) and same_value(value, there)
-    return True
-
-
-def _import_text(name: str, value: Any) -> str:
-    """Write the import that gives a name this value, "" if there is none."""
-    if isinstance(value, ModuleType):
-        path = value.__name__
-        if sys.modules.get(path) is not value or value.__spec__ is None or path == "__main__":
-            return ""
-        parent, _, last = path.rpartition(".")
-        if parent and last == name:
-            return f"from {parent} import {last}\n"
-        return f"import {path}\n" if path == name else f"import {path} as {name}\n"
-    module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(qualname, str) or module == "__main__":
-        return ""
-    if not qualname.isidentifier() or getattr(sys.modules.get(module), qualname, None) is not value:
-        return ""
-    return f"from {module} import {qualname}" + (f" as {name}\n" if name != qualname else "\n")
-
-
-# --- reasons
-
-
-def _check_builtin(name: str) -> None:
-    value = vars(builtins).get(name)
-    if value is not None:
-        _check_kernel(value)
+def _is_typelike(value: Any) -> bool:
+    """Tell whether a value may be meant by text in an annotation."""
+    kinds = ("typing", "types", "typing_extensions")
+    return isinstance(value, type | ModuleType) or type(value).__module__ in kinds
 
 
 def _is_kernels(value: Any) -> bool:
@@ -541,119 +418,15 @@ def _is_kernels(value: Any) -> bool:
     return str(module).partition(".")[0] in ("IPython", "ipykernel")
 
 
+def _check_builtin(name: str) -> None:
+    value = vars(builtins).get(name)
+    if value is not None:
+        _check_kernel(value)
+
+
 def _check_kernel(value: Any) -> None:
     if _is_kernels(value):
         raise Refused(
             "which exists only in a notebook's kernel",
             "Leave it out of code that jobs run, or import what you need of it inside the function",
         )
-
-
-def _no_statement(value: Any, changed: bool) -> tuple[str, str]:
-    if changed:
-        return (
-            "which is no longer what its import brings",
-            "Run the import again, or give the name `{name}` to nothing else",
-        )
-    if isinstance(value, FunctionType):
-        return (
-            "a function whose source is in no cell (made by exec() or a tool of its own?)",
-            "Write it as a def statement in a cell",
-        )
-    return (
-        "whose value comes from no statement of a cell (exec(), a magic?)",
-        f"{_AS_PARAM}: make `{{name}}` a Param of {{root}}, or write it as a statement in a cell",
-    )
-
-
-def _moved(place: str) -> Refused:
-    return Refused(
-        f"which is no longer what {place} makes it", f"Run {place.partition(',')[0]} again"
-    )
-
-
-def _unfit(place: str) -> Refused:
-    return Refused(
-        f"whose value is not one that {place} gives it",
-        f"{_AS_PARAM}: make `{{name}}` a Param of {{root}}",
-    )
-
-
-def _hidden(place: str) -> Refused:
-    return Refused(
-        f"which {place} defines, but a decorator has put something else in its place",
-        "Use a decorator that keeps the function (functools.wraps), or none",
-    )
-
-
-def _computed(place: str, node: ast.stmt) -> Refused:
-    text = " ".join(ast.unparse(node).split())
-    text = text if len(text) < 60 else text[:57] + "…"
-    return Refused(
-        f"which {place} computes while it runs: {text}",
-        f"{_AS_PARAM}, and has no such value: make `{{name}}` a Param of {{root}}, or move the "
-        "computation into a function",
-    )
-
-
-def _assignment_refusal(
-    statement: Statement,
-    node: ast.Assign | ast.AnnAssign,
-    name: str,
-    value: Any,
-    space: Mapping[str, Any],
-) -> Refused | None:
-    if node.value is None:
-        return _computed(statement.place, node)
-    try:
-        made = evaluate(node.value, space)
-    except NotPlain:
-        return _computed(statement.place, node)
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    for target in targets:
-        found, part = _unpacked(target, made, name)
-        if found and same_value(part, value):
-            return None
-    if len(repr(value)) < 60:
-        reason = f"which {statement.place} sets to {ast.unparse(node.value)}, but is {value!r} now"
-    else:
-        reason = f"which has changed since {statement.place} set it"
-    return Refused(
-        reason,
-        f"{_AS_PARAM}: make `{{name}}` a Param of {{root}}, or set it once and leave it unchanged",
-    )
-
-
-def _unpacked(target: ast.expr, value: Any, name: str) -> tuple[bool, Any]:
-    """Give what a name gets when a value is assigned to a target."""
-    if isinstance(target, ast.Name):
-        return target.id == name, value
-    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, tuple | list | str):
-        for element, part in zip(target.elts, value, strict=False):
-            found, got = _unpacked(element, part, name)
-            if found:
-                return True, got
-    return False, None
-
-
-def _is_typelike(value: Any) -> bool:
-    """Tell whether a value may be meant by text in an annotation."""
-    kinds = ("typing", "types", "typing_extensions")
-    return isinstance(value, type | ModuleType) or type(value).__module__ in kinds
-
-
-def _is_plain(node: ast.expr, space: Mapping[str, Any]) -> bool:
-    try:
-        evaluate(node, space)
-    except NotPlain:
-        return False
-    return True
-
-
-def _branches(node: ast.If | ast.Try) -> Iterator[ast.stmt]:
-    yield from node.body
-    yield from node.orelse
-    if isinstance(node, ast.Try):
-        for handler in node.handlers:
-            yield from handler.body
-        yield from node.finalbody

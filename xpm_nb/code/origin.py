@@ -53,8 +53,8 @@ class Origins:
 
     def of_function(self, function: FunctionType) -> Statement | None:
         """Give the statement that holds a function's code; None for code of importable modules."""
-        # %run takes __name__ out of the globals of the script; functools.wraps changes __module__.
-        in_main = "__main__" in (function.__module__, function.__globals__.get("__name__"))
+        # functools.wraps changes __module__; %run takes __name__ out of the globals of its script.
+        in_main = function.__globals__.get("__name__", function.__module__) == "__main__"
         if in_main or self._cells.knows(function.__code__.co_filename):
             return self._cells.holding(function.__code__)
         return None
@@ -164,12 +164,17 @@ class Origins:
         return type(value) is not type(live) or same_value(value, live)
 
     def _check_methods(self, cls: type, statement: Statement, node: ast.ClassDef) -> None:
-        defined = {
-            n.name for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
+        functions_of_body = [
+            n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        defined = {n.name for n in functions_of_body}
         bound = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} | defined
+        decorated = {n.name for n in functions_of_body if n.decorator_list}
+        wraps = bool(node.decorator_list) or _has_own_hooks(cls)
         for name, value in vars(cls).items():
             functions = list(functions_in(value))
+            if name in defined - decorated and self._is_from_cell(value) and not wraps:
+                functions = functions[:1]  # what it has wrapped up does not count
             if not functions or any(statement.holds(f.__code__) for f in functions):
                 continue
             if name in defined:
@@ -185,6 +190,14 @@ class Origins:
 
     def _is_from_cell(self, value: object) -> bool:
         return isinstance(value, FunctionType) and self.of_function(value) is not None
+
+
+def _has_own_hooks(cls: type) -> bool:
+    """Tell whether code of cells may have had a hand in making a class."""
+    if type(cls).__module__ == "__main__":
+        return True
+    bases = [base for base in cls.__mro__[1:] if base.__module__ == "__main__"]
+    return any("__init_subclass__" in vars(base) for base in bases)
 
 
 def _check_constants(cls: type, statement: Statement, node: ast.ClassDef) -> None:

@@ -238,7 +238,16 @@ def _same_object(a: Any, b: Any) -> bool:
         return bool(a.__reduce__() == b.__reduce__())
     if bool(a == b):
         return True
-    return hasattr(a, "__dict__") and same_value(vars(a), vars(b))
+    mine = _state(a)
+    return bool(mine) and same_value(mine, _state(b))
+
+
+def _state(value: Any) -> dict[str, Any]:
+    """Give the attributes of an object itself, slots too."""
+    named = [cls.__dict__.get("__slots__", ()) for cls in type(value).__mro__]
+    names = [name for slots in named for name in ([slots] if isinstance(slots, str) else slots)]
+    slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    return slots | getattr(value, "__dict__", {})
 
 
 def _class_summary(cls: type) -> Any:

@@ -20,11 +20,12 @@ from collections.abc import Callable, Mapping
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import settings
-from xpm_nb.engine.jobs import Entry
+from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.scheduler import Clock, LauncherOf, Message, Scheduler, SetSlots, Wake
 from xpm_nb.errors import InternalError
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.records import JobRecord
 
 log = logging.getLogger("xpm_nb")
 
@@ -137,13 +138,17 @@ class Loop:
                 "please report the traceback"
             ) from self._crash
 
-    def entry(self, paths: JobPaths) -> Entry:
-        """Give the one entry of a job, making it if need be."""
+    def entry(self, paths: JobPaths, record: JobRecord | None = None) -> Entry:
+        """Give the one entry of a job, making it if need be (from a record, if there is one)."""
         key = str(paths.path)
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
-                entry = self._entries[key] = self._by_key[paths.key] = Entry(paths)
+                entry = Entry(paths)
+                if record is not None:  # so that a display can name it before the thread met it
+                    entry.note_record(record)
+                    entry.freeze(entry.view.state, None, "")
+                self._entries[key] = self._by_key[paths.key] = entry
             return entry
 
     def view(self, key: str) -> JobView | None:

@@ -38,9 +38,9 @@ from xpm_nb.core.events import (
 )
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import jobs
-from xpm_nb.engine.jobs import Asked, Entry, Found
-from xpm_nb.errors import RecordError, WorkspaceError, XpmError
+from xpm_nb.engine import entries
+from xpm_nb.engine.entries import Asked, Entry, Found
+from xpm_nb.errors import RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths
@@ -201,17 +201,17 @@ class Scheduler:
                 self._guard(entry, partial(self._submit, message))
                 entry.met()
                 self._changed[entry.id] = entry
-            case OpenJobs(entries, ready):
-                for entry in entries:
+            case OpenJobs(wanted, ready):
+                for entry in wanted:
                     self._guard(entry, partial(self._recall, entry))
                 self.publish()
                 ready.set()
-            case CancelJobs(entries):
-                for entry in entries:
+            case CancelJobs(wanted):
+                for entry in wanted:
                     if self._live(entry):
                         self._apply(Cancel(entry.id))
-            case RetryJobs(entries):
-                self._retry(entries)
+            case RetryJobs(wanted):
+                self._retry(wanted)
             case SetSlots(slots):
                 self._carry_out(self.plan.set_slots(slots))
             case NoteError(entry, text):
@@ -298,11 +298,11 @@ class Scheduler:
 
     def _arrive(self, entry: Entry, asked: Asked | None, *, generate: bool = False) -> None:
         """Take in a job that is wanted and not under way."""
-        found, _ = jobs.look(entry)
+        found, _ = entries.look(entry)
         if found is not Found.DONE and asked is not None:
             entry.asked, entry.launcher = asked, asked.launcher
         if found not in (Found.DONE, Found.HELD):
-            found = jobs.prepare(entry)
+            found = entries.prepare(entry)
         if found is Found.DONE:
             self._found_done(entry, asked)
         elif found is Found.HELD:
@@ -319,7 +319,7 @@ class Scheduler:
         self._entries[entry.id] = entry
         if entry.id in self.plan:
             return
-        found, failure = jobs.look(entry)
+        found, failure = entries.look(entry)
         if found is Found.DONE:
             self._found_done(entry, None)
         elif found is Found.HELD:
@@ -329,7 +329,7 @@ class Scheduler:
 
     def _recall_unfinished(self, entry: Entry, found: Found, failure: Failure | None) -> None:
         """Go on with a job that waited, or learn why it is in error."""
-        record = jobs.read_record(entry)
+        record = entries.read_record(entry)
         self._make_launcher(entry)
         needs = self._needs(entry)
         if found is Found.LOST:
@@ -341,7 +341,7 @@ class Scheduler:
         if failure is None:
             self._apply(Submit(entry.id, needs))
             return
-        jobs.note_times(entry)
+        entries.note_times(entry)
         entry.read_reports()
         self._apply(FoundFailed(entry.id, needs, failure.reason, failure.message))
 
@@ -350,13 +350,13 @@ class Scheduler:
             entry.facts.reused = asked is not None and not entry.ran
             return
         entry.forget_attempt()
-        if jobs.read_record(entry) is None and asked is not None:
+        if entries.read_record(entry) is None and asked is not None:
             entry.note_record(asked.record)
         entry.facts.reused = asked is not None
         if asked is not None:
-            entry.facts.tags = jobs.as_tags(asked.record.tags)
+            entry.facts.tags = entries.as_tags(asked.record.tags)
             entry.facts.submitted = asked.record.submitted
-        jobs.note_times(entry)
+        entries.note_times(entry)
         entry.read_reports()
         needs = tuple(e.id for e in self._dependencies(entry))
         self._apply(FoundDone(entry.id, needs))
@@ -364,7 +364,7 @@ class Scheduler:
     def _attach(self, entry: Entry, *, slot: bool) -> None:
         """Follow a job that somebody else has."""
         entry.forget_attempt()
-        if jobs.read_record(entry) is None and entry.asked is not None:
+        if entries.read_record(entry) is None and entry.asked is not None:
             entry.note_record(entry.asked.record)
         self._make_launcher(entry)
         entry.facts.elsewhere = entry.ran = True
@@ -375,8 +375,8 @@ class Scheduler:
         out = []
         for key in entry.facts.dependencies:
             try:
-                out.append(self._entry_of(jobs.resolve(entry.paths, key)))
-            except WorkspaceError as error:
+                out.append(self._entry_of(entries.resolve(entry.paths, key)))
+            except XpmError as error:
                 log.warning("%s: dependency %r: %s", entry.paths.key, key, error)
         return out
 
@@ -390,7 +390,7 @@ class Scheduler:
                 new = []
             else:
                 if top.record is None:
-                    jobs.read_record(top)
+                    entries.read_record(top)
                 new = [
                     e
                     for e in self._dependencies(top)
@@ -411,12 +411,12 @@ class Scheduler:
             make = self._launchers.get(str(stored.get("type", "local")))
             entry.launcher = make(stored) if make is not None else None
 
-    def _retry(self, entries: Iterable[Entry]) -> None:
-        for key in self.plan.rerun_set(e.id for e in entries):
+    def _retry(self, wanted: Iterable[Entry]) -> None:
+        for key in self.plan.rerun_set(e.id for e in wanted):
             entry = self._entries[key]
             self._guard(entry, partial(self._arrive, entry, entry.asked))
             self._changed[key] = entry
-        for entry in entries:
+        for entry in wanted:
             entry.met()
             self._changed[entry.id] = entry
 
@@ -476,7 +476,7 @@ class Scheduler:
         if self.plan.state(entry.id) is not JobState.SCHEDULED:
             return
         try:
-            found, failure = jobs.launch(entry)
+            found, failure = entries.launch(entry)
         except (XpmError, OSError) as error:
             self._mark(entry, FailureReason.REJECTED, str(error))
             self._apply(Rejected(entry.id, str(error)))
@@ -541,7 +541,7 @@ class Scheduler:
 
     def _examine(self, entry: Entry) -> None:
         """Look how a job is whose process ended, or was never seen."""
-        found, failure = jobs.look(entry)
+        found, failure = entries.look(entry)
         if found is Found.HELD:
             self._find_holder(entry)
         elif found is Found.DONE:
@@ -569,7 +569,7 @@ class Scheduler:
             cancelled=(known and self.plan.cancelled(entry.id))
             or records.cancel_asked(entry.paths),
         )
-        if entry.exit_code and isinstance(event, Failed) and (line := jobs.last_line(entry)):
+        if entry.exit_code and isinstance(event, Failed) and (line := entries.last_line(entry)):
             event = replace(event, message=f"{event.message}: {line}")
         self._mark(entry, _reason(event), getattr(event, "message", ""), entry.exit_code)
         return event
@@ -578,13 +578,13 @@ class Scheduler:
         self, entry: Entry, reason: FailureReason, message: str, code: int | None = None
     ) -> None:
         try:
-            jobs.mark_failed(entry, reason, message, code)
+            entries.mark_failed(entry, reason, message, code)
         except (XpmError, OSError) as error:
             log.warning("%s: cannot write the failed marker: %s", entry.paths.key, error)
 
     def _finish(self, entry: Entry, event: Event) -> None:
         entry.read_reports()
-        jobs.note_times(entry)
+        entries.note_times(entry)
         if entry.facts.ended is None:
             entry.facts.ended = self._clock.time()
         self._apply(event)
@@ -597,10 +597,10 @@ class Scheduler:
             except RecordError as error:
                 log.warning("%s: %s", entry.paths.key, error)
 
-    def _poll(self, entries: Iterable[Entry]) -> None:
+    def _poll(self, some: Iterable[Entry]) -> None:
         """Ask the launchers, one question each."""
         asked: dict[int, tuple[Launcher, dict[Handle, Entry]]] = {}
-        for entry in entries:
+        for entry in some:
             if entry.launcher is not None and entry.handle is not None:
                 group = asked.setdefault(id(entry.launcher), (entry.launcher, {}))
                 group[1][entry.handle] = entry

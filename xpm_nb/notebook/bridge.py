@@ -67,7 +67,7 @@ def render(thing: Any) -> Bundle:
 def _bundle(thing: Any) -> Bundle:
     stable = deterministic()
     if configs.is_config(thing):
-        return html.bundle(views.describe(thing, doors.submitter.namespace()))
+        return html.bundle(views.describe(thing, doors.submitter.namespace()), stable=stable)
     view = thing.view()
     if isinstance(view, views.ExperimentView) and stable:
         return html.brief(view)

@@ -206,7 +206,7 @@ def _state(state: JobState, reason: FailureReason | None = None) -> Html:
 def _identifier(identifier: str, note: str = "") -> Html:
     if identifier:
         return el("code", short(identifier), cls="xpm-id", title=identifier)
-    return el("span", "identifier: " + (note or "not known yet"), cls="xpm-dim")
+    return el("span", clean(note, 200) or "identifier: not known yet", cls="xpm-dim")
 
 
 def _tags(tags: Sequence[tuple[str, str]]) -> Html:
@@ -230,9 +230,12 @@ def _table(head: Sequence[object], rows: Iterable[Html], numeric: Sequence[bool]
 # -- configs ------------------------------------------------------------------------------------
 
 
-def config_html(view: ConfigView) -> str:
-    """Show a config: identifier, tags, what it needs, and its parameters as a tree."""
-    parts: list[object] = [el("p", *_config_head(view), cls="xpm-head")]
+def config_html(view: ConfigView, *, stable: bool = False) -> str:
+    """Show a config: identifier, tags, what it needs, and its parameters as a tree.
+
+    With `stable`, without what differs between two runs of one notebook: its job's state, paths.
+    """
+    parts: list[object] = [el("p", *_config_head(view, stable), cls="xpm-head")]
     if view.tags:
         parts.append(el("p", "tags: ", _tags(view.tags), cls="xpm-head"))
     if view.dependencies:
@@ -241,36 +244,36 @@ def config_html(view: ConfigView) -> str:
             for name, identifier in view.dependencies[:MAX_PARAMS]
         ]
         parts.append(el("p", "needs: ", join(needs, ", "), cls="xpm-head"))
-    parts.append(_params(view, MAX_DEPTH))
+    parts.append(_params(view, MAX_DEPTH, stable))
     return _page("config", *parts)
 
 
-def _config_head(view: ConfigView) -> list[object]:
+def _config_head(view: ConfigView, stable: bool) -> list[object]:
     head: list[object] = [el("strong", el("bdi", clean(view.name, 80))), " "]
     head.append(_identifier(view.identifier, view.note))
-    if view.state is not None:
+    if view.state is not None and not stable:
         head += [" ", _state(view.state)]
     head += [" ", el("span", clean(view.type_name, 120), cls="xpm-dim")]
     return head
 
 
-def _params(view: ConfigView, depth: int) -> Html:
+def _params(view: ConfigView, depth: int, stable: bool) -> Html:
     if view.shared:
         return el("p", "shown above", cls="xpm-foot")
     if not view.params:
         return el("p", "no parameters", cls="xpm-foot")
-    rows = [_param_row(param, depth) for param in view.params[:MAX_PARAMS]]
+    rows = [_param_row(param, depth, stable) for param in view.params[:MAX_PARAMS]]
     rest = len(view.params) - len(rows)
     more = el("p", f"… and {plural(rest, 'more parameter')}", cls="xpm-foot") if rest > 0 else ""
     head = ("parameter", "value", "") if depth == MAX_DEPTH else ()
     return join([_table(head, rows), more])
 
 
-def _param_row(param: ParamView, depth: int) -> Html:
+def _param_row(param: ParamView, depth: int, stable: bool) -> Html:
     about = param.type if not param.help else f"{param.type}: {param.help}"
-    value: Html = el("code", clean(param.text, 400, lines=True))
+    value: Html = el("code", clean(_value_text(param, stable), 400, lines=True))
     if param.config is not None:
-        value = _nested(param.config, depth - 1)
+        value = _nested(param.config, depth - 1, stable)
     return el(
         "tr",
         el("td", clean(param.name, 80), title=about or None),
@@ -280,18 +283,22 @@ def _param_row(param: ParamView, depth: int) -> Html:
     )
 
 
+def _value_text(param: ParamView, stable: bool) -> str:
+    return "(path)" if stable and "Path" in param.type and param.text else param.text
+
+
 def _param_note(param: ParamView) -> str:
     words = []
     if param.kind != "param":
         words.append(param.kind)
-    if param.default:
+    if param.default and param.kind != "constant":
         words.append("default")
     if not param.hashed and param.kind == "param" and not param.default:
         words.append("not in the identifier")
     return ", ".join(words)
 
 
-def _nested(view: ConfigView, depth: int) -> Html:
+def _nested(view: ConfigView, depth: int, stable: bool) -> Html:
     title = join([clean(view.name, 80), " ", _identifier(view.identifier, view.note)])
     if view.shared:
         return join([title, el("span", " shown above", cls="xpm-dim")])
@@ -301,27 +308,36 @@ def _nested(view: ConfigView, depth: int) -> Html:
         return join([title, el("span", " … deeper levels left out", cls="xpm-dim")])
     # The first level is open: what a reader wants at once; the rest waits for a click.
     opened = "" if depth == MAX_DEPTH - 1 and len(view.params) <= 12 else None
-    return el("details", el("summary", title), _params(view, depth), open=opened)
+    return el("details", el("summary", title), _params(view, depth, stable), open=opened)
 
 
-def config_text(view: ConfigView) -> str:
-    """Write a config in one line, as `repr` does: ``Learn(lr=0.1, model=CNN(n=2)) [1f3a9c02]``."""
+def config_text(view: ConfigView, *, stable: bool = False) -> str:
+    """Write a config in one line: ``Learn(lr=0.1, model=CNN(n=2)) [1f3a9c02]``.
+
+    Metas, constants and what is at its default are left out: it is to be recognised.
+    """
     mark = f" [{short(view.identifier)}]" if view.identifier else ""
-    return clean(_call_text(view, 3), 400) + mark
+    return clean(_call_text(view, 3, stable), 400) + mark
 
 
-def _call_text(view: ConfigView, depth: int) -> str:
+def _call_text(view: ConfigView, depth: int, stable: bool) -> str:
     if view.shared or (depth <= 0 and view.params):
         return f"{clean(view.name, 80)}(…)"
-    given = [param for param in view.params if not param.default]
+    given: dict[str, list[str]] = {}  # the items of a container have a row each
+    for param in view.params:
+        if param.kind == "param" and not param.default:
+            text = clean(_value_text(param, stable), 60)
+            if param.config is not None:
+                text = _call_text(param.config, depth - 1, stable)
+            name, bracket, _ = param.name.partition("[")
+            given.setdefault(clean(name, 60) + bracket, []).append(text)
     words = [
-        f"{clean(p.name, 60)}="
-        + (_call_text(p.config, depth - 1) if p.config is not None else clean(p.text, 60))
-        for p in given[:12]
+        f"{name}{', '.join(texts[:12])}]".replace("[", "=[", 1)
+        if name.endswith("[")
+        else f"{name}={texts[0]}"
+        for name, texts in list(given.items())[:12]
     ]
-    if len(given) > 12:
-        words.append("…")
-    return f"{clean(view.name, 80)}({', '.join(words)})"
+    return f"{clean(view.name, 80)}({', '.join([*words, *(['…'] if len(given) > 12 else [])])})"
 
 
 # -- jobs ---------------------------------------------------------------------------------------
@@ -745,7 +761,8 @@ def bundle(
     """Give the mime bundle of a view: `text/html` and `text/plain`."""
     match view:
         case ConfigView():
-            return {"text/plain": config_text(view), "text/html": config_html(view)}
+            page = config_html(view, stable=stable)
+            return {"text/plain": config_text(view, stable=stable), "text/html": page}
         case JobView():
             page = job_html(view, log=log, now=now, stable=stable)
             return {"text/plain": job_text(view, stable=stable), "text/html": page}

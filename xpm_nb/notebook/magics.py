@@ -12,9 +12,10 @@ import difflib
 import inspect
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 from IPython.core.magic import Magics, line_magic, magics_class
@@ -26,90 +27,32 @@ from xpm_nb.engine import callbacks, experiment
 from xpm_nb.engine.settings import Settings
 from xpm_nb.errors import XpmError
 from xpm_nb.notebook import bridge, html
+from xpm_nb.notebook.history import Cells
 
 LOG_LINES = 40
 _EXPERIMENT = ("xpm_nb.engine.experiment", "Experiment")
 
 
-# -- cells --------------------------------------------------------------------------------------
-
-
-class Cells(Mapping[str, int]):
-    """The cells of this session: for the file name of a cell's code, its last execution's number.
-
-    ipykernel names a cell's file by a hash of its text and of the process, IPython by text and
-    number: the shell's compiler knows which is which in both.
-    """
-
-    def __init__(self, shell: Any) -> None:
-        self.shell = shell
-        self._known: Mapping[str, int] = shell.compile._filename_map
-        self._nested: dict[str, int] = {}  # what a cell magic runs has a file name of its own
-        self._ids: dict[int, str] = {}  # execution number -> the front-end's id of the cell
-
-    def __getitem__(self, filename: str) -> int:
-        number = self._nested.get(filename)
-        return self._known[filename] if number is None else number
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    @property
-    def now(self) -> int:
-        """The number of the latest cell, which is the one that runs if one does.
-
-        The shell's own counter does not tell: it is raised after a cell up to IPython 8, before it
-        from 9 on.
-        """
-        return len(self.shell.history_manager.input_hist_raw) - 1
-
-    def before(self, info: Any) -> None:
-        """Take note of the cell that is about to run (IPython's event ``pre_run_cell``)."""
-        if not info.store_history:  # a magic such as %%capture runs the rest of its cell
-            self._nested[self._filename(info)] = self.now
-            return
-        if self._nested:
-            self._nested.pop(self._filename(info), None)
-        if getattr(info, "cell_id", None):  # None in headless runs
-            self._ids[self.now + 1] = info.cell_id
-
-    def _filename(self, info: Any) -> str:
-        text = getattr(info, "transformed_cell", None) or info.raw_cell
-        return str(
-            self.shell.compile.get_code_name(info.raw_cell, text, self.shell.execution_count)
-        )
-
-    def place(self, filename: str, lineno: int) -> str:
-        """Write a place in words: ``In[7], line 2``."""
-        number = self.get(filename)
-        return f"{filename}:{lineno}" if number is None else f"In[{number}], line {lineno}"
-
-    def cell_of(self, filename: str) -> tuple[str, int]:
-        """Give what stays the same when a cell is run again, and the number of this execution."""
-        number = self.get(filename)
-        cell_id = None if number is None else self._ids.get(number)
-        return cell_id or filename, self.now
-
-    def executed(self) -> list[tuple[int, str]]:
-        """Give number and text of all cells that were executed, as they were typed."""
-        texts: Sequence[str] = self.shell.history_manager.input_hist_raw
-        return [(number, text) for number, text in enumerate(texts) if number and text.strip()]
-
+# -- the cells of this session -------------------------------------------------------------------
 
 _cells: Cells | None = None
 
 
-def cells() -> Cells | None:
-    """Give the cells of this session, None outside IPython."""
-    return _cells
+def cells() -> Mapping[str, int]:
+    """Give the numbers of this session's cells by the names of their files."""
+    return {} if _cells is None else _cells
+
+
+def place(filename: str, lineno: int) -> str:
+    """Write a place in words, a cell by its number; stands behind the core's door `place`."""
+    shell = get_ipython()
+    known = Cells(shell) if _cells is None and shell is not None else _cells
+    return f"{filename}:{lineno}" if known is None else known.place(filename, lineno)
 
 
 def notebook_name() -> str:
     """Name the notebook if anything says so: a variable, VS Code, Jupyter's server; else empty."""
-    shell = get_ipython()  # type: ignore[no-untyped-call, unused-ignore]
+    shell = get_ipython()
     known = shell.user_ns if shell is not None else {}
     return str(
         os.environ.get("XPM_NOTEBOOK")
@@ -119,7 +62,7 @@ def notebook_name() -> str:
     )
 
 
-# -- coming and going ---------------------------------------------------------------------------
+# -- coming and going --------------------------------------------------------------------------
 
 
 def install(shell: Any) -> None:
@@ -134,28 +77,35 @@ def install(shell: Any) -> None:
     shell.events.register("pre_run_cell", _cells.before)
     callbacks.fill(_cells.cell_of)
     experiment.cells_source = _cells.executed
+    experiment.cell_numbers = cells
+    experiment.notebook_name = notebook_name
     experiment.on_wait = bridge.watch
     shell.display_formatter.ipython_display_formatter.for_type_by_name(*_EXPERIMENT, bridge.show)
-    Settings.instance(parent=shell) if not Settings.initialized() else None
+    if not Settings.initialized():  # with the shell as parent, it reads IPython's configuration
+        Settings.instance(parent=shell)
 
 
-def load(shell: Any) -> None:
+def load_ipython_extension(shell: Any) -> None:
     """Do what ``%load_ext xpm_nb`` asks for: `install`, and the magic ``%xpm``."""
     install(shell)
     shell.register_magics(XpmMagics)
+    if complete not in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.append(complete)
 
 
-def unload(shell: Any) -> None:
-    """Take back what `load` did. Nothing that runs is stopped."""
+def unload_ipython_extension(shell: Any) -> None:
+    """Take back what `load_ipython_extension` did. Nothing that runs is stopped."""
     global _cells
     if _cells is not None:
         shell.events.unregister("pre_run_cell", _cells.before)
         _cells = None
     callbacks.fill(None)
-    experiment.cells_source = None
-    experiment.on_wait = None
+    experiment.cells_source = experiment.cell_numbers = None
+    experiment.notebook_name = experiment.on_wait = None
     shell.display_formatter.ipython_display_formatter.pop(".".join(_EXPERIMENT), None)
     shell.magics_manager.magics["line"].pop("xpm", None)
+    if complete in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(complete)
 
 
 # -- what verbs give ----------------------------------------------------------------------------
@@ -201,21 +151,6 @@ def _current() -> Any:
     if found is None:
         raise UsageError("no experiment is open: %xpm start NAME")
     return found
-
-
-def _find(prefix: str) -> Any:
-    """Find a job of the current experiment by the first digits of its identifier."""
-    jobs = list(_current().jobs)
-    found = [job for job in jobs if job.identifier.startswith(prefix.lower())]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(job.identifier[: len(prefix) + 4] for job in found[:6])
-        raise UsageError(f"{prefix} stands for {len(found)} jobs: {names}")
-    near = difflib.get_close_matches(prefix, [job.identifier[: len(prefix)] for job in jobs], 1, 0)
-    hint = next((job for job in jobs if near and job.identifier.startswith(near[0])), None)
-    more = f"; did you mean {hint.identifier[:8]} ({hint.view().task})?" if hint else ""
-    raise UsageError(f"no job of {_current().name!r} begins with {prefix!r}{more}")
 
 
 def _parse(verb: Any, line: str) -> Any:
@@ -304,13 +239,13 @@ class XpmMagics(Magics):
     def log(self, line: str) -> Page:
         """Show the end of a job's output."""
         given = _parse(self.log, line)
-        return Page(_find(given.id).log(n=given.n))
+        return Page(_current()[given.id].log(n=given.n))
 
     @magic_arguments("xpm cancel")
     @argument("id", help="first digits of the job's identifier")
     def cancel(self, line: str) -> Any:
         """Ask a job to end; what depends on it will not run."""
-        job = _find(_parse(self.cancel, line).id)
+        job = _current()[_parse(self.cancel, line).id]
         job.cancel()
         return job
 
@@ -327,3 +262,33 @@ class XpmMagics(Magics):
 
 
 VERBS = ("start", "status", "jobs", "wait", "log", "cancel", "help")
+
+
+@context_matcher(identifier="xpm.magic")
+def complete(context: CompletionContext) -> dict[str, Any]:
+    """Complete what stands after ``%xpm``: verbs, identifiers, states."""
+    before = context.line_with_cursor[: context.cursor_position]
+    head, found, rest = before.rpartition("%xpm ")
+    if not found or head.strip()[-1:] not in ("", "="):
+        return {"completions": [], "suppress": False}
+    words = [*rest.split(), *([""] if not rest or rest[-1].isspace() else [])]
+    options = _options(words) if len(words) > 1 else VERBS
+    return {
+        "completions": [
+            SimpleCompletion(option, type="param")
+            for option in options
+            if option.startswith(words[-1])
+        ],
+        "suppress": True,
+    }
+
+
+def _options(words: list[str]) -> list[str] | tuple[str, ...]:
+    if words[0] == "help":
+        return VERBS
+    if words[0] == "jobs" and words[-2] == "--state":
+        return [state.value for state in JobState]
+    current = experiment.current()
+    if words[0] in ("log", "cancel") and current is not None:
+        return [job.identifier[:8] for job in current.jobs]
+    return []

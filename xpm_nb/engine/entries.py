@@ -34,10 +34,10 @@ class Found(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a submission wants to be run."""
+    """What is to be run; without script and parameters, what the job's directory holds."""
 
-    script: str
-    params: Mapping[str, Any]
+    script: str | None
+    params: Mapping[str, Any] | None
     record: JobRecord
     launcher: Launcher
     resumes: bool = False  # files that an earlier attempt wrote stay
@@ -70,6 +70,8 @@ class Entry:
     ----------
     id : str
         The job's directory: unique among all workspaces of a kernel.
+    dry : bool
+        No scheduler knows it: it is only looked at.
     view : JobView
         The last frozen copy; replaced as a whole, so that any thread may read it.
     settled : threading.Event
@@ -78,8 +80,9 @@ class Entry:
         Called in the loop's thread with the view at each change of state; must be quick.
     """
 
-    def __init__(self, paths: JobPaths) -> None:
+    def __init__(self, paths: JobPaths, *, dry: bool = False) -> None:
         self.paths = paths
+        self.dry = dry
         self.id = str(paths.path)
         self.view = JobView(
             key=paths.key,
@@ -285,10 +288,7 @@ def read_record(entry: Entry) -> JobRecord | None:
 
 def resolve(paths: JobPaths, key: str) -> JobPaths:
     """Name the directory of a dependency: ``type/hex`` of the same workspace, or a whole path."""
-    if key.startswith("/"):
-        return JobPaths.of(key)
-    type_name, _, identifier = key.rpartition("/")
-    return JobPaths(paths.workspace, type_name, identifier)
+    return JobPaths.of(key) if key.startswith("/") else paths.sibling(key)
 
 
 # -- acting, under the lock -------------------------------------------------------------------
@@ -325,12 +325,13 @@ def write(entry: Entry) -> None:
     """
     paths, asked = entry.paths, entry.asked
     record = asked.record if asked is not None else records.read_job(paths)
-    if record is None or (asked is None and not paths.script.exists()):
+    new = asked is not None and asked.script is not None
+    if record is None or not (new or paths.script.exists()):
         raise RecordError(f"{paths.path} does not say what is to be run: submit the task again")
     records.archive_attempt(paths, keep_files=asked is not None and asked.resumes)
     attempts = numbered(paths.attempts)
     record = record._replace(attempt=int(attempts[-1].name) + 1 if attempts else 1)
-    if asked is not None:
+    if asked is not None and asked.script is not None and asked.params is not None:
         records.write_script(paths, asked.script)
         records.write_params(paths, asked.params)
     records.write_job(paths, record)

@@ -1,0 +1,618 @@
+"""Experiments with jobs that end when told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import warnings
+
+import pytest
+
+from tests.engine.some_tasks import Learn, Load, Model, Report, Score
+from xpm_nb.core.config import RunMode, tag
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine import callbacks, experiment, loop
+from xpm_nb.engine.experiment import Experiment, current, start
+from xpm_nb.engine.experiment import experiment as opened
+from xpm_nb.engine.job import Job
+from xpm_nb.engine.settings import Settings
+from xpm_nb.errors import (
+    ConfigError,
+    FailedExperiment,
+    JobError,
+    NoExperimentError,
+    WorkspaceError,
+)
+from xpm_nb.launchers.local import LocalLauncher
+from xpm_nb.store import records
+from xpm_nb.testing import FakeLauncher
+
+
+@pytest.fixture
+def fake():
+    return FakeLauncher()
+
+
+@pytest.fixture
+def new_kernel(monkeypatch, tmp_path, fake):
+    """What a kernel begins with; call it to begin again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XPM_WORKSPACE", raising=False)
+    monkeypatch.setattr(experiment, "_noted", set())
+    monkeypatch.setitem(loop.LAUNCHERS, "fake", lambda data: fake)
+    former = loop.use(None)
+
+    def begin():
+        old = loop.use(None)
+        if old is not None:
+            old.stop()
+        experiment._live.clear()
+        experiment._opened.clear()
+
+    begin()
+    yield begin
+    begin()
+    Settings.clear_instance()
+    loop.use(former)
+    for handle in fake.handles:
+        handle.end(None)
+        handle.close()
+
+
+@pytest.fixture
+def xp(new_kernel, fake):
+    return start("tour", launcher=fake, slots=2)
+
+
+def learn(lr=0.5, **options):
+    return Learn.C(lr=lr, **options)
+
+
+def state(job):
+    assert loop.current().sync(10)
+    return job.state.value
+
+
+# -- opening ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "-a", ".a", "ü", "a" * 101, "a\n", None, 3])
+def test_a_name_that_cannot_be_one(new_kernel, name):
+    with pytest.raises(ConfigError, match="cannot be an experiment's name"):
+        start(name)
+    with pytest.raises(ConfigError, match="cannot be a"):
+        start("fine", namespace="no/t")
+
+
+def test_a_workspace_that_cannot_be_written(new_kernel, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkspaceError, match=r"file.*XPM_WORKSPACE"):
+        start("a", workspace=tmp_path / "file")
+    assert current() is None
+
+
+def test_the_same_name_is_the_same_object(xp, tmp_path):
+    assert start("tour") is xp
+    assert start("tour", workspace=tmp_path / "xpm-workspace") is xp
+    assert start("tour", workspace=tmp_path / "other") is not xp
+    assert start("other") is not xp
+    with pytest.raises(ConfigError, match="open with the namespace 'tour', not 'x'"):
+        start("tour", namespace="x")
+
+
+def test_the_current_experiment(new_kernel, fake):
+    assert current() is None
+    a = start("a", launcher=fake, run_mode=RunMode.GENERATE_ONLY)
+    b = start("b")
+    assert current() is b
+    assert start("a") is a
+    assert current() is a
+    with opened(None, "c", launcher=fake) as c:
+        assert current() is c
+        with opened(None, "b"):
+            assert current() is b
+            learn().submit()
+        assert current() is c
+    assert current() is a
+    b.close()
+    assert current() is a
+    a.close()
+    assert current() is None
+    assert experiment.current_namespace() is None
+    with pytest.raises(NoExperimentError, match=r'start\("name"\) or %xpm start NAME'):
+        learn().submit()
+    with pytest.raises(NoExperimentError, match="closed"):
+        a.submit(learn())
+    assert start("a") is not a
+
+
+def test_slots_are_the_kernels(xp):
+    assert (xp.slots, start("other").slots) == (2, 2)
+    xp.slots = 5
+    assert start("other").slots == 5
+    assert xp.view().slots == 5
+    for bad in (0, -1, 1.5, True, "2"):
+        with pytest.raises(ConfigError, match="slots"):
+            xp.slots = bad
+
+
+# -- submitting -------------------------------------------------------------------------------
+
+
+def test_submit_gives_the_task_and_returns_at_once(xp, fake):
+    task = learn(0.25)
+    assert task.submit() is task
+    job = task.job
+    assert isinstance(job, Job)
+    fake.wait_for(1)
+    assert state(job) == "running"
+    assert (job.name, job.type) == ("learn", "tests.engine.some_tasks.learn")
+    assert job.identifier == task.__identifier__().hex()
+    assert job.path == xp.workspace.root / "jobs" / job.type / job.identifier
+    assert job.config is task
+    assert job.launcher is fake
+    assert job.retry_count == 0
+    assert xp.jobs == (job,)
+    assert xp[job.identifier[:6]] == xp.job(task) == xp.job(job.identifier) == job
+    fake.finish("", {"accuracy": 0.75})
+    assert job.wait(10) is JobState.DONE
+    assert job.result() == {"accuracy": 0.75}
+
+
+def test_dependencies_and_outputs(xp, fake):
+    first = learn().submit()
+    scored = Score.C(learn=first).submit()
+    report = Report.C(scored=scored).submit()
+    assert [j.name for j in xp.jobs] == ["learn", "score", "report"]
+    assert report.job.dependencies == (xp.job(scored),)
+    assert scored.job.dependencies == (first.job,)
+    assert scored.path == scored.job.path / "score.txt"
+    for name in ("learn", "score", "report"):
+        assert [j.name for j in xp.jobs if state(j) == "running"] == [name]
+        fake.finish(f"tests.engine.some_tasks.{name}")
+        xp[next(j for j in xp.jobs if j.name == name).identifier].wait(10)
+    xp.wait(10)
+    assert xp.view().finished
+
+
+def test_equal_tasks_are_one_job(xp, fake):
+    a, b = learn(0.1), learn(0.1)
+    a.submit()
+    b.submit()
+    a.submit()
+    fake.wait_for(1)
+    assert a.job == b.job
+    assert len(xp) == 1
+    fake.finish("")
+    xp.wait(10)
+    assert len(fake.handles) == 1
+    rows = records.read_run_jobs(xp.workspace.experiment("tour").runs()[0])
+    assert len(rows) == 1
+
+
+def test_the_same_object_another_way_is_refused(xp, fake):
+    task = learn()
+    task.submit()
+    task.submit(launcher=fake)
+    with pytest.raises(ConfigError, match=r"launcher=.*copy\(\)"):
+        task.submit(launcher=LocalLauncher())
+    with pytest.raises(ConfigError, match=r"init_tasks"):
+        task.submit(init_tasks=[Load.C(factor=2, model=Model.C())])
+    other = start("tour", workspace="elsewhere", launcher=fake)
+    with pytest.raises(ConfigError, match=r"workspace.*copy\(\)"):
+        other.submit(task)
+    other.submit(task.copy())
+
+
+def test_into_another_experiment_the_job_joins_that_too(xp, fake):
+    task = learn(tag(0.5))
+    task.submit()
+    other = start("other", launcher=fake)
+    task.submit()
+    assert other.jobs == xp.jobs
+    fake.wait_for(1)
+    fake.finish("")
+    other.wait(10)
+    assert [v.state.value for v in (other.view().jobs[0], xp.view().jobs[0])] == ["done"] * 2
+    assert len(fake.handles) == 1
+
+
+def test_tags_and_times_are_those_of_the_run(xp, fake):
+    learn(tag(0.5)).submit()
+    other = start("other", launcher=fake)
+    learn(0.5).tag("who", "me").submit()
+    assert xp.view().jobs[0].tags == (("lr", "0.5"),)
+    assert other.view().jobs[0].tags == (("who", "me"),)
+    loop.current().sync(10)
+    record = records.read_job(xp.jobs[0].entry.paths)
+    assert dict(record.tags) == {"lr": 0.5}, "those of the submission that started it"
+
+
+def test_tags_stay_when_a_task_is_submitted_again_without_any(xp, fake):
+    learn(tag(0.5)).submit()
+    again = learn(0.5).submit()
+    assert dict(xp.view().jobs[0].tags) == {"lr": "0.5"}
+    learn(0.5).tag("round", 2).submit()
+    assert dict(xp.view().jobs[0].tags) == {"round": "2"}
+    loop.current().sync(10)
+    (run,) = xp.workspace.experiment("tour").runs()
+    assert [dict(row.tags) for row in records.read_run_jobs(run)] == [{"lr": 0.5}, {"round": 2}]
+    assert again.job == xp.jobs[0]
+
+
+def test_an_error_in_the_users_cell_leaves_nothing_behind(xp, monkeypatch):
+    task = Learn.C()
+    with pytest.raises(ConfigError, match="lr"):
+        task.submit()
+    assert xp.jobs == ()
+    task.lr = 1
+    task.submit()
+    assert len(xp.jobs) == 1
+
+
+def test_outputs_that_raise(xp, monkeypatch):
+    def broken(self, dep):
+        raise RuntimeError("task_outputs is broken")
+
+    monkeypatch.setattr(Learn, "task_outputs", broken, raising=False)
+    task = learn()
+    with pytest.raises(RuntimeError, match="broken"):
+        task.submit()
+    assert xp.jobs == ()
+    xp.wait(5)  # there is nothing to wait for
+    monkeypatch.undo()
+
+
+def test_something_that_is_no_task(xp):
+    with pytest.raises(ConfigError, match=r"Model.*no task"):
+        xp.submit(Model.C())
+    with pytest.raises(ConfigError):
+        xp.submit(3)
+
+
+def test_run_modes(xp, fake):
+    for mode, written in ((RunMode.DRY_RUN, False), (RunMode.GENERATE_ONLY, True)):
+        task = learn(0.1 if written else 0.2)
+        score = Score.C(learn=task.submit(run_mode=mode)).submit(run_mode=mode)
+        xp.wait(10)
+        assert task.state is JobState.UNSCHEDULED
+        assert task.job.path.exists() == score.job.path.exists() == written
+        with pytest.raises(JobError, match="no result: it is unscheduled"):
+            task.result()
+    assert fake.handles == []
+    assert [row[-1] for row in xp.plan().rows] == ["would run"] * 4
+    task = learn(0.2)  # looked at before, now in earnest
+    task.submit(run_mode=RunMode.DRY_RUN)
+    task.submit()
+    fake.wait_for(1)
+    assert state(task.job) == "running"
+    assert len(xp) == 4
+    with pytest.raises(ConfigError, match="PREPARE"):
+        learn().submit(run_mode=RunMode.PREPARE)
+
+
+def test_a_dry_run_knows_what_is_done(xp, fake, new_kernel):
+    learn(0.1).submit()
+    fake.wait_for(1)
+    fake.finish("")
+    xp.wait(10)
+    new_kernel()
+    again = start("again", run_mode=RunMode.DRY_RUN)
+    learn(0.1).submit()
+    learn(0.2).submit()
+    assert [row[-1] for row in again.plan().rows] == ["is done", "would run"]
+    assert not (again.workspace.root / "experiments" / "again").exists()
+
+
+def test_the_environment_of_jobs(xp, fake):
+    xp.setenv("XPM_A", "experiment")
+    xp.setenv("XPM_B", "experiment")
+    fake.environ = {"XPM_B": "launcher"}
+    task = learn().submit()
+    (handle,) = fake.wait_for(1)
+    assert handle.environ == {"XPM_A": "experiment", "XPM_B": "launcher"} == task.job.environ
+    xp.setenv("XPM_A", None)
+    with pytest.raises(ConfigError, match="variable"):
+        xp.setenv("A=B", "x")
+
+
+# -- ends -------------------------------------------------------------------------------------
+
+
+def test_a_failure_and_its_message(xp, fake):
+    task = learn().submit()
+    score = Score.C(learn=task).submit()
+    fake.wait_for(1)
+    task.stdout().write_text("on the way\n")
+    fake.fail("", "ValueError: no such luck")
+    xp.wait(10)
+    with pytest.raises(JobError) as caught:
+        task.result()
+    text = str(caught.value)
+    for part in ("Learn", "failed", "no such luck", "Traceback", "on the way", "learn.err"):
+        assert part in text
+    assert (caught.value.reason, caught.value.identifier) == ("failed", task.job.identifier)
+    with pytest.raises(JobError, match="needs learn"):
+        score.job.result()
+    assert score.job.view().reason is FailureReason.DEPENDENCY
+    assert xp.jobs == (task.job, score.job)
+
+
+def test_retry_runs_causes_first(xp, fake):
+    task = learn().submit()
+    score = Score.C(learn=task).submit()
+    fake.wait_for(1)
+    fake.fail("")
+    xp.wait(10)
+    score.job.retry()
+    fake.wait_for(2)
+    fake.finish("")
+    fake.wait_for(3)
+    fake.finish("")
+    assert score.job.wait(10) is JobState.DONE
+    assert task.job.retry_count == 1
+    xp.retry()  # nothing is in error
+    xp.wait(10)
+    assert len(fake.handles) == 3
+
+
+def test_cancel(xp, fake):
+    tasks = [learn(x).submit() for x in (1, 2, 3)]
+    fake.wait_for(2)
+    xp.cancel(tasks[2], tasks[0].job)
+    assert tasks[2].job.wait(10) is JobState.ERROR
+    assert tasks[0].job.wait(10) is JobState.ERROR
+    assert state(tasks[1].job) == "running"
+    xp.cancel()
+    xp.wait(10)
+    assert {j.view().reason for j in xp.jobs} == {FailureReason.CANCELLED}
+
+
+def test_waiting_has_an_end_and_can_be_interrupted(xp, fake, monkeypatch):
+    task = learn().submit()
+    assert xp.wait(timeout_s=0.05) is xp
+    assert not task.job.wait(0.01).final
+    fake.wait_for(1)
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Event, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        xp.wait()
+    monkeypatch.undo()
+    assert state(task.job) == "running"
+
+
+def test_wait_is_drawn_by_the_notebook(xp, monkeypatch):
+    seen = []
+
+    class Watch:
+        def __init__(self, xp):
+            seen.append(xp)
+
+        def __enter__(self):
+            seen.append("in")
+
+        def __exit__(self, *what):
+            seen.append("out")
+
+    monkeypatch.setattr(experiment, "on_wait", Watch)
+    xp.wait()
+    assert seen == [xp, "in", "out"]
+
+
+def test_await(xp, fake):
+    task = learn().submit()
+    fake.wait_for(1)
+
+    async def whole():
+        asyncio.get_running_loop().call_later(0.05, fake.finish, "")
+        return await task, await xp, await task.job
+
+    assert asyncio.run(whole()) == (JobState.DONE, xp, JobState.DONE)
+
+
+# -- blocks -----------------------------------------------------------------------------------
+
+
+def test_a_block_waits_and_raises_for_its_jobs(new_kernel, fake):
+    late = threading.Thread(target=lambda: (fake.wait_for(2), fake.fail(fake.handles[0])))
+    block = opened("ws", "b", launcher=fake, slots=2)
+    tasks = []
+
+    def run():
+        with block:
+            tasks.extend(learn(x).submit() for x in (1, 2))
+            fake.wait_for(2)
+            fake.finish(fake.handles[1])
+            late.start()
+
+    with pytest.raises(FailedExperiment) as caught:
+        run()
+    late.join()
+    assert "1 of 2 jobs of 'b' ended in error" in str(caught.value)
+    assert "told to fail" in str(caught.value)
+    assert [e.identifier for e in caught.value.errors] == [tasks[0].job.identifier]
+    assert current() is None
+
+
+def test_leaving_by_an_exception_is_at_once(new_kernel, fake):
+    task = learn()
+
+    def run():
+        with opened("ws", "b", launcher=fake):
+            task.submit()
+            fake.wait_for(1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run()
+    assert state(task.job) == "running"
+    assert current() is None
+
+
+def test_a_block_on_an_open_name_uses_the_live_object(xp, fake):
+    before = learn(1).submit()
+    fake.wait_for(1)
+    fake.fail("")
+    before.job.wait(10)
+    with opened(None, "tour") as same:
+        assert same is xp
+        inside = learn(2).submit()
+        fake.wait_for(2)
+        fake.finish("")
+    assert inside.state is JobState.DONE, "the failure before the block is not the block's"
+    assert not xp.closed
+    assert current() is xp
+
+
+def test_arguments_that_mean_nothing_here(new_kernel, fake):
+    with pytest.warns(UserWarning, match="host, port mean nothing"):
+        opened("ws", "b", port=0, host="x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opened("ws", "b", port=0)
+        with pytest.raises(TypeError, match="did you mean slots"):
+            opened("ws", "b", slot=3)
+
+
+# -- callbacks --------------------------------------------------------------------------------
+
+
+def test_a_completion_callback_is_called_once_in_its_thread(xp, fake):
+    seen = []
+    task = learn().submit()
+    task.on_completed(lambda: seen.append(("first", threading.current_thread().name)))
+    fake.wait_for(1)
+    fake.finish("")
+    xp.wait(10)
+    task.on_completed(lambda: seen.append(("late", current())))
+    assert callbacks.current().flush(10)
+    assert seen == [("first", "xpm-callbacks"), ("late", xp)]
+
+
+def test_inside_a_callback_tasks_go_to_the_jobs_experiment_and_wait_waits_for_them(xp, fake):
+    task = learn(1).submit()
+    task.on_completed(lambda: learn(2).submit())
+    start("other", launcher=fake)
+    fake.wait_for(1)
+    fake.finish("")
+    done = threading.Thread(target=lambda: (fake.wait_for(2), fake.finish("")))
+    done.start()
+    xp.wait(10)
+    done.join()
+    assert [state(j) for j in xp.jobs] == ["done", "done"]
+
+
+def test_a_callback_that_raises_is_told_at_its_job(xp, fake, caplog):
+    task, seen = learn().submit(), []
+
+    def boom():
+        raise RuntimeError("trouble")
+
+    task.on_completed(boom)
+    task.on_completed(lambda: seen.append(1))
+    fake.wait_for(1)
+    with caplog.at_level(logging.CRITICAL):
+        fake.finish("")
+        xp.wait(10)
+    assert task.job.view().callback_error == "RuntimeError: trouble"
+    assert (task.state, seen) == (JobState.DONE, [1])
+
+
+def test_state_callbacks_get_each_change(xp, fake):
+    seen = []
+    task = learn()
+    xp.slots = 1
+    blocker = learn(9).submit()
+    task.submit()
+    loop.current().sync(10)
+    task.on_state(lambda view: seen.append(view.state.value))
+    fake.finish("")
+    blocker.job.wait(10)
+    fake.wait_for(2)
+    fake.finish("")
+    xp.wait(10)
+    assert seen == ["scheduled", "running", "done"]
+
+
+# -- a new kernel -----------------------------------------------------------------------------
+
+
+def test_opening_again_finds_the_jobs_of_earlier_runs(xp, fake, new_kernel):
+    one = learn(tag(1)).submit()
+    two = Score.C(learn=learn(2).submit()).submit()
+    three = learn(3).submit()
+    fake.wait_for(2)
+    loop.current().sync(10)
+    new_kernel()
+    again = start("tour", launcher=fake, slots=2)
+    assert [j.name for j in again.jobs] == ["learn", "learn", "score", "learn"]
+    # Nobody can follow fake processes: what has its lock is under way.
+    assert [v.state.value for v in again.view().jobs] == ["running", "running", "waiting", "ready"]
+    assert all(v.earlier for v in again.view().jobs)
+    assert again.view().jobs[0].tags == (("lr", "1"),)
+    assert again[three.job.identifier].config is None
+    learn(tag(3)).submit()
+    views = again.view().jobs
+    assert [v.identifier for v in views if not v.earlier] == [three.job.identifier]
+    assert views[0].identifier == three.job.identifier, "this run first"
+    assert len(again) == 4
+    fake.finish(fake.running(one.job.identifier))
+    assert again[one.job.identifier].wait(10) is JobState.DONE
+    assert two.job is not None
+
+
+def test_a_list_with_a_damaged_line_loses_that_line_only(xp, fake, new_kernel):
+    learn(1).submit()
+    learn(2).submit()
+    loop.current().sync(10)
+    run = xp.workspace.experiment("tour").runs()[0]
+    lines = run.jobs.read_text().splitlines(keepends=True)
+    run.jobs.write_text(lines[0] + '{"job": "../../etc", "task": "x"}\n{"torn\n' + lines[1])
+    new_kernel()
+    assert len(start("tour", launcher=fake)) == 2
+
+
+def test_tables(xp, fake):
+    for lr, hidden in ((0.1, 8), (0.2, 8), (0.2, 16)):
+        learn(tag(lr), model=Model.C(hidden=tag(hidden))).submit()
+    for n in range(3):
+        handle = fake.wait_for(n + 1)[n]
+        paths = handle.paths
+        records.append_line(paths.metrics, {"metrics": {"loss": n / 3}})
+        fake.finish(handle, {"accuracy": n})
+    xp.wait(10)
+    table = xp.table()
+    assert table.columns == ("lr", "hidden", "state", "loss")
+    assert table.rows[2] == (0.2, 16, "done", 2 / 3)
+    table = xp.table("accuracy", "loss", "nothing")
+    assert [row[3:] for row in table.rows] == [(0, 0.0, None), (1, 1 / 3, None), (2, 2 / 3, None)]
+    assert table.view().numeric == (True, True, False, True, True, False)
+    assert table.view().rows[1] == ("0.2", "8", "done", "1", "0.3333", "")
+    rounded = xp.table("accuracy", "loss", decimals=1)
+    assert rounded.rows[1] == (0.2, 8, "done", 1, 1 / 3)
+    assert rounded.view().rows[1] == ("0.2", "8", "done", "1", "0.3")
+    assert list(table.df.columns) == list(table.columns)
+    assert list(table.df.index) == [j.identifier[:8] for j in xp.jobs]
+    assert table.df["accuracy"].sum() == 3
+
+
+def test_an_identifier_that_is_not_there_or_not_one(xp):
+    learn(1).submit()
+    learn(2).submit()
+    known = xp.jobs[0].identifier[:8]
+    with pytest.raises(ConfigError, match=f"begins with.*did you mean {known}"):
+        xp[known[:-1] + ("0" if known[-1] != "0" else "1")]
+    with pytest.raises(ConfigError, match="stands for 2 jobs"):
+        xp[""]
+    with pytest.raises(ConfigError, match="not been submitted"):
+        xp.job(learn(3))
+
+
+def test_experiments_are_seen(xp):
+    assert isinstance(xp, Experiment)
+    assert repr(xp) == "Experiment('tour': no jobs)"
+    assert xp

@@ -1,0 +1,284 @@
+"""The promises, with real processes; jobs say in a log what they do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.engine.some_tasks import Environment, Learn, Load, Model, Report, Score
+from xpm_nb.core.config import tag
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine import experiment, loop
+from xpm_nb.engine.experiment import start
+from xpm_nb.errors import JobError
+from xpm_nb.store import locks, records
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def until(predicate, timeout_s=30):
+    """Wait for something that happens in another process: the only way is to look again."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := predicate()):
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.01)
+    return value
+
+
+class Lab:
+    def __init__(self, path):
+        self.path = path
+        self.workspace = path / "ws"
+        self.log = path / "log.txt"
+        self.gate = str(path / "gate")
+
+    def said(self):
+        return self.log.read_text().split("\n")[:-1] if self.log.exists() else []
+
+    def open_gate(self):
+        Path(self.gate).touch()
+
+    def new_kernel(self):
+        """Forget everything, as a new process would; jobs go on."""
+        old = loop.use(None)
+        if old is not None:
+            old.stop()
+        experiment._live.clear()
+        experiment._opened.clear()
+
+    def kernel(self, code: str) -> subprocess.Popen[bytes]:
+        """Another process that submits."""
+        head = (
+            "import sys, os, signal\n"
+            "from tests.engine.some_tasks import *\n"
+            "from xpm_nb import start, experiment\n"
+            f"gate = {self.gate!r}\n"
+            f"def begin(**o): return start('x', workspace={str(self.workspace)!r}, **o)\n"
+        )
+        env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        return subprocess.Popen([sys.executable, "-c", head + code], env=env, cwd=self.path)
+
+    def end_jobs(self):
+        for path in self.workspace.glob("jobs/*/*/*.pid"):
+            try:
+                os.killpg(json.loads(path.read_text())["pid"], signal.SIGKILL)
+            except (ProcessLookupError, FileNotFoundError):
+                continue
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    lab = Lab(tmp_path)
+    monkeypatch.setenv("XPM_TEST_LOG", str(lab.log))
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    former = loop.use(None)
+    lab.new_kernel()
+    yield lab
+    lab.new_kernel()
+    loop.use(former)
+    lab.end_jobs()
+
+
+def begin(lab, **options):
+    return start("x", workspace=lab.workspace, **options)
+
+
+def test_from_submit_to_results(lab):
+    xp = begin(lab, slots=2)
+    xp.setenv("XPM_TEST_VALUE", "of the experiment")
+    tasks = [Learn.C(lr=tag(lr)).submit() for lr in (0.25, 0.5)]
+    report = Report.C(scored=Score.C(learn=tasks[0]).submit()).submit()
+    bad = Learn.C(lr=1, fail="no such luck").submit()
+    env = Environment.C(name="XPM_TEST_VALUE").tag("why", "to see").submit()
+    xp.wait(60)
+    assert xp.table("accuracy").rows[:2] == ((0.25, "done", 0.75), (0.5, "done", 0.5))
+    assert tasks[1].result() == {"accuracy": 0.5, "hidden": 8}
+    view = tasks[1].job.view()
+    assert (view.progress, view.progress_text) == (0.5, "half way")
+    assert tasks[1].metrics() == {"loss": 0.5}
+    assert view.submitted <= view.started <= view.ended
+    assert report.result() == "0.25"
+    assert env.result() == ["of the experiment", {"why": "to see"}]
+    with pytest.raises(JobError, match="ValueError: no such luck") as caught:
+        bad.result()
+    assert "Traceback" in str(caught.value)
+    assert not list(lab.workspace.glob("jobs/*/*/*.pid"))
+    lab.new_kernel()
+    begin(lab)
+    assert Learn.C(lr=0.25).submit().job.wait(30) is JobState.DONE
+    assert Counter(lab.said())["start 0.25"] == 1
+
+
+def test_init_tasks_run_before_and_share_objects(lab):
+    begin(lab)
+    model = Model.C(hidden=5)
+    task = Learn.C(lr=0.5, model=model)
+    task.submit(init_tasks=[Load.C(factor=3, model=model)])
+    assert task.result()["hidden"] == 15
+
+
+def test_what_is_kept_of_a_run(lab, monkeypatch):
+    monkeypatch.setattr(experiment, "cells_source", lambda: [(1, "API_KEY = 'canary'\nx = 1")])
+    monkeypatch.setattr(experiment, "notebook_name", lambda: "tour.ipynb")
+    xp = begin(lab)
+    Learn.C(lr=tag(0.5)).submit().job.wait(30)
+    xp.close()
+    (run,) = xp.workspace.experiment("x").runs()
+    (row,) = records.read_run_jobs(run)
+    assert (dict(row.tags), row.task, row.job) == (
+        {"lr": 0.5},
+        "Learn",
+        f"jobs/{xp.jobs[0].type}/{xp.jobs[0].identifier}",
+    )
+    known = until(lambda: records.read_object(run.environment))
+    assert known["packages"]["traitlets"]
+    assert known["notebook"] == "tour.ipynb"
+    assert known["python"] == sys.version.split()[0]
+    cells = until(lambda: records.read_object(run.notebook))["cells"]
+    assert "".join(cells[0]["source"]) == 'API_KEY = "***"\nx = 1'
+    for path in lab.workspace.rglob("*"):
+        assert not path.is_file() or b"canary" not in path.read_bytes()
+
+
+def test_nothing_is_kept_if_not_wanted(lab, monkeypatch):
+    monkeypatch.setattr(experiment, "cells_source", lambda: [(1, "x")])
+    xp = begin(lab, provenance=False)
+    Learn.C(lr=0.5).submit().job.wait(30)
+    xp.close()
+    (run,) = xp.workspace.experiment("x").runs()
+    assert [path.name for path in run.path.iterdir()] == ["jobs.jsonl"]
+
+
+def test_cancel_of_a_running_job(lab):
+    xp = begin(lab, slots=1)
+    task = Learn.C(lr=1, gate=lab.gate).submit()
+    score = Score.C(learn=task).submit()
+    until(lambda: lab.said() == ["start 1.0"])
+    task.job.cancel()
+    xp.wait(30)
+    assert task.job.view().reason is FailureReason.CANCELLED
+    assert score.job.view().reason is FailureReason.DEPENDENCY
+    failure = records.read_failed(task.job.entry.paths)
+    assert failure.reason is FailureReason.CANCELLED
+    assert lab.said() == ["start 1.0"]
+    assert not locks.held(task.job.entry.paths)
+
+
+def test_a_process_that_is_killed_is_lost_and_not_run_again_by_itself(lab):
+    begin(lab)
+    task = Learn.C(lr=1, gate=lab.gate).submit()
+    until(lambda: lab.said() == ["start 1.0"])
+    os.killpg(records.read_process(task.job.entry.paths).pid, signal.SIGKILL)
+    assert task.job.wait(30) is JobState.ERROR
+    view = task.job.view()
+    assert view.reason is FailureReason.LOST
+    assert "signal 9" in view.message
+    lab.new_kernel()
+    xp = begin(lab)
+    assert [v.reason for v in xp.view().jobs] == [FailureReason.LOST]
+    lab.open_gate()
+    xp.retry()
+    xp.wait(30)
+    assert lab.said() == ["start 1.0", "start 1.0", "end 1.0"]
+
+
+def test_a_killed_kernel_loses_nothing(lab):
+    """Running jobs are followed, waiting ones start from their records; each runs once."""
+    code = (
+        "xp = begin(slots=1)\n"
+        "tasks = [Learn.C(lr=n, gate=gate).submit() for n in range(3)]\n"
+        "Score.C(learn=tasks[2]).submit()\n"
+        "from xpm_nb.engine import loop\n"
+        "assert loop.current().sync(30)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert lab.kernel(code).wait(60) == -signal.SIGKILL
+    until(lambda: lab.said() == ["start 0.0"])
+    xp = begin(lab, slots=1)
+    states = [v.state.value for v in xp.view().jobs]
+    assert states == ["running", "ready", "ready", "waiting"]
+    assert xp.view().jobs[0].elsewhere
+    lab.open_gate()
+    xp.wait(60)
+    assert [j.state.value for j in xp.jobs] == ["done"] * 4
+    assert [j.result() for j in xp.jobs[:3]] == [
+        {"accuracy": 1.0 - n, "hidden": 8} for n in (0, 1, 2)
+    ]
+    assert Counter(lab.said()) == Counter(f"{w} {n}.0" for n in range(3) for w in ("start", "end"))
+    assert {j.view().attempt for j in xp.jobs} == {1}
+
+
+def test_jobs_outlive_the_kernel_and_end_while_nobody_looks(lab):
+    code = "begin()\nLearn.C(lr=1, gate=gate).submit()\nLearn.C(lr=2, fail='on purpose').submit()\n"
+    code += "from xpm_nb.engine import loop\nloop.current().sync(30)\n"
+    assert lab.kernel(code).wait(60) == 0
+    until(lambda: "start 1.0" in lab.said())
+    lab.open_gate()
+    until(lambda: "end 1.0" in lab.said())
+    until(
+        lambda: (
+            len([*lab.workspace.glob("jobs/*/*/*.done"), *lab.workspace.glob("jobs/*/*/*.failed")])
+            == 2
+        )
+    )
+    xp = begin(lab)
+    assert [v.state.value for v in xp.view().jobs] == ["done", "error"]
+    assert "on purpose" in xp.view().jobs[1].message
+
+
+def test_two_kernels_share_a_job_that_runs(lab):
+    other = lab.kernel(
+        "xp = begin(slots=1)\n"
+        "t = Learn.C(lr=1, gate=gate).submit()\n"
+        "sys.exit(0 if t.result()['accuracy'] == 0 else 1)\n"
+    )
+    until(lambda: lab.said() == ["start 1.0"])
+    xp = begin(lab)
+    task = Learn.C(lr=1, gate=lab.gate).submit()
+    loop.current().sync(10)
+    assert task.state is JobState.RUNNING
+    assert task.job.view().elsewhere
+    lab.open_gate()
+    assert task.result() == {"accuracy": 0.0, "hidden": 8}
+    assert other.wait(30) == 0
+    xp.wait(30)
+    assert lab.said() == ["start 1.0", "end 1.0"]
+
+
+def test_waiting_for_a_running_job_costs_next_to_nothing(lab):
+    xp = begin(lab)
+    Learn.C(lr=1, gate=lab.gate).submit()
+    until(lambda: lab.said() == ["start 1.0"])
+    xp.wait(1.0)  # what is kept of the run is written
+    before = time.process_time()
+    xp.wait(2.0)
+    assert time.process_time() - before < 0.2
+    lab.open_gate()
+    xp.wait(30)
+
+
+def test_a_module_with_an_error_is_told_with_its_last_line(lab, monkeypatch):
+    begin(lab)
+    task = Learn.C(lr=1)
+    from xpm_nb.code import carrier
+
+    real = carrier.script
+    monkeypatch.setattr(
+        carrier, "script", lambda *a, **k: "raise ImportError('x7')\n" + real(*a, **k)
+    )
+    task.submit()
+    assert task.job.wait(30) is JobState.ERROR
+    view = task.job.view()
+    assert view.reason is FailureReason.FAILED
+    assert "exit code 1" in view.message
+    assert "ImportError: x7" in view.message

@@ -1,0 +1,763 @@
+"""Experiments: what is open, where submitted tasks go, and what becomes of them.
+
+Rule 1: an experiment is a handle that can be opened again, by this kernel or another, at any time.
+Rule 2: submitting never waits. Whatever can be wrong with a task is told in the user's cell.
+Rule 3: leaving a block, interrupting, closing: none of it ends a job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from contextvars import Token
+from dataclasses import replace
+from functools import partial
+from os import PathLike
+from types import TracebackType
+from typing import Any
+
+from xpm_nb.core import config as configs
+from xpm_nb.core import doors
+from xpm_nb.core.config import RunMode
+from xpm_nb.core.states import JobState
+from xpm_nb.core.views import ExperimentView, JobView
+from xpm_nb.engine import callbacks, entries, loop, results, settings, submission
+from xpm_nb.engine.entries import Asked, Entry
+from xpm_nb.engine.job import FLUSH_S, Job, error_of, inside, settled, wait_for
+from xpm_nb.engine.provenance import Run
+from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SetSlots, SubmitJob
+from xpm_nb.errors import (
+    ConfigError,
+    FailedExperiment,
+    NoExperimentError,
+    RecordError,
+    XpmError,
+)
+from xpm_nb.launchers.base import Launcher
+from xpm_nb.launchers.local import LocalLauncher
+from xpm_nb.store import records
+from xpm_nb.store.layout import JobPaths, Workspace
+from xpm_nb.store.records import JobRecord, RunJob
+
+__all__ = ["Experiment", "Job", "current", "current_namespace", "experiment", "start", "submit"]
+
+OPEN_S = 2.0  # how long opening waits for the states of earlier jobs, at most
+SHOWN = 10  # failed jobs that a FailedExperiment describes
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+# What the notebook side tells us; None outside a notebook.
+cells_source: submission.CellsSource | None = None  # the executed cells: (number, text) each
+cell_numbers: submission.CellNumbers | None = None  # file name of a cell's code -> its number
+notebook_name: Callable[[], str] | None = None
+on_wait: Callable[[Experiment], AbstractContextManager[Any]] | None = None  # draws while we wait
+
+
+class _Item:
+    """A job as one experiment sees it: with the tags and the time of its own submission."""
+
+    __slots__ = ("_made", "_of", "entry", "job", "run", "submitted", "tags")
+
+    def __init__(self, entry: Entry, tags: Mapping[str, Any], submitted: float, run: str) -> None:
+        self.entry = entry
+        self.tags = tags
+        self.submitted = submitted
+        self.run = run  # "" for the one under way
+        self.job: Job | None = None
+        self._of: JobView | None = None
+        self._made: JobView | None = None
+
+    def view(self) -> JobView:
+        """Give the job's view as this experiment shows it."""
+        view = self.entry.view
+        if self._made is None or self._of is not view:
+            tags = entries.as_tags(self.tags)
+            made = replace(view, tags=tags, submitted=self.submitted, earlier=bool(self.run))
+            self._of, self._made = view, made
+        return self._made
+
+
+class Experiment:
+    """A named set of jobs in a workspace; made by `start` and `experiment`.
+
+    Attributes
+    ----------
+    name : str
+        Its name, under which it can be opened again.
+    workspace : Workspace
+        Where its jobs are.
+    namespace : str
+        Stands for ``__main__`` in the type names of classes defined in cells.
+    launcher : Launcher
+        How jobs are started if their submission does not say.
+    closed : bool
+        No task can be submitted any more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        workspace: Workspace,
+        *,
+        namespace: str,
+        launcher: Launcher | None = None,
+        run_mode: RunMode = RunMode.NORMAL,
+        provenance: bool = True,
+    ) -> None:
+        self.name = name
+        self.workspace = workspace
+        self.namespace = namespace
+        self.launcher: Launcher = launcher or LocalLauncher()
+        self.run_mode = run_mode
+        self.closed = False
+        self._loop = loop.current()
+        self._lock = threading.Lock()
+        self._items: dict[str, _Item] = {}  # of this run, in order of submission
+        self._earlier: dict[str, _Item] = {}  # of earlier runs, latest run first
+        self._submissions: list[_Item] = []  # every one, for blocks
+        self._environ: dict[str, str] = {}
+        self._carrier = submission.Carrier()
+        self._run = Run(
+            workspace.experiment(name),
+            keep=provenance,
+            cells=lambda: None if cells_source is None else cells_source(),
+            notebook=lambda: "" if notebook_name is None else notebook_name(),
+        )
+
+    def __repr__(self) -> str:
+        counts = self.view().counts
+        said = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no jobs"
+        return f"Experiment({self.name!r}: {said})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return doors.renderer(self)
+
+    def _recall(self) -> None:
+        """Read the lists of earlier runs, and have the loop find out how those jobs are."""
+        found: list[Entry] = []
+        for run in reversed(self.workspace.experiment(self.name).runs()):
+            mine: list[Entry] = []
+            try:
+                rows = records.read_run_jobs(run)
+            except RecordError as error:
+                warnings.warn(f"a run of {self.name!r} is left out: {error}", stacklevel=4)
+                continue
+            for row in rows:
+                try:
+                    paths = self.workspace.job_at(row.job)
+                except XpmError:  # a damaged line, of which only this one is lost
+                    continue
+                item = _Item(self._loop.entry(paths), row.tags, row.submitted, run.run_id)
+                if item.entry.id not in self._earlier:
+                    item.job = self._job(item)
+                    self._earlier[item.entry.id] = item
+                    mine.append(item.entry)
+            found = mine + found  # what was submitted first is launched first
+        if found:
+            ready = threading.Event()
+            self._loop.post(OpenJobs(tuple(found), ready))
+            if not self._loop.in_thread():
+                ready.wait(OPEN_S)
+
+    def _job(self, item: _Item, **about: Any) -> Job:
+        return Job(item.entry, self._loop, experiment=self, look=item.view, **about)
+
+    # -- submitting -----------------------------------------------------------------------
+
+    def submit(
+        self,
+        task: Any,
+        *,
+        launcher: Any = None,
+        run_mode: Any = None,
+        init_tasks: Sequence[Any] = (),
+        max_retries: int | None = None,
+        transient: Any = None,
+    ) -> Any:
+        """Hand a task over, and give what its ``task_outputs`` gives; returns at once.
+
+        A task that was submitted before with the same values is joined: what is done or runs is not
+        run again, what is in error is.
+
+        Parameters
+        ----------
+        task : task
+            What to run.
+        launcher : Launcher, optional
+            How it is started; by default as the experiment says.
+        run_mode : RunMode, optional
+            By default as the experiment says.
+        init_tasks : sequence of LightweightTask
+            Executed in the job before the task; part of the identifier.
+        max_retries : int, optional
+            How often it may be started again after a time limit.
+        transient : optional
+            Must be None for now.
+
+        Raises
+        ------
+        ConfigError
+            For a missing or impossible value, or a difference from an earlier submission of the
+            same object.
+        CarrierError
+            For code of cells that cannot be carried into a job.
+        NoExperimentError
+            If the experiment is closed.
+        """
+        mode = self._mode(run_mode, transient)
+        token = inside.set(self)  # what the task's own methods ask for is asked of this one
+        try:
+            options = submission.Options(
+                launcher=launcher or self.launcher,
+                namespace=self.namespace,
+                experiment=self.name,
+                environ=dict(self._environ),
+                submitted=time.time(),
+                max_retries=max_retries,
+            )
+            return self._submit(task, launcher, mode, init_tasks, options)
+        finally:
+            inside.reset(token)
+
+    def _mode(self, run_mode: Any, transient: Any) -> RunMode:
+        if self.closed:
+            raise NoExperimentError(
+                f"the experiment {self.name!r} is closed: open it again with start({self.name!r})"
+            )
+        mode = self.run_mode if run_mode is None else RunMode(run_mode)
+        if mode is RunMode.PREPARE or transient is not None:
+            what = "transient=" if transient is not None else "RunMode.PREPARE"
+            raise ConfigError(f"{what} is not there yet")
+        return mode
+
+    def _submit(
+        self,
+        task: Any,
+        launcher: Launcher | None,
+        mode: RunMode,
+        init_tasks: Sequence[Any],
+        options: submission.Options,
+    ) -> Any:
+        before = submission.job_of(task)
+        cls = configs.declared_class(task)
+        if not issubclass(cls, configs.Task):
+            raise ConfigError(f"{cls.__qualname__} is no task: it derives from Config, not Task")
+        identifier = configs.prepare(task, self.namespace, init_tasks)
+        if before is None:
+            type_name = configs.type_name(cls, self.namespace)
+            paths = self.workspace.job(type_name, identifier.hex())
+        else:
+            options = submission.again(before, launcher, self.workspace, options)
+            paths = before.entry.paths
+        needs = submission.needed_jobs(task)
+        record = submission.record_of(task, paths, needs, options)
+        dry = mode is RunMode.DRY_RUN
+        entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
+        # What is done or under way is not run: its code need not be read.
+        known = paths.done.exists() or entry.view.state in _LIVE
+        carried = None if known else self._carrier.carry(task, cell_numbers)
+        item = _Item(entry, record.tags, record.submitted, "")
+        item.job = self._job(item, config=task, launcher=options.launcher)
+        configs.mark_submitted(
+            task, job=item.job, identifier=identifier, namespace=self.namespace, root=paths.path
+        )
+        output = configs.output(task)
+        asked = submission.asked(task, paths, record, carried, options)
+        self._hand_over(item, asked, mode)
+        return output
+
+    def _hand_over(self, item: _Item, asked: Asked, mode: RunMode) -> None:
+        """Take the job in, and post it."""
+        entry, record = item.entry, asked.record
+        with self._lock:
+            known = self._items.get(entry.id)
+            if known is not None and not item.tags:
+                item.tags = known.tags  # submitted again without any: they are still what it is
+            same = known is not None and known.entry is entry and known.tags == item.tags
+            if known is not None and entry.view.state is not JobState.ERROR:
+                item.submitted = known.submitted
+            self._earlier.pop(entry.id, None)
+            self._items[entry.id] = item
+            self._submissions.append(item)
+        if mode is RunMode.DRY_RUN:
+            return
+        row = RunJob(
+            job=entry.paths.relative,
+            task=record.task,
+            tags=item.tags,
+            submitted=record.submitted,
+            launcher=record.launcher,
+        )
+        listed = self._run.keep_cells if same else partial(self._run.add, row)
+        entry.expect()
+        generate = mode is RunMode.GENERATE_ONLY
+        self._loop.post(SubmitJob(entry, asked, generate=generate, listed=listed))
+
+    # -- looking --------------------------------------------------------------------------
+
+    def _all(self) -> list[_Item]:
+        with self._lock:
+            return [*self._items.values(), *self._earlier.values()]
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs: those of this run in order of submission, then those of earlier runs."""
+        return tuple(item.job for item in self._all() if item.job is not None)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self.jobs)
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, prefix: str) -> Job:
+        """Give the job whose identifier begins like this.
+
+        Raises
+        ------
+        ConfigError
+            If there is none, or more than one.
+        """
+        wanted = str(prefix).lower()
+        found = [job for job in self.jobs if job.identifier.startswith(wanted)]
+        if len(found) == 1 and wanted:
+            return found[0]
+        if not found:
+            known = [job.identifier[: max(8, len(wanted))] for job in self.jobs]
+            near = difflib.get_close_matches(wanted, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"no job of {self.name!r} begins with {prefix!r}{hint}")
+        names = ", ".join(job.identifier[: len(wanted) + 4] for job in found[:6])
+        raise ConfigError(f"{prefix!r} stands for {len(found)} jobs of {self.name!r}: {names}")
+
+    def job(self, what: Any) -> Job:
+        """Give the job of a task, of a task's output, or the one whose identifier begins so."""
+        if isinstance(what, Job):
+            return what
+        if isinstance(what, str):
+            return self[what]
+        task = configs.info(what).task
+        job = None if task is None else submission.job_of(task)
+        if job is None:
+            raise ConfigError(f"{what!r} has no job: it has not been submitted")
+        return job
+
+    def view(self) -> ExperimentView:
+        """Give a frozen copy of all that is known."""
+        return ExperimentView(
+            name=self.name,
+            workspace=str(self.workspace.root),
+            namespace=self.namespace,
+            jobs=tuple(item.view() for item in self._all()),
+            slots=self.slots,
+        )
+
+    def table(self, *metrics: str, decimals: int | None = None) -> results.Table:
+        """Make a table of this run's jobs (the latest run's, before anything is submitted).
+
+        Parameters
+        ----------
+        *metrics : str
+            Metrics, or fields of results that are JSON objects; ``"result"`` for results that are
+            plain values. By default all metrics. With names, only jobs of tasks that have them.
+        decimals : int, optional
+            How many decimals they are shown with; by default, four digits that count.
+        """
+        items = self._latest()
+        return results.table(
+            [item.view() for item in items],
+            {item.entry.paths.key: item.tags for item in items},
+            metrics,
+            _json_result,
+            decimals=decimals,
+        )
+
+    def plan(self) -> results.Table:
+        """Make a table of what has become, or will become, of this run's jobs."""
+        items = self._latest()
+        tags = {item.entry.paths.key: item.tags for item in items}
+        return results.plan_table([item.view() for item in items], tags)
+
+    def _latest(self) -> list[_Item]:
+        items = self._all()
+        return [item for item in items if item.run == items[0].run]
+
+    # -- waiting --------------------------------------------------------------------------
+
+    def wait(self, timeout_s: float | None = None) -> Experiment:
+        """Wait until all jobs have ended, or for so many seconds; give the experiment.
+
+        Interrupting (Ctrl-C, the kernel's stop button) stops the waiting, never the jobs.
+        """
+        with on_wait(self) if on_wait is not None else contextlib.nullcontext():
+            self._wait(self._all, timeout_s)
+        return self
+
+    def _wait(self, wanted: Callable[[], Iterable[_Item]], timeout_s: float | None) -> bool:
+        """Wait until nothing is under way, callbacks (which may submit more) included."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not wait_for([item.entry for item in wanted()], self._loop, left):
+                return False
+            self._run.keep_cells()
+            callbacks.current().flush(FLUSH_S)
+            self._loop.sync(FLUSH_S)  # what callbacks did is in the views now
+            if all(item.entry.settled.is_set() for item in wanted()):
+                return True
+
+    def __await__(self) -> Generator[Any, None, Experiment]:
+        yield from settled([item.entry for item in self._all()], self._loop).__await__()
+        self._run.keep_cells()
+        return self
+
+    # -- acting ---------------------------------------------------------------------------
+
+    def cancel(self, *jobs: Any) -> None:
+        """Ask jobs to end, by default all that have not; what needs them will not run."""
+        wanted = self._entries(jobs) if jobs else [item.entry for item in self._all()]
+        self._loop.post(CancelJobs(tuple(wanted)))
+
+    def retry(self, *jobs: Any) -> None:
+        """Run jobs again that are in error, by default all; others are left alone."""
+        wanted = self._entries(jobs) if jobs else [item.entry for item in self._all()]
+        for entry in wanted:
+            entry.expect()
+        self._loop.post(RetryJobs(tuple(wanted)))
+
+    def _entries(self, jobs: Iterable[Any]) -> list[Entry]:
+        return [self.job(job).entry for job in jobs]
+
+    @property
+    def slots(self) -> int:
+        """How many local jobs run at once in this kernel, for all its experiments together."""
+        return self._loop.slots
+
+    @slots.setter
+    def slots(self, slots: int) -> None:
+        if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+            raise ConfigError(f"slots is a whole number from 1 on, not {slots!r}")
+        self._loop.post(SetSlots(slots))
+
+    def setenv(self, name: str, value: str | None) -> None:
+        """Set a variable for jobs submitted from now on; None takes it back."""
+        if not name or "=" in name or "\0" in f"{name}{value}":
+            raise ConfigError(f"{name!r} = {value!r} cannot be a variable of the environment")
+        if value is None:
+            self._environ.pop(name, None)
+        else:
+            self._environ[name] = str(value)
+
+    def close(self) -> None:
+        """Take no more tasks. Jobs go on; `start` opens the experiment again, as a new run."""
+        with _guard:
+            self.closed = True
+            if _live.get(_place(self)) is self:
+                del _live[_place(self)]
+            _opened[:] = [xp for xp in _opened if xp is not self]
+        self._run.keep_cells()
+        callbacks.current().flush(FLUSH_S)
+
+
+_LIVE = (JobState.WAITING, JobState.READY, JobState.SCHEDULED, JobState.RUNNING)
+
+
+def _dry_entry(paths: JobPaths, record: JobRecord) -> Entry:
+    """Make an entry that no scheduler knows, of a job that is looked at and not run."""
+    entry = Entry(paths, dry=True)
+    entry.note_record(record)
+    found, _ = entries.look(entry)
+    done = found is entries.Found.DONE
+    entry.freeze(JobState.DONE if done else JobState.UNSCHEDULED, None, "")
+    entry.settle(True)
+    return entry
+
+
+def _json_result(job: JobView) -> Any:
+    """Read a result where it is JSON; nothing is ever unpickled for a table."""
+    paths = JobPaths.of(job.path)
+    try:
+        return records.load_result(paths) if paths.result_json.exists() else None
+    except RecordError:
+        return None
+
+
+# -- what is open -----------------------------------------------------------------------------
+
+_guard = threading.RLock()
+_live: dict[tuple[str, str], Experiment] = {}  # by workspace and name
+_opened: list[Experiment] = []  # by `start`, the latest last
+
+
+def _place(xp: Experiment) -> tuple[str, str]:
+    return str(xp.workspace.root), xp.name
+
+
+def current() -> Experiment | None:
+    """Give the experiment to which a submitted task goes, None if none is open.
+
+    That of the `with` block, or of the job whose callback runs; else the one that was started last
+    and not closed.
+    """
+    found: Experiment | None = inside.get()
+    if found is not None and not found.closed:
+        return found
+    return _opened[-1] if _opened else None
+
+
+def current_namespace() -> str | None:
+    """Give the namespace of the current experiment, None if none is open."""
+    found = current()
+    return None if found is None else found.namespace
+
+
+def submit(task: Any, **options: Any) -> Any:
+    """Submit a task to the current experiment; see `Experiment.submit`.
+
+    Raises
+    ------
+    NoExperimentError
+        If none is open.
+    """
+    found = current()
+    if found is None:
+        name = configs.declared_class(task).__qualname__
+        raise NoExperimentError(f"{name} has nowhere to go: {doors.HOW_TO_OPEN}")
+    return found.submit(task, **options)
+
+
+def _check_name(name: Any, what: str) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be {what}: letters, digits, '.', '_' and '-', at most 100, the first "
+            "a letter or digit"
+        )
+    return name
+
+
+def _open(
+    name: str,
+    workspace: str | PathLike[str] | Workspace | None,
+    *,
+    slots: int | None,
+    namespace: str | None,
+    launcher: Any,
+    run_mode: Any,
+    provenance: bool | None,
+) -> tuple[Experiment, bool]:
+    """Give the live experiment of that name, or open it; tell whether it was opened now."""
+    _check_name(name, "an experiment's name")
+    if namespace is not None:
+        _check_name(namespace, "a namespace")
+    mode = None if run_mode is None else RunMode(run_mode)
+    if not isinstance(workspace, Workspace):
+        workspace = Workspace(settings.workspace_root(workspace))
+    workspace.create()
+    with _guard:
+        xp = _live.get((str(workspace.root), name))
+        new = xp is None
+        if xp is None:
+            xp = Experiment(
+                name,
+                workspace,
+                namespace=namespace or name,
+                launcher=launcher,
+                run_mode=mode or RunMode.NORMAL,
+                provenance=provenance is not False,
+            )
+        elif namespace is not None and namespace != xp.namespace:
+            raise ConfigError(
+                f"the experiment {name!r} is open with the namespace {xp.namespace!r}, not "
+                f"{namespace!r}: close() it first, or give this one another name"
+            )
+        xp.launcher = launcher or xp.launcher
+        xp.run_mode = mode or xp.run_mode
+        if slots is not None:
+            xp.slots = slots
+        if new:
+            xp._recall()
+            _live[_place(xp)] = xp
+        return xp, new
+
+
+def start(
+    name: str,
+    *,
+    workspace: str | PathLike[str] | Workspace | None = None,
+    slots: int | None = None,
+    namespace: str | None = None,
+    launcher: Any = None,
+    run_mode: Any = None,
+    provenance: bool | None = None,
+) -> Experiment:
+    """Open an experiment, or open it again, and return at once: submitted tasks go to it.
+
+    Jobs of earlier runs are found again: what runs is followed, what waited is started, without the
+    classes being there. The same name in the same kernel gives the same live object.
+
+    Parameters
+    ----------
+    name : str
+        Letters, digits, ``.``, ``_``, ``-``.
+    workspace : path, optional
+        Directory of all jobs, by default ``$XPM_WORKSPACE``, else that of the `Settings`, else
+        ``./xpm-workspace``.
+    slots : int, optional
+        How many local jobs run at once in this kernel.
+    namespace : str, optional
+        Stands for ``__main__`` in type names, by default the experiment's name.
+    launcher : Launcher, optional
+        How jobs are started, by default a `LocalLauncher`.
+    run_mode : RunMode, optional
+        What becomes of submitted tasks.
+    provenance : bool, optional
+        False keeps neither environment nor cells.
+
+    Raises
+    ------
+    WorkspaceError
+        If the workspace cannot be written.
+    ConfigError
+        If the name cannot be one.
+    """
+    xp, _ = _open(
+        name,
+        workspace,
+        slots=slots,
+        namespace=namespace,
+        launcher=launcher,
+        run_mode=run_mode,
+        provenance=provenance,
+    )
+    with _guard:
+        _opened[:] = [*(other for other in _opened if other is not xp), xp]
+    return xp
+
+
+# Arguments of experimaestro's experiment() that mean nothing here.
+_IGNORED = {"host", "port", "token", "register_signals", "project_paths", "wait_for_quit"}
+_IGNORED |= {"dirty_git", "no_db", "no_environment_file"}
+_noted: set[str] = set()
+
+
+class experiment:  # used as a function: `with experiment("runs", "name") as xp:`
+    """Open an experiment for a block: tasks submitted inside go to it, its end waits for them.
+
+    Parameters
+    ----------
+    workspace : path or None
+        Directory of all jobs; None for the default one.
+    name : str
+        Letters, digits, ``.``, ``_``, ``-``.
+    launcher, run_mode, namespace, slots, provenance : optional
+        See `start`.
+    **ignored
+        Arguments of experimaestro's function that mean nothing here (``port``, ``host``, …).
+
+    Raises
+    ------
+    FailedExperiment
+        At the end of the block, if jobs submitted in it ended in error.
+    """
+
+    def __init__(
+        self,
+        workspace: str | PathLike[str] | Workspace | None,
+        name: str,
+        *,
+        launcher: Any = None,
+        run_mode: Any = None,
+        namespace: str | None = None,
+        slots: int | None = None,
+        provenance: bool | None = None,
+        **ignored: Any,
+    ) -> None:
+        _note_ignored(ignored)
+        self._name = name
+        self._workspace = workspace
+        self._options = {
+            "launcher": launcher,
+            "run_mode": run_mode,
+            "namespace": namespace,
+            "slots": slots,
+            "provenance": provenance,
+        }
+        self._token: Token[Any] | None = None
+        self._former: Any = None
+        self._xp: Experiment | None = None
+        self._is_new = False
+        self._from = 0
+        self._found: list[_Item] = []
+
+    def __enter__(self) -> Experiment:
+        xp, self._is_new = _open(self._name, self._workspace, **self._options)
+        self._xp = xp
+        self._from = len(xp._submissions)
+        if self._is_new:
+            self._found = [item for item in xp._all() if not item.entry.settled.is_set()]
+        self._former = inside.get()
+        self._token = inside.set(xp)
+        return xp
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._xp is not None
+        assert self._token is not None
+        try:
+            inside.reset(self._token)
+        except ValueError:  # an async cell went on in another context
+            inside.set(self._former)
+        xp = self._xp
+        try:
+            if kind is None:
+                with on_wait(xp) if on_wait is not None else contextlib.nullcontext():
+                    xp._wait(self._mine, None)
+        finally:
+            if self._is_new:
+                xp.close()
+        if kind is None:
+            _raise_for(xp.name, self._mine())
+
+    def _mine(self) -> list[_Item]:
+        assert self._xp is not None
+        items = [*self._found, *self._xp._submissions[self._from :]]
+        return list({item.entry.id: item for item in items}.values())
+
+
+def _note_ignored(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in _IGNORED:
+            known = ["launcher", "run_mode", "namespace", "slots", "provenance"]
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise TypeError(f"experiment() has no argument {name!r}{hint}")
+    new = sorted(set(names) - _noted)
+    if new:
+        _noted.update(new)
+        text = f"experiment(): {', '.join(new)} mean nothing here and are ignored"
+        warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def _raise_for(name: str, items: Sequence[_Item]) -> None:
+    """Raise `FailedExperiment` if some of the jobs ended in error."""
+    bad = [item for item in items if item.entry.view.state is JobState.ERROR]
+    if not bad:
+        return
+    errors = [error_of(item.view(), item.entry) for item in bad]
+    parts = [f"{len(bad)} of {len(items)} jobs of {name!r} ended in error:"]
+    parts += [str(error) for error in errors[:SHOWN]]
+    if len(bad) > SHOWN:
+        parts.append(f"… and {len(bad) - SHOWN} more")
+    raise FailedExperiment("\n\n".join(parts), errors)

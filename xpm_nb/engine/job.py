@@ -1,0 +1,381 @@
+"""The handle on one job that users hold, and what waiting means.
+
+A `Job` keeps nothing: it reads the last view of its `Entry`, and posts messages to the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpm_nb.core import doors
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.views import JobView
+from xpm_nb.engine import callbacks, entries
+from xpm_nb.engine.callbacks import Listener, Register
+from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.loop import Loop
+from xpm_nb.engine.scheduler import CancelJobs, NoteError, RetryJobs
+from xpm_nb.errors import InternalError, JobError, RecordError
+from xpm_nb.launchers.base import Launcher
+from xpm_nb.store import records
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+log = logging.getLogger("xpm_nb")
+
+TICK_S = 0.1  # how long one wait is: in between, an interrupt gets through
+FLUSH_S = 1.0  # how long a wait goes on for callbacks of what it waited for
+TAIL_LINES = 20
+_TAIL_BYTES = 64 * 1024
+
+inside: ContextVar[Any] = ContextVar("xpm_nb_experiment", default=None)
+"""The experiment of the `with` block, or of the job whose callback runs."""
+
+
+class Job:
+    """One task with one set of parameters, in one workspace.
+
+    Two handles are equal when they are on the same directory.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        loop: Loop,
+        *,
+        experiment: Any = None,
+        config: Any = None,
+        launcher: Launcher | None = None,
+        look: Callable[[], JobView] | None = None,
+    ) -> None:
+        self._entry = entry
+        self._loop = loop
+        self._experiment = experiment
+        self._config = config
+        self._launcher = launcher
+        self._look = look
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and other._entry.id == self._entry.id
+
+    def __hash__(self) -> int:
+        return hash(self._entry.id)
+
+    def __repr__(self) -> str:
+        view = self.view()
+        return f"Job({view.task} {view.identifier[:8]} {view.state.value})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return doors.renderer(self)
+
+    # -- what it is -----------------------------------------------------------------------
+
+    @property
+    def identifier(self) -> str:
+        """The identifier, 64 hexadecimal digits."""
+        return self._entry.paths.identifier
+
+    @property
+    def name(self) -> str:
+        """The last dotted part of the type name: the stem of the file names."""
+        return self._entry.paths.name
+
+    @property
+    def type(self) -> str:
+        """The type name."""
+        return self._entry.paths.type_name
+
+    @property
+    def key(self) -> str:
+        """``<type name>/<identifier>``."""
+        return self._entry.paths.key
+
+    @property
+    def path(self) -> Path:
+        """The job's directory."""
+        return self._entry.paths.path
+
+    @property
+    def config(self) -> Any:
+        """The task, None if it was submitted by another kernel."""
+        return self._config
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Variables set for the job, on top of the inherited ones."""
+        record = self._record()
+        return {} if record is None else dict(record.environ)
+
+    @property
+    def launcher(self) -> Launcher | None:
+        """What starts it."""
+        return self._launcher or self._entry.launcher
+
+    @property
+    def dry(self) -> bool:
+        """Whether it was only looked at (a dry run)."""
+        return self._entry.dry
+
+    @property
+    def entry(self) -> Entry:
+        """What the engine knows of it."""
+        return self._entry
+
+    @property
+    def dependencies(self) -> tuple[Job, ...]:
+        """The jobs that must be done first."""
+        return tuple(
+            Job(
+                self._loop.entry(entries.resolve(self._entry.paths, key)),
+                self._loop,
+                experiment=self._experiment,
+            )
+            for key in self.view().dependencies
+        )
+
+    @property
+    def retry_count(self) -> int:
+        """How often it was run before the present attempt."""
+        return self.view().attempt - 1
+
+    # -- how it is ------------------------------------------------------------------------
+
+    @property
+    def state(self) -> JobState:
+        """The state."""
+        return self._entry.view.state
+
+    def view(self) -> JobView:
+        """Give a frozen copy of all that is known."""
+        return self._entry.view if self._look is None else self._look()
+
+    def stdout(self) -> Path:
+        """Give the path of what it printed."""
+        return self._entry.paths.stdout
+
+    def stderr(self) -> Path:
+        """Give the path of what it printed on the error stream."""
+        return self._entry.paths.stderr
+
+    def log(self, n: int = 40) -> str:
+        """Give the last lines of what it printed, the error stream after the other."""
+        parts = {path: tail(path, n) for path in (self.stdout(), self.stderr())}
+        texts = [(path, text) for path, text in parts.items() if text]
+        if len(texts) == 1:
+            return texts[0][1]
+        return "\n".join(f"--- {path.name}\n{text}" for path, text in texts)
+
+    def metrics(self) -> dict[str, float]:
+        """Give the latest value of each metric."""
+        return dict(self.view().metrics)
+
+    # -- waiting --------------------------------------------------------------------------
+
+    def wait(self, timeout_s: float | None = None) -> JobState:
+        """Wait until it has ended, and give the state; interrupting stops the waiting only."""
+        wait_for([self._entry], self._loop, timeout_s)
+        callbacks.current().flush(FLUSH_S)
+        return self.state
+
+    def __await__(self) -> Generator[Any, None, JobState]:
+        yield from settled([self._entry], self._loop).__await__()
+        return self.state
+
+    def result(self) -> Any:
+        """Give what ``execute`` returned; waits for the end.
+
+        Raises
+        ------
+        JobError
+            It ended in error: with its traceback, its last lines, and where its logs are.
+        """
+        wait_for([self._entry], self._loop, None)
+        if self.state is not JobState.DONE:
+            raise self.error()
+        return records.load_result(self._entry.paths)
+
+    def error(self) -> JobError:
+        """Describe how it ended badly."""
+        return error_of(self.view(), self._entry)
+
+    # -- acting ---------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Ask it to end; what needs it will not run."""
+        self._loop.post(CancelJobs((self._entry,)))
+
+    def retry(self) -> Job:
+        """Run it again if it is in error, after what it needs, before what needed it."""
+        self._entry.expect()
+        self._loop.post(RetryJobs((self._entry,)))
+        return self
+
+    def on_completed(self, callback: Callable[[], object]) -> None:
+        """Have a function called when the job ends well, also when it already has.
+
+        It is called with no argument in the callbacks' thread, once. The same function of the same
+        cell, registered when the cell is run again, takes the former's place.
+        """
+        register = self._register()
+        register.on_completed(callback, self._experiment)
+        if self._entry.view.state is JobState.DONE:
+            _call_due(self._entry, self._loop, register)
+
+    def on_state(self, callback: Callable[[JobView], object]) -> None:
+        """Have a function called with a `JobView` at each change of state."""
+        self._register().on_state(callback, self._experiment)
+
+    def _register(self) -> Register:
+        with _registers_guard:
+            register = _registers.get(self._entry)
+            if register is None:
+                register = _registers[self._entry] = Register()
+                self._entry.hooks.append(partial(_told, self._entry, self._loop, register))
+            return register
+
+    def _record(self) -> records.JobRecord | None:
+        if self._entry.record is not None:
+            return self._entry.record
+        try:
+            return records.read_job(self._entry.paths)
+        except RecordError:
+            return None
+
+
+# -- callbacks --------------------------------------------------------------------------------
+
+_registers: dict[Entry, Register] = {}
+_registers_guard = threading.Lock()
+
+
+def _told(entry: Entry, loop: Loop, register: Register, view: JobView) -> None:
+    """In the loop's thread, at each change: have called what is to be called."""
+    if view.state is JobState.DONE:
+        _call_due(entry, loop, register)
+    else:
+        register.reopen()
+    for listener in register.listeners():
+        callbacks.current().put(partial(_call, entry, loop, listener, view))
+
+
+def _call_due(entry: Entry, loop: Loop, register: Register) -> None:
+    for listener in register.due():
+        callbacks.current().put(partial(_call, entry, loop, listener))
+
+
+def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
+    """In the callbacks' thread: call a user's function, inside its job's experiment."""
+    token = inside.set(listener.owner)
+    try:
+        listener.function(*args)
+    except Exception as error:  # a border: the user's code
+        log.exception("a callback of %s raised", entry.paths.key)
+        loop.post(NoteError(entry, f"{type(error).__name__}: {error}"))
+    finally:
+        inside.reset(token)
+
+
+# -- waiting ----------------------------------------------------------------------------------
+
+
+def wait_for(wanted: Iterable[Entry], loop: Loop, timeout_s: float | None) -> bool:
+    """Wait until jobs are settled; False if that took too long.
+
+    In short waits, so that Ctrl-C gets through, and a dead scheduler is noticed.
+    """
+    if loop.in_thread():
+        raise InternalError("the scheduler's thread cannot wait for jobs: use on_completed")
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    for entry in wanted:
+        while not entry.settled.is_set():
+            loop.check()
+            left = TICK_S if deadline is None else min(TICK_S, deadline - time.monotonic())
+            if left <= 0:
+                return False
+            entry.settled.wait(left)
+    return True
+
+
+async def settled(wanted: Sequence[Entry], loop: Loop) -> None:
+    """Wait as `wait_for` does, from the event loop of a cell."""
+    import asyncio  # only where somebody awaits
+
+    here = asyncio.get_running_loop()
+    for entry in wanted:
+        while not entry.settled.is_set():
+            loop.check()
+            future: Future[None] = here.create_future()
+
+            def wake(future: Future[None] = future) -> None:
+                with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
+                    here.call_soon_threadsafe(_resolve, future)
+
+            entry.when_settled(wake)
+            await future
+    loop.check()
+
+
+def _resolve(future: Future[None]) -> None:
+    if not future.done():  # it was cancelled
+        future.set_result(None)
+
+
+# -- errors -----------------------------------------------------------------------------------
+
+
+def error_of(view: JobView, entry: Entry) -> JobError:
+    """Describe a job that ended badly, or did not run: what, why, last lines, where to look."""
+    who = f"{view.task} {view.identifier[:8]}"
+    if view.state is not JobState.ERROR:
+        text = f"{who} has no result: it is {view.state.value}"
+        return JobError(text, identifier=view.identifier)
+    reason = view.reason or FailureReason.FAILED
+    parts = [f"{who} ended in error ({reason.value}): {view.message}"]
+    if reason is not FailureReason.DEPENDENCY:
+        parts += _evidence(entry)
+    return JobError("\n".join(parts), identifier=view.identifier, reason=reason.value)
+
+
+def _evidence(entry: Entry) -> Iterator[str]:
+    """Give what helps to see why: the traceback, the last lines of the logs, their paths."""
+    paths = entry.paths
+    with contextlib.suppress(RecordError):
+        trace = records.read_text(paths.error)
+        yield from [f"\n{trace.strip()}"] if trace else []
+    logs = {path: tail(path, TAIL_LINES) for path in (paths.stdout, paths.stderr)}
+    for path, text in logs.items():
+        if text and not (paths.error.exists() and path == paths.stderr):
+            yield f"\nLast lines of {path.name}:\n{text}"
+    yield "\nIts logs:\n" + "\n".join(f"  {path}" for path in logs)
+
+
+def tail(path: Path, lines: int) -> str:
+    """Give the last lines of a file that may be large or missing."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            data = file.read()
+    except OSError:
+        return ""
+    return "\n".join(data.decode("utf-8", "replace").rstrip().split("\n")[-lines:])
+
+
+def as_json_value(value: Any) -> Any:
+    """Give what a record can hold: plain values as they are, anything else as text."""
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def as_json_tags(tags: Mapping[str, Any]) -> dict[str, Any]:
+    """Give tags as a record holds them."""
+    return {str(name): as_json_value(value) for name, value in tags.items()}

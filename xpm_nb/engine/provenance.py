@@ -1,0 +1,172 @@
+"""What is kept of where a run came from: Python, packages, machine, commit, cells.
+
+An allow-list: no environment variables, no command lines, no addresses of remotes. Cells are kept
+as they were typed, but for values of names that look like secrets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+from xpm_nb.engine import callbacks
+from xpm_nb.errors import WorkspaceError
+from xpm_nb.store import records
+from xpm_nb.store.layout import ExperimentPaths, RunPaths
+from xpm_nb.store.records import RunJob
+
+_SECRET = (
+    r"(?:pass(?:word|wd|phrase)?|secret|token(?!iz)|api_?key|private_?key|credential|auth_?key)"
+)
+_STRING = (
+    r"[rbfu]{0,2}"
+    r"(?:\"\"\".*?\"\"\"|'''.*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')"
+)
+# password = "…", token: str = "…", login(password="…"), {"api_key": "…"}, environ["SECRET"] = "…"
+_ASSIGNED = re.compile(
+    rf"(\b\w*{_SECRET}s?\w*[\"'\]]*\s*(?::\s*[\w.\[\]|]+\s*)?[=:]\s*){_STRING}",
+    re.IGNORECASE | re.DOTALL,
+)
+_SHELL = re.compile(rf"(?im)^(\s*[%!].*?\b\w*{_SECRET}\w*(?:=|\s+))(\S+)")
+_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
+
+
+class Run:
+    """The records of one run of an experiment; its directory is made for its first job.
+
+    What takes time (listing packages, asking git, writing a notebook) is done in the callbacks'
+    thread.
+
+    Parameters
+    ----------
+    experiment : ExperimentPaths
+        Where the runs of the experiment are.
+    keep : bool
+        Whether to keep more than the list of jobs.
+    cells : callable
+        Gives the executed cells, (number, text) each, or None outside a notebook.
+    notebook : callable
+        Names the notebook, "" if nobody knows.
+    """
+
+    def __init__(
+        self,
+        experiment: ExperimentPaths,
+        *,
+        keep: bool,
+        cells: Callable[[], list[tuple[int, str]] | None],
+        notebook: Callable[[], str],
+    ) -> None:
+        self.paths: RunPaths | None = None
+        self._experiment = experiment
+        self._keep = keep
+        self._cells = cells
+        self._notebook = notebook
+        self._due = False
+
+    def add(self, row: RunJob) -> None:
+        """Add a job to the run's list (called in the scheduler's thread)."""
+        if self.paths is None:
+            self.paths = self._create()
+            if self._keep:
+                callbacks.current().put(self._write_environment)
+        records.add_run_job(self.paths, row)
+        self.keep_cells()
+
+    def keep_cells(self) -> None:
+        """Have the executed cells written soon, once for many calls."""
+        if self._keep and self.paths is not None and not self._due:
+            self._due = True
+            callbacks.current().put(self._write_cells)
+
+    def _create(self) -> RunPaths:
+        stem = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        for number in range(1000):
+            with contextlib.suppress(FileExistsError):
+                return self._experiment.create_run(f"{stem}-{number:03d}-{os.getpid()}")
+        raise WorkspaceError(f"cannot make a new run in {self._experiment.runs_dir}")
+
+    def _write_environment(self) -> None:
+        assert self.paths is not None
+        records.write_json(self.paths.environment, environment(self._notebook()))
+
+    def _write_cells(self) -> None:
+        self._due = False
+        cells = self._cells()
+        if cells is not None and self.paths is not None:
+            masked = [(number, mask(text)) for number, text in cells]
+            records.write_notebook(self.paths.notebook, masked)
+
+
+def mask(text: str) -> str:
+    """Take values out of a text whose names look like secrets, and the logins out of addresses.
+
+    >>> mask('API_KEY = "abc"; x = 1')
+    'API_KEY = "***"; x = 1'
+    """
+    text = _ASSIGNED.sub(r'\1"***"', text)
+    text = _SHELL.sub(r"\1***", text)
+    return _URL.sub(r"\1***@", text)
+
+
+def environment(notebook: str = "") -> dict[str, Any]:
+    """Describe this process: Python, packages, machine, user, commit."""
+    packages = {
+        str(found.name): str(found.version)
+        for found in metadata.distributions()
+        if found.metadata is not None and found.name
+    }
+    return {
+        "format": 1,
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "user": _user(),
+        "directory": os.getcwd(),
+        "notebook": notebook,
+        "git": commit(os.getcwd()),
+        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return str(os.getuid())
+
+
+def commit(directory: str) -> dict[str, Any] | None:
+    """Say which commit a directory is at, and whether files differ from it; None if it has none."""
+    head = _git(directory, "rev-parse", "HEAD")
+    if head is None:
+        return None
+    changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": head, "dirty": bool(changes)}
+
+
+def _git(directory: str, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", directory, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

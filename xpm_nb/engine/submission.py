@@ -1,0 +1,203 @@
+"""From a task to what the scheduler is asked: everything that may raise, in the user's cell.
+
+Nothing here waits, or writes a file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from xpm_nb.code import carrier
+from xpm_nb.core import config as configs
+from xpm_nb.core import serial
+from xpm_nb.engine.entries import Asked
+from xpm_nb.engine.job import Job, as_json_tags
+from xpm_nb.errors import ConfigError
+from xpm_nb.launchers.base import Launcher
+from xpm_nb.store.layout import JobPaths, Workspace
+from xpm_nb.store.records import JobRecord
+
+CellNumbers = Callable[[], Mapping[str, int]]
+CellsSource = Callable[[], list[tuple[int, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a submission says beside the task.
+
+    Attributes
+    ----------
+    environ : mapping
+        Variables of the experiment.
+    max_retries : int or None
+        None: the default.
+    """
+
+    launcher: Launcher
+    namespace: str
+    experiment: str
+    environ: Mapping[str, str]
+    submitted: float
+    max_retries: int | None = None
+
+
+def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options) -> JobRecord:
+    """Make the record of a task that was prepared."""
+    cls = configs.declared_class(task)
+    launcher = options.launcher
+    record = JobRecord(
+        type_name=paths.type_name,
+        identifier=paths.identifier,
+        name=paths.name,
+        task=configs.local_name(cls),
+        namespace=options.namespace if needs_namespace(task) else None,
+        experiment=options.experiment,
+        dependencies=tuple(_key(paths, job) for job in needs),
+        launcher=launcher.as_dict(),
+        # Job over launcher over experiment; the launcher puts all on top of the inherited ones.
+        environ={**options.environ, **getattr(launcher, "environ", {})},
+        sys_path=import_path(),
+        python=str(getattr(launcher, "python", None) or sys.executable),
+        submitted=options.submitted,
+        tags=as_json_tags(configs.tags_of(task)),
+    )
+    if options.max_retries is None:
+        return record
+    return record._replace(max_retries=options.max_retries)
+
+
+def needs_namespace(task: Any) -> bool:
+    """Tell whether a class of a notebook takes part in a task."""
+    return any(configs.needs_namespace(configs.declared_class(c)) for c in configs.walk(task))
+
+
+def _key(paths: JobPaths, needed: Job) -> str:
+    """Name a dependency: by its key in the same workspace, by its directory in another."""
+    same = needed.path.parent.parent.parent == paths.workspace
+    return needed.key if same else str(needed.path)
+
+
+def import_path() -> tuple[str, ...]:
+    """Give this process's import path, '' and relative entries resolved now."""
+    return tuple(dict.fromkeys(os.path.abspath(entry or os.curdir) for entry in sys.path))
+
+
+def needed_jobs(task: Any) -> list[Job]:
+    """Give the jobs that must be done before a task.
+
+    Raises
+    ------
+    ConfigError
+        If one of the tasks it needs has no job.
+    """
+    found = []
+    for needed in configs.dependencies(task):
+        job = configs.info(needed).job
+        if not isinstance(job, Job):
+            name = configs.declared_class(needed).__qualname__
+            raise ConfigError(f"{name} must be submitted before what needs it")
+        found.append(job)
+    return found
+
+
+def job_of(task: Any) -> Job | None:
+    """Give the job of a task that was submitted (not only looked at, in a dry run)."""
+    job = configs.info(task).job
+    return job if isinstance(job, Job) and not job.dry else None
+
+
+def again(
+    before: Job, launcher: Launcher | None, workspace: Workspace, options: Options
+) -> Options:
+    """Check that the same object is submitted as it was before, and take over how that was.
+
+    Raises
+    ------
+    ConfigError
+        Naming the difference.
+    """
+    task = before.name
+    root = before.entry.paths.workspace
+    if root != workspace.root:
+        raise ConfigError(
+            f"this {task} was submitted in the workspace {root}: copy() it to run it in "
+            f"{workspace.root}"
+        )
+    old = before.launcher
+    if old is None:
+        return options
+    if launcher is not None and launcher.as_dict() != old.as_dict():
+        raise ConfigError(
+            f"this {task} was submitted with launcher={old!r}, and now with {launcher!r}: copy() "
+            "it to submit it once more"
+        )
+    return replace(options, launcher=old)
+
+
+def asked(
+    task: Any,
+    paths: JobPaths,
+    record: JobRecord,
+    carried: carrier.Carried | None,
+    options: Options,
+) -> Asked:
+    """Put together what is to be run; without code, what the job's directory holds."""
+    if carried is None:
+        return Asked(None, None, record, options.launcher)
+    text = carrier.script(
+        carried,
+        task=record.task,
+        type_name=record.type_name,
+        identifier=record.identifier,
+        namespace=record.namespace,
+        name=record.name,
+        sys_path=record.sys_path,
+        python=record.python,
+    )
+    params = serial.dump(
+        task, namespace=options.namespace, workspace=paths.workspace, job=paths.path
+    )
+    resumes = bool(getattr(configs.declared_class(task), "__xpm_resumable__", False))
+    return Asked(text, params, record, options.launcher, resumes)
+
+
+class Carrier:
+    """Carries the code of classes; that of the same classes once, as long as nothing changed.
+
+    A sweep submits the same classes hundreds of times from one cell, and reading the cells takes
+    milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._classes: tuple[type, ...] = ()
+        self._bound: dict[str, int] = {}
+        self._cells: tuple[int, int] = (0, 0)
+        self._carried: carrier.Carried | None = None
+
+    def carry(self, task: Any, numbers: CellNumbers | None) -> carrier.Carried:
+        """Give the code of a task's classes.
+
+        Raises
+        ------
+        CarrierError
+            Naming class, cell, variable and the way out.
+        """
+        classes = tuple(dict.fromkeys(configs.declared_class(c) for c in configs.walk(task)))
+        space = vars(sys.modules["__main__"])
+        known: Mapping[str, int] = numbers() if numbers is not None else {}
+        cells = (len(known), max(known.values(), default=0))
+        if self._carried is None or classes != self._classes or cells != self._cells:
+            fresh = True
+        else:
+            fresh = any(id(space.get(name)) != at for name, at in self._bound.items())
+        if fresh or self._carried is None:
+            self._carried = carrier.carry(
+                classes, namespace_globals=space, numbers=known, site=configs.site
+            )
+            self._classes, self._cells = classes, cells
+            self._bound = {name: id(space.get(name)) for name in self._carried.names}
+        return self._carried
