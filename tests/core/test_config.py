@@ -686,6 +686,25 @@ def test_generated_paths(tmp_path):
     assert learn() == made
 
 
+def test_containers_that_change():
+    class Held(Config):
+        items: Param[list[int]]
+
+    given = [1]
+    made = Held.C(items=given)
+    given.append(2)
+    assert made.items == [1]
+    made.items.append("3")
+    assert made.instance().items == [1, 3]
+    assert made.items == [1, 3]
+    made.items.append(4)
+    assert made.items == [1, 3]
+    other = Held.C(items=[])
+    other.items.append("x")
+    with pytest.raises(ConfigError, match=r"at \$\.items\[0\]: 'x'"):
+        other.instance()
+
+
 def test_validation():
     calls = []
 

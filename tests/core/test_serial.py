@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from enum import Enum
@@ -162,6 +163,16 @@ def test_loops():
     back = serial.load(serial.dump(a, namespace=None), resolve=lambda *_: Ring)[-1]
     assert back.next.next is back
     assert back == a
+
+
+def test_every_nan_comes_back_as_it_was():
+    for bits in ("7ff8000000000000", "fff8000000000000", "7ff8000000000001"):
+        (value,) = struct.unpack("!d", bytes.fromhex(bits))
+        made = Everything.C(f=value)
+        document = through_json(serial.dump(made, namespace=None))
+        back = serial.load(document, resolve=resolve)[-1]
+        assert struct.pack("!d", back.f).hex() == bits
+        assert back == made.seal()
 
 
 def test_what_cannot_be_written():

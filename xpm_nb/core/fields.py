@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
@@ -31,6 +30,7 @@ from xpm_nb.core.forms import (
     narrower,
     type_text,
 )
+from xpm_nb.core.names import warn
 from xpm_nb.errors import ConfigError, ConfigTypeError
 
 T = TypeVar("T")
@@ -622,10 +622,9 @@ def _judge_override(old: FieldSpec, new: FieldSpec, wanted: bool) -> None:
             f" {old.type_text}"
         )
     if not wanted:
-        warnings.warn(
+        warn(
             f"{where} replaces the parameter of {old.owner.__qualname__}; if that is meant, write"
-            " field(overrides=True)",
-            stacklevel=2,
+            " field(overrides=True)"
         )
 
 
