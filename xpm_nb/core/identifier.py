@@ -178,8 +178,7 @@ def digests_of(nodes: Sequence[Node], namespace: str | None, node_of: NodeOf) ->
 def encode(value: Any, namespace: str | None = None) -> bytes:
     """Give E(value) of a value that holds no configuration."""
     run = _Run(namespace, lambda _value: None)
-    quick = run.quick(value, "")
-    return run.finish(run.slow(value, "")) if quick is None else quick
+    return run.finish(run.whole(value))
 
 
 def namespaced(module: str, name: str, namespace: str | None) -> str:
@@ -318,6 +317,12 @@ class _Run:
             return self.dict(value)
         kind = type(value).__qualname__
         raise self.fail(label, f"a value of type {kind} cannot be hashed: {value!r:.80}")
+
+    def whole(self, value: Any) -> Encoding:
+        encoded = self.quick(value, "")
+        if encoded is None:
+            encoded = yield self.slow(value, ""), ""
+        return encoded
 
     def is_meta(self, value: Any) -> bool:
         if type(value) in SCALARS:

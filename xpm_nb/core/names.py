@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from types import CodeType
 from typing import Any, cast
 
@@ -55,6 +56,15 @@ def user_place() -> tuple[str, int]:
 def place_text(place: tuple[str, int] | None = None) -> str:
     """Say a place in words (``In[7], line 2``), by default that of the nearest user's code."""
     return doors.place(*(place or user_place()))
+
+
+_WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
+
+
+def warn(message: str) -> None:
+    """Warn at the nearest line of the user's, once for each line and message."""
+    filename, lineno = user_place()
+    warnings.warn_explicit(message, UserWarning, filename, lineno, registry=_WARNED)
 
 
 def shorten(value: Any, limit: int = 80) -> str:

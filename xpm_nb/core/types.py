@@ -268,5 +268,7 @@ def _branches(problems: Sequence[Any]) -> str:
 
 def _sentence(problem: Any) -> str:
     inner = problem.get("ctx", {}).get("error")
-    text = str(inner) if inner is not None else str(problem["msg"])
+    if inner is not None:
+        return str(inner)
+    text = str(problem["msg"])
     return text[:1].lower() + text[1:]
