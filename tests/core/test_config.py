@@ -536,7 +536,7 @@ def test_help_and_completion():
 
 
 def test_reload_or_redefinition():
-    """SPEC 8: matched by type name and schema, in both directions."""
+    """Matched by type name and schema, in both directions."""
 
     def define(kind=Param[int], more=()):
         body = {"__annotations__": {"n": kind, **dict(more)}, "__qualname__": "Cell"}

@@ -1,4 +1,4 @@
-"""What holds for all configurations (DESIGN, section 6)."""
+"""What holds for all configurations."""
 
 from __future__ import annotations
 

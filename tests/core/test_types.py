@@ -1,4 +1,4 @@
-"""The outcomes of SPEC section 2, as a table."""
+"""What each type accepts, refuses and converts, as a table."""
 
 # ruff: noqa: UP006, UP007, UP042, UP045  # older spellings are part of what is tested
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from enum import Enum, IntEnum
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, Literal, Optional, Set, Tuple, Union  # noqa: UP035
+from typing import Annotated, Any, Dict, List, Literal, Optional, Set, Tuple, Union
 
 import pytest
 from pydantic import Field

@@ -88,7 +88,7 @@ def _own_name(cls: type) -> str | None:
 
 
 def needs_namespace(cls: type) -> bool:
-    """Tell whether the type name of a class depends on the experiment (see SPEC 8)."""
+    """Tell whether the type name of a class depends on the experiment."""
     return cls.__module__ == "__main__" and _own_name(cls) is None
 
 

@@ -173,7 +173,7 @@ class ConfigInfo:
                 _Epoch.now += 1
 
     def entries(self, keep: Callable[[Any], bool] | None) -> Iterator[tuple[bytes, str, Any]]:
-        """Give the parameters that are part of the identifier (SPEC 3, "Skipped")."""
+        """Give the parameters that are part of the identifier."""
         values = self.values
         for spec in self.schema.ordered:
             value = values.get(spec.name, MISSING)
@@ -341,7 +341,7 @@ def accept(cls: type, value: Any) -> Any:
 
 
 def _match_by_schema(given: type, wanted: type) -> None:
-    """Let a class re-defined by re-running its cell pass for its other definition (SPEC 8)."""
+    """Let a class re-defined by re-running its cell pass for its other definition."""
     for base in given.__mro__:
         if (base.__module__, base.__qualname__) == (wanted.__module__, wanted.__qualname__):
             ours, theirs = schema_signature(wanted), schema_signature(base)
