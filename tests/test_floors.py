@@ -15,7 +15,7 @@ errors
 core.doors core.forms core.types core.identifier core.names core.fields core.nodes core.graph
 core.derive core.config core.serial core.states core.views core.events core.plan
 store.layout store.records store.locks store.cache store.index
-code.bytecode code.values code.cells code.origin code.imports code.binding code.gather code.carrier
+code.bytecode code.values code.cells code.drift code.origin code.imports code.binding code.gather code.carrier
 code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask

@@ -20,5 +20,7 @@ def test_the_wheel_carries_notebooks_and_types(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert "xpm_nb/py.typed" in names
     assert "xpm_nb/notebooks/01_first_experiment.ipynb" in names
-    assert not [n for n in names if n.startswith("tests") or "__pycache__" in n or n.endswith(".pyc")]
+    assert not [
+        n for n in names if n.startswith("tests") or "__pycache__" in n or n.endswith(".pyc")
+    ]
     assert {n.split("/")[0].split("-")[0] for n in names} == {"xpm_nb"}

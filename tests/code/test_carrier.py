@@ -490,6 +490,31 @@ REFUSED = {
         ["API_KEY = 'abcdefgh12'", "class Learn:\n  def execute(self): return API_KEY"],
         ["`API_KEY`, which looks like a secret", "environment"],
     ),
+    "a default that has an older value": (
+        [
+            "N = 2",
+            "def model(x=N, *, y='é'): return x",
+            "N = 3",
+            "class Learn:\n  def execute(self): return model()",
+        ],
+        ["`model`", "a default of model() (In[2], line 1) is 2, and would be 3", "Run In[2] again"],
+    ),
+    "a default of a method": (
+        [
+            "def f(): return 1",
+            "class Learn:\n  def execute(self, *, g=f): return g()",
+            "def f(): return 2",
+        ],
+        ["a default of execute() (In[2], line 1) is an earlier f()"],
+    ),
+    "an attribute that has an older value": (
+        ["N = 2", "class Learn:\n  n = N * 2\n  def execute(self): return self.n", "N = 3"],
+        ["Learn.n (In[2], line 1) is 4, and would be 6"],
+    ),
+    "a list of an older class": (
+        ["class A: x = 1", "model = [A]", "class A: x = 2", LEARN],
+        ["In[2], line 1 sets to [A]", "run In[2] again"],
+    ),
     "a method added": (
         [
             "class Learn:\n  def execute(self): return self.more()",
@@ -499,7 +524,7 @@ REFUSED = {
     ),
     "a constant of the class changed": (
         ["class Learn:\n  depth = 2\n  def execute(self): return self.depth", "Learn.depth = 3"],
-        ["depth is 3 now", "In[1], line 1 has 2"],
+        ["Learn.depth (In[1], line 1) is 3, and would be 2", "Run In[1] again"],
     ),
     "made by type()": (
         ["Learn = type('Learn', (), {'execute': lambda self: 1})"],
@@ -671,6 +696,62 @@ def test_type_parameters(notebook):
     )
     notebook.cell("class Learn(Base[Model]):\n  def execute(self): return self.get()")
     assert notebook.job("Learn")["Learn"]().execute() == 1
+
+
+def test_cells_executed_again_without_a_change(notebook):
+    cells = (
+        "import enum\nfrom typing import TypeVar\nclass Kind(enum.Enum):\n  A = 1\nclass Model: pass",
+        "T = TypeVar('T', bound=Model)\nModels = dict[str, Model | None]\nTABLE = {'a': Model, 'k': Kind.A}\n"
+        "Other = Model\ndef f(kind=Kind.A, cls=Model): return kind.value",
+        "class Learn:\n  cls = Model\n  k = Kind.A\n  def execute(self): return T, Models, TABLE, Other, f()",
+    )
+    for text in cells:
+        notebook.cell(text)
+    notebook.cell(cells[0])
+    job = notebook.job("Learn")
+    result = job["Learn"]().execute()
+    assert result[2:] == ({"a": job["Model"], "k": job["Kind"].A}, job["Model"], 1)
+    notebook.cell("class Model:\n  new = 1")
+    with pytest.raises(CarrierError, match=r"run In\[2\] again"):
+        notebook.carry("Learn")
+
+
+def test_two_classes_of_one_text_with_other_bases(notebook):
+    big = "class Big(Base):\n  def execute(self): return self.f()"
+    notebook.cell("class Base:\n  def f(self): return 1").cell(big)
+    old = notebook["Big"]
+    notebook.cell("class Base:\n  def f(self): return 2").cell(big)
+    assert notebook.job(old)["Big"]().execute() == 1
+    assert notebook.job("Big")["Big"]().execute() == 2
+    with pytest.raises(
+        CarrierError, match="two versions of Base are used at once, as bases of Big"
+    ):
+        notebook.carry(old, "Big")
+
+
+def test_the_base_of_a_class_inside_a_class(notebook):
+    notebook.cell("class Base:\n  v = 1")
+    notebook.cell(
+        "class Learn:\n  class Options(Base): pass\n  def execute(self): return self.Options.v"
+    )
+    notebook.cell("class Base:\n  v = 2")
+    assert notebook.job("Learn")["Learn"]().execute() == 1
+
+
+def test_a_class_defined_in_both_branches(notebook):
+    notebook.cell(
+        "FAST = False\nif FAST:\n  class Learn:\n    def execute(self): return 'fast'\n"
+        "else:\n  class Learn:\n    def execute(self): return 'slow'"
+    )
+    assert notebook.job("Learn")["Learn"]().execute() == "slow"
+
+
+def test_functions_in_tables_under_the_future(notebook):
+    notebook.cell("from __future__ import annotations")
+    notebook.cell(
+        "OPS = {'a': lambda x: x}\nclass Learn:\n  key = lambda self: 3\n  def execute(self): return OPS['a'](self.key())"
+    )
+    assert notebook.job("Learn")["Learn"]().execute() == 3
 
 
 def test_what_a_decorator_calls_comes_before_its_use(notebook):

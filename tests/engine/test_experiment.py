@@ -12,7 +12,7 @@ import pytest
 from tests.engine.some_tasks import Learn, Load, Model, Report, Score
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import callbacks, experiment, loop
+from xpm_nb.engine import callbacks, experiment, loop, provenance
 from xpm_nb.engine.experiment import Experiment, current, start
 from xpm_nb.engine.experiment import experiment as opened
 from xpm_nb.engine.job import Job
@@ -41,6 +41,7 @@ def new_kernel(monkeypatch, tmp_path, fake):
     monkeypatch.delenv("XPM_WORKSPACE", raising=False)
     monkeypatch.setattr(experiment, "_noted", set())
     monkeypatch.setitem(loop.LAUNCHERS, "fake", lambda data: fake)
+    monkeypatch.setattr(provenance, "environment", lambda notebook: {"format": 1})
     former = loop.use(None)
 
     def begin():
@@ -182,7 +183,7 @@ def test_equal_tasks_are_one_job(xp, fake):
     b.submit()
     a.submit()
     fake.wait_for(1)
-    assert a.job == b.job
+    assert a.job is b.job
     assert len(xp) == 1
     fake.finish("")
     xp.wait(10)
@@ -238,7 +239,19 @@ def test_tags_stay_when_a_task_is_submitted_again_without_any(xp, fake):
     loop.current().sync(10)
     (run,) = xp.workspace.experiment("tour").runs()
     assert [dict(row.tags) for row in records.read_run_jobs(run)] == [{"lr": 0.5}, {"round": 2}]
-    assert again.job == xp.jobs[0]
+    assert again.job is xp.jobs[0]
+
+
+def test_the_next_kernel_has_the_tags_of_the_last_submission(xp, fake, new_kernel):
+    first = learn(tag(0.5))
+    for task in (first, learn(0.5).tag("who", "me"), learn(0.5)):
+        xp.submit(task)
+    assert xp.view().jobs[0].tags == (("who", "me"),)
+    assert xp.jobs[0].config is first
+    assert loop.current().sync(10)
+    new_kernel()
+    (view,) = start("tour", launcher=fake).view().jobs
+    assert view.tags == (("who", "me"),)
 
 
 def test_an_error_in_the_users_cell_leaves_nothing_behind(xp, monkeypatch):
@@ -303,6 +316,26 @@ def test_a_dry_run_knows_what_is_done(xp, fake, new_kernel):
     learn(0.2).submit()
     assert [row[-1] for row in again.plan().rows] == ["is done", "would run"]
     assert not (again.workspace.root / "experiments" / "again").exists()
+
+
+def test_a_dry_run_writes_nothing_at_all(new_kernel, tmp_path, fake):
+    xp = start("dry", run_mode=RunMode.DRY_RUN, launcher=fake)
+    task = learn().submit()
+    xp.wait(5)
+    assert list(tmp_path.iterdir()) == []
+    task.submit(run_mode=RunMode.NORMAL)
+    fake.wait_for(1)
+    assert xp.workspace.marker.exists()
+
+
+def test_what_is_only_generated_is_not_run_by_the_next_kernel(xp, fake, new_kernel):
+    learn().submit(run_mode=RunMode.GENERATE_ONLY)
+    xp.wait(5)
+    new_kernel()
+    again = start("tour", launcher=fake)
+    assert again.jobs == ()
+    learn().submit()
+    fake.wait_for(1)
 
 
 def test_the_environment_of_jobs(xp, fake):
@@ -576,6 +609,7 @@ def test_a_list_with_a_damaged_line_loses_that_line_only(xp, fake, new_kernel):
     assert len(start("tour", launcher=fake)) == 2
 
 
+@pytest.mark.slow
 def test_tables(xp, fake):
     for lr, hidden in ((0.1, 8), (0.2, 8), (0.2, 16)):
         learn(tag(lr), model=Model.C(hidden=tag(hidden))).submit()
@@ -598,6 +632,8 @@ def test_tables(xp, fake):
     assert list(table.df.columns) == list(table.columns)
     assert list(table.df.index) == [j.identifier[:8] for j in xp.jobs]
     assert table.df["accuracy"].sum() == 3
+    assert len(xp.table(task=Learn)) == len(xp.table(task="Learn")) == 3
+    assert len(xp.table(task=Score)) == 0
 
 
 def test_an_identifier_that_is_not_there_or_not_one(xp):

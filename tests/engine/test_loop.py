@@ -170,6 +170,29 @@ def test_a_directory_that_cannot_be_written_is_the_failure_of_that_job_only(desk
     assert end(desk, "a") is JobState.DONE
 
 
+def test_a_list_that_cannot_be_written_fails_a_new_job_and_leaves_a_running_one_alone(desk):
+    def full():
+        raise OSError("no space left on device")
+
+    desk.submit("a")
+    desk.submit("a", listed=full)
+    desk.submit("b", listed=full)
+    assert desk.settled("b") is JobState.ERROR
+    assert "no space left" in desk.view("b").message
+    assert desk.states("a") == ["running"]
+
+
+def test_what_lies_in_the_directory_of_a_waiting_job_stays(desk):
+    desk.submit("a")
+    desk.submit("b")
+    desk.sync()
+    (desk.paths("b").path / "prepared.txt").write_text("by somebody")
+    end(desk, "a")
+    desk.launcher.wait_for(2)
+    assert (desk.paths("b").path / "prepared.txt").exists()
+    assert desk.view("b").attempt == 1
+
+
 # -- cancel -----------------------------------------------------------------------------------
 
 
@@ -343,9 +366,10 @@ def test_a_missing_directory_or_a_damaged_record_says_so(desk):
     assert desk.view("b").reason is FailureReason.DEPENDENCY
 
 
-def test_a_chain_of_thousands_is_reopened(make_desk):
+@pytest.mark.slow
+def test_a_long_chain_is_reopened(make_desk):
     desk = make_desk()
-    names = [f"j{n}" for n in range(1500)]
+    names = [f"j{n}" for n in range(400)]
     before = None
     for name in names:
         desk.submit(name, *([before] if before else []))
@@ -354,9 +378,6 @@ def test_a_chain_of_thousands_is_reopened(make_desk):
     desk.restart()
     desk.open(names[-1])
     assert desk.states([names[1], names[-1]]) == ["waiting", "waiting"]
-
-
-test_a_chain_of_thousands_is_reopened = pytest.mark.slow(test_a_chain_of_thousands_is_reopened)
 
 
 def test_generate_writes_and_runs_nothing(desk):

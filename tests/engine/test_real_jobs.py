@@ -20,6 +20,7 @@ from xpm_nb.engine import experiment, loop
 from xpm_nb.engine.experiment import start
 from xpm_nb.errors import JobError
 from xpm_nb.store import locks, records
+from xpm_nb.store.layout import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -225,12 +226,9 @@ def test_jobs_outlive_the_kernel_and_end_while_nobody_looks(lab):
     until(lambda: "start 1.0" in lab.said())
     lab.open_gate()
     until(lambda: "end 1.0" in lab.said())
-    until(
-        lambda: (
-            len([*lab.workspace.glob("jobs/*/*/*.done"), *lab.workspace.glob("jobs/*/*/*.failed")])
-            == 2
-        )
-    )
+    jobs = Workspace(lab.workspace).jobs()
+    until(lambda: all(records.read_outcome(paths) for paths in jobs))
+    until(lambda: not any(locks.held(paths) for paths in jobs))
     xp = begin(lab)
     assert [v.state.value for v in xp.view().jobs] == ["done", "error"]
     assert "on purpose" in xp.view().jobs[1].message

@@ -398,7 +398,7 @@ def test_job_shows_what_happened_and_the_end_of_its_log():
     assert rows["directory"] == "/w/jobs/train"
     assert rows["attempt"] == "2"
     [log] = parse(page).iter("pre")
-    assert log.text == "one\n 20%\ntwo"
+    assert log.find("span").text == "one\n 20%\ntwo"
     stable = dict(rows_of(html.job_html(view, stable=True)))
     assert set(stable) == {"what happened", "tags", "progress", "needs"}
     assert html.job_text(view).splitlines() == [

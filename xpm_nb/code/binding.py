@@ -14,8 +14,9 @@ from types import FunctionType
 from typing import Any
 
 from xpm_nb.code.cells import Statement, functions_in
+from xpm_nb.code.drift import Refused
 from xpm_nb.code.imports import import_gives
-from xpm_nb.code.origin import Origins, Refused
+from xpm_nb.code.origin import Origins
 from xpm_nb.code.values import NotPlain, evaluate, same_value
 
 #: Statements that define a function or a class.
@@ -64,7 +65,7 @@ def _refusal(
     if isinstance(node, DEFINITIONS):
         return _definition_refusal(meaning, node, statement, origins)
     if isinstance(node, ast.Assign | ast.AnnAssign):
-        return _assignment_refusal(meaning, node, place)
+        return _assignment_refusal(meaning, node, place, origins)
     if _TypeAlias and isinstance(node, _TypeAlias):
         fits = getattr(meaning.value, "__name__", "") == meaning.name
         return None if fits else _moved(place)
@@ -97,7 +98,7 @@ def _definition_refusal(
 
 
 def _assignment_refusal(
-    meaning: Meaning, node: ast.Assign | ast.AnnAssign, place: str
+    meaning: Meaning, node: ast.Assign | ast.AnnAssign, place: str, origins: Origins
 ) -> Refused | None:
     """Compute a plain value once more, and compare."""
     if node.value is None:
@@ -114,12 +115,12 @@ def _assignment_refusal(
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     for target in targets:
         for name, part in _unpacked(target, made):
-            if name == meaning.name and same_value(part, meaning.value):
+            if name == meaning.name and same_value(part, meaning.value, origins.alike):
                 return None
     return Refused(
         f"which {place} sets to {_shown(ast.unparse(node.value))}, "
         f"but is {_now(meaning.value)} now",
-        f"{_MAKE_PARAM}set it once and leave it unchanged",
+        f"{_MAKE_PARAM}run {place.partition(',')[0]} again",
     )
 
 

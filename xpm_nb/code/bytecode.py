@@ -75,29 +75,39 @@ def is_class_body(code: CodeType) -> bool:
     return not code.co_flags & _FUNCTION
 
 
-def same_code(a: CodeType, b: CodeType) -> bool:
-    """Tell whether two code objects do the same, whatever file they were compiled from."""
+def same_code(a: CodeType, b: CodeType, *, futures: bool = True) -> bool:
+    """Tell whether two code objects do the same, whatever file they were compiled from.
+
+    Parameters
+    ----------
+    a, b
+        The code objects.
+    futures
+        Whether they have to be compiled under the same features of ``__future__``, too.
+    """
+    ignored = 0 if futures else _FUTURE_MASK
     return a is b or (
         a.co_code == b.co_code
         and a.co_name == b.co_name
-        and a.co_flags == b.co_flags
+        and a.co_flags | ignored == b.co_flags | ignored
         and a.co_names == b.co_names
         and a.co_varnames == b.co_varnames
         and a.co_freevars == b.co_freevars
         and a.co_cellvars == b.co_cellvars
         and (a.co_argcount, a.co_posonlyargcount, a.co_kwonlyargcount)
         == (b.co_argcount, b.co_posonlyargcount, b.co_kwonlyargcount)
-        and _same_constant(a.co_consts, b.co_consts)
+        and _same_constant(a.co_consts, b.co_consts, futures)
     )
 
 
-def _same_constant(a: Any, b: Any) -> bool:
+def _same_constant(a: Any, b: Any, futures: bool) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, CodeType):
-        return same_code(a, b)
+        return same_code(a, b, futures=futures)
     if isinstance(a, tuple):
-        return len(a) == len(b) and all(map(_same_constant, a, b))
+        pairs = zip(a, b, strict=False)
+        return len(a) == len(b) and all(_same_constant(x, y, futures) for x, y in pairs)
     if isinstance(a, frozenset):
         return {(type(x), x) for x in a} == {(type(x), x) for x in b}
     return repr(a) == repr(b)  # tells 0.0 from -0.0, and NaN equals itself

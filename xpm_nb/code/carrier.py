@@ -23,6 +23,35 @@ from xpm_nb.errors import CarrierError
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.Try)
 
+_TEMPLATE = """\
+# The code of one job, as it was when the job was submitted. Written by xpm_nb.
+#
+{about}#
+# To run it by hand, without notebook or kernel:
+#
+#     {command}
+#
+# A job that is done is then executed once more as a rehearsal; nothing of the job is touched.
+
+{future}import sys
+
+if sys.version_info[:2] != {minor}:
+    sys.exit("made by Python {version}, but this is " + sys.version.split()[0])
+
+# Where the notebook found its modules. This replaces the path before anything is imported: the
+# directory of a script, which is first on it, may hold a random.py or json.py: this very file.
+sys.path[:] = [
+{paths}]
+
+
+{source}
+
+if __name__ == "__main__":
+    from xpm_nb.runtime.runner import main{renamed}
+
+    {runner}(__file__)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:
@@ -212,12 +241,12 @@ def script(
     str
         The same text for the same arguments.
     """
-    said = [
+    said = (
         ("task", task),
         ("type", type_name),
         ("identifier", identifier),
         ("namespace", namespace or "(all classes are imported)"),
-    ]
+    )
     about = "".join(f"#     {label:<12}{_one_line(value)}\n" for label, value in said)
     command = f"{_one_line(python or sys.executable)} {_one_line(name)}.py"
     paths = "".join(f"    {_quoted(entry)},\n" for entry in _absolute(sys_path))
@@ -225,35 +254,17 @@ def script(
     runner = "main"
     while runner in carried.names:
         runner = f"xpm_nb_{runner}"
-    renamed = "" if runner == "main" else f" as {runner}"
-    return f"""\
-# The code of one job, as it was when the job was submitted. Written by xpm_nb.
-#
-{about}#
-# To run it by hand, without notebook or kernel:
-#
-#     {command}
-#
-# A job that is done is then executed once more as a rehearsal; nothing of the job is touched.
-
-{future}import sys
-
-if sys.version_info[:2] != {tuple(sys.version_info[:2])}:
-    sys.exit("made by Python {sys.version.split()[0]}, but this is " + sys.version.split()[0])
-
-# Where the notebook found its modules. This replaces the path before anything is imported: the
-# directory of a script, which is first on it, may hold a random.py or json.py: this very file.
-sys.path[:] = [
-{paths}]
-
-
-{carried.source}
-
-if __name__ == "__main__":
-    from xpm_nb.runtime.runner import main{renamed}
-
-    {runner}(__file__)
-"""
+    return _TEMPLATE.format(
+        about=about,
+        command=command,
+        future=future,
+        minor=tuple(sys.version_info[:2]),
+        version=sys.version.split()[0],
+        paths=paths,
+        source=carried.source,
+        renamed="" if runner == "main" else f" as {runner}",
+        runner=runner,
+    )
 
 
 def _absolute(entries: Iterable[str]) -> list[str]:

@@ -120,10 +120,14 @@ class Statement:
             for inner in nested(mine)
         )
 
-    def definition(self, qualname: str) -> ast.ClassDef | None:
-        """Give the last definition of a class with this qualified name, None without one."""
-        found = [c for name, c in _classes(self.node, "") if name == qualname]
-        return found[-1] if found else None
+    def definition(self, qualname: str, line: int | None = None) -> ast.ClassDef | None:
+        """Give the definition of a class with this qualified name (that holds a line), or None."""
+        for name, node in _classes(self.node, ""):
+            if name == qualname and (
+                line is None or _first_line(node) <= line <= (node.end_lineno or line)
+            ):
+                return node
+        return None
 
 
 class Cells:
@@ -169,12 +173,13 @@ class Cells:
         if text and (not cached or text.splitlines() == cached.splitlines()):
             found.append(Cell(number, f"In[{number}]", _unix(text)))
         elif cached:
-            # The body of %%capture is a cell in its own right, which no history has; it is
-            # counted as the one that comes after the cell it stands in.
-            inside = "run_cell_magic(" in self._texts.get(number - 1, "")
-            number -= inside
+            # The body of %%capture is a cell in its own right, which no history has. IPython 9
+            # counts it as the one that comes after the cell it stands in.
+            shift = int("run_cell_magic(" in text)
+            if not shift and "run_cell_magic(" in self._texts.get(number - 1, ""):
+                number, shift = number - 1, 1
             name = f"In[{number}]" if number else os.path.basename(filename)
-            found.append(Cell(number, name, _unix(cached), shift=int(inside)))
+            found.append(Cell(number, name, _unix(cached), shift))
         return tuple(found)
 
     @cached_property

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import FunctionType, MappingProxyType, ModuleType
@@ -20,6 +20,7 @@ from typing import Any
 
 from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal, unbound
 from xpm_nb.code.cells import Cells, Statement, functions_in
+from xpm_nb.code.drift import Context, Refused, check_defaults
 from xpm_nb.code.imports import (
     absolute_module,
     bound_by,
@@ -28,7 +29,7 @@ from xpm_nb.code.imports import (
     is_dotted,
     is_import,
 )
-from xpm_nb.code.origin import Origins, Refused
+from xpm_nb.code.origin import Origins
 from xpm_nb.errors import CarrierError
 
 # What every module has of its own.
@@ -196,9 +197,14 @@ class Gathering:
             piece = self._pieces[statement.key] = Piece(root, space, statement)
             self._open.append(piece)
         if isinstance(made, type):
-            for base in (*made.__bases__, type(made)):
-                if base.__module__ == "__main__":
-                    piece.witnesses.setdefault(base.__name__, base)
+            for base in _bases(made):
+                known = piece.witnesses.setdefault(base.__name__, base)
+                if known is not base and not self._origins.alike(known, base):
+                    raise CarrierError(
+                        f"{root} cannot be carried into a job: two versions of {base.__qualname__} "
+                        f"are used at once, as bases of {made.__qualname__}. Make the older "
+                        "configurations again."
+                    )
         return piece
 
     def _expand(self, piece: Piece) -> None:
@@ -312,11 +318,13 @@ class Gathering:
             return None
         node = statement.node
         is_lambda = isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda)
-        if isinstance(node, ast.FunctionDef) and not node.decorator_list and vars(value):
-            raise Refused(
-                f"which got attributes ({', '.join(vars(value))}) after {statement.place}",
-                "Keep such values in the function or in a Param",
-            )
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            check_defaults(value, statement, node, Context(value.__globals__, self._origins))
+            if vars(value) and not node.decorator_list:
+                raise Refused(
+                    f"which got attributes ({', '.join(vars(value))}) after {statement.place}",
+                    "Keep such values in the function or in a Param",
+                )
         return statement if is_lambda or isinstance(node, DEFINITIONS) else None
 
     def _imported(self, statement: Statement, user: Piece, name: str) -> Piece:
@@ -363,6 +371,16 @@ class Gathering:
         for name, wanted in self._meanings.items():
             if wanted and meaning[name] not in wanted:
                 raise _two_versions(wanted[0], name, wanted[0], meaning[name])
+
+
+def _bases(cls: type) -> Iterator[type]:
+    """Give what a class was made from: bases and metaclass, also those of classes inside it."""
+    for base in (*cls.__bases__, type(cls)):
+        if base.__module__ == "__main__":
+            yield base
+    for inner in vars(cls).values():
+        if isinstance(inner, type) and inner.__qualname__.startswith(f"{cls.__qualname__}."):
+            yield from _bases(inner)
 
 
 def _visit(piece: Piece, done: dict[Piece, None], visiting: set[Piece]) -> None:

@@ -16,19 +16,9 @@ from typing import Any
 
 from xpm_nb.code.bytecode import FUTURES
 from xpm_nb.code.cells import Cells, Statement, class_bodies, functions_in
+from xpm_nb.code.drift import Context, Refused, check_class
 from xpm_nb.code.values import NotPlain, evaluate, same_value
 from xpm_nb.core.config import Site
-
-_ATOMS = (bool, int, float, complex, str, bytes)
-
-
-class Refused(Exception):
-    """Something that cannot be carried: `reason` completes "X, …"; `way` is what to do about it."""
-
-    def __init__(self, reason: str, way: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.way = way
 
 
 class Origins:
@@ -50,6 +40,7 @@ class Origins:
         self._cells = cells
         self._site = site
         self._space = space
+        self._classes: dict[type, tuple[Statement, ast.ClassDef] | None] = {}
 
     def of_function(self, function: FunctionType) -> Statement | None:
         """Give the statement that holds a function's code; None for code of importable modules."""
@@ -74,18 +65,32 @@ class Origins:
                 "this kernel",
                 "Define it at the top level of a cell, and make what varies a Param",
             )
-        codes = list(self._codes(cls))
-        for code in codes:
+        if cls not in self._classes:
+            self._classes[cls] = found = self._find(cls)
+            if found is not None:
+                check_class(cls, *found, Context(self._space, self))
+        found = self._classes[cls]
+        return None if found is None else found[0]
+
+    def alike(self, a: type, b: type) -> bool:
+        """Tell whether two classes come from equal statements: a cell that was executed again."""
+        if a.__module__ != "__main__" or b.__module__ != "__main__":
+            return False
+        try:
+            mine, other = self.of_class(a), self.of_class(b)
+        except Refused:
+            return False
+        return mine is not None and other is not None and mine.key == other.key
+
+    def _find(self, cls: type) -> tuple[Statement, ast.ClassDef] | None:
+        """Find the statement of a class, and the definition inside."""
+        for code in self._codes(cls):
             statement = self._cells.holding(code)
-            if statement is not None and statement.definition(cls.__qualname__):
-                break
-        else:
-            statement = self._by_line(cls) or self._by_looks(cls)
-        node = statement.definition(cls.__qualname__) if statement is not None else None
-        if statement is not None and node is not None:
-            self._check_methods(cls, statement, node)
-            _check_constants(cls, statement, node)
-        return statement
+            if statement is not None:
+                node = statement.definition(cls.__qualname__, code.co_firstlineno)
+                if node is not None:
+                    return statement, node
+        return self._by_line(cls) or self._by_looks(cls)
 
     def _codes(self, cls: type) -> Iterator[CodeType]:
         """Give the code objects that tell where a class was made, the surest first."""
@@ -97,30 +102,30 @@ class Origins:
                 yield max(above, key=lambda body: body.co_firstlineno)
         yield from (f.__code__ for f in _own_functions(cls))
 
-    def _by_line(self, cls: type) -> Statement | None:
+    def _by_line(self, cls: type) -> tuple[Statement, ast.ClassDef] | None:
         site = self._site(cls)
         if site is None or site.code is not None:
             return None
         for cell in self._cells.of_file(site.filename):
             for statement in cell.statements():
-                node = statement.definition(cls.__qualname__)
-                if node is not None and node.lineno <= site.lineno <= (node.end_lineno or 0):
-                    return statement
+                node = statement.definition(cls.__qualname__, site.lineno)
+                if node is not None:
+                    return statement, node
         return None
 
-    def _by_looks(self, cls: type) -> Statement | None:
+    def _by_looks(self, cls: type) -> tuple[Statement, ast.ClassDef] | None:
         """Find a class without code or note among the definitions of its name."""
         if self._site(cls) is not None or any(_own_functions(cls)):
             return None
         top, _, _ = cls.__qualname__.partition(".")
-        found: list[Statement] = []
+        found: list[tuple[Statement, ast.ClassDef]] = []
         for statement in reversed(self._cells.binders(top)):
             node = statement.definition(cls.__qualname__)
             if node is not None and self._fits(node, cls):
                 flags = FUTURES["annotations"] if _is_postponed(node, cls) else 0
-                found.append(Statement(statement.cell, statement.index, flags))
-        if len({statement.key for statement in found}) > 1 and not self._is_current(cls):
-            places = " and ".join(statement.place for statement in reversed(found))
+                found.append((Statement(statement.cell, statement.index, flags), node))
+        if len({statement.key for statement, _ in found}) > 1 and not self._is_current(cls):
+            places = " and ".join(statement.place for statement, _ in reversed(found))
             raise Refused(
                 f"an earlier version of {cls.__qualname__} that cannot be told from another "
                 f"({places})",
@@ -162,55 +167,6 @@ class Origins:
         except NotPlain:
             return True  # auto(), field(…): the names have to do
         return type(value) is not type(live) or same_value(value, live)
-
-    def _check_methods(self, cls: type, statement: Statement, node: ast.ClassDef) -> None:
-        functions_of_body = [
-            n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-        ]
-        defined = {n.name for n in functions_of_body}
-        bound = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} | defined
-        decorated = {n.name for n in functions_of_body if n.decorator_list}
-        wraps = bool(node.decorator_list) or _has_own_hooks(cls)
-        for name, value in vars(cls).items():
-            functions = list(functions_in(value))
-            if name in defined - decorated and self._is_from_cell(value) and not wraps:
-                functions = functions[:1]  # what it has wrapped up does not count
-            if not functions or any(statement.holds(f.__code__) for f in functions):
-                continue
-            if name in defined:
-                verb = "replaced"
-            elif name in bound or node.decorator_list or not self._is_from_cell(value):
-                continue
-            else:
-                verb = "added"
-            raise Refused(
-                f"whose method {name} was {verb} after {statement.place} had defined the class",
-                "Define the method in the class statement, and run that cell again",
-            )
-
-    def _is_from_cell(self, value: object) -> bool:
-        return isinstance(value, FunctionType) and self.of_function(value) is not None
-
-
-def _has_own_hooks(cls: type) -> bool:
-    """Tell whether code of cells may have had a hand in making a class."""
-    if type(cls).__module__ == "__main__":
-        return True
-    bases = [base for base in cls.__mro__[1:] if base.__module__ == "__main__"]
-    return any("__init_subclass__" in vars(base) for base in bases)
-
-
-def _check_constants(cls: type, statement: Statement, node: ast.ClassDef) -> None:
-    """Refuse a class of which a number or a text was changed after its definition."""
-    for part in node.body:
-        match part:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=written)):
-                live = vars(cls).get(name, written)
-                if isinstance(live, _ATOMS) and not same_value(live, written):
-                    raise Refused(
-                        f"whose {name} is {live!r} now, where {statement.place} has {written!r}",
-                        "Make it a Param, or leave it as it was written",
-                    )
 
 
 def _own_functions(cls: type) -> Iterator[FunctionType]:

@@ -14,11 +14,12 @@ import enum
 import functools
 import inspect
 import logging
+import operator
 import struct
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -183,63 +184,107 @@ def _is_pure(value: Any) -> bool:
     return False
 
 
-def same_value(a: Any, b: Any) -> bool:
+def same_value(a: Any, b: Any, alike: Callable[[type, type], bool] = operator.is_) -> bool:
     """Tell whether two plain values are equal, with equal types all the way down.
 
     ``1`` is not ``True``, ``0.0`` is not ``-0.0``, NaN is NaN; functions are compared by their
     code, things made anew by each call (locks, type variables) by what they were made from.
+
+    Parameters
+    ----------
+    a, b
+        The values.
+    alike
+        Tells of two classes that are not the same object whether they are as good as the same.
     """
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    match a:
-        case float():
-            return struct.pack("d", a) == struct.pack("d", b)
-        case complex():
-            return same_value((a.real, a.imag), (b.real, b.imag))
-        case list() | tuple():
-            return len(a) == len(b) and all(map(same_value, a, b))
-        case dict():
-            return same_value(list(a.items()), list(b.items())) and (
-                getattr(a, "default_factory", None) is getattr(b, "default_factory", None)
-            )
-        case set() | frozenset():
-            return bool(a == b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
-        case types.FunctionType():
-            return (
-                same_code(a.__code__, b.__code__)
-                and not (a.__closure__ or b.__closure__)
-                and same_value(
-                    (a.__defaults__, a.__kwdefaults__), (b.__defaults__, b.__kwdefaults__)
-                )
-            )
-        case functools.partial():
-            return same_value((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
-        case type():
-            return bool(_class_summary(a) == _class_summary(b))
-        case types.ModuleType() | logging.Logger():
+    return _Comparison(alike).same(a, b)
+
+
+class _Comparison:
+    """Compares values, with a rule for classes."""
+
+    def __init__(self, alike: Callable[[type, type], bool]) -> None:
+        self._alike = alike
+
+    def same(self, a: Any, b: Any) -> bool:
+        if a is b:
+            return True
+        if isinstance(a, type) and isinstance(b, type):
+            return self._alike(a, b) or self._same_recipe(a, b)
+        if isinstance(a, enum.Enum) and isinstance(b, enum.Enum):
+            return a.name == b.name and self.same(type(a), type(b))
+        if type(a) is not type(b):
             return False
-    return _same_object(a, b)
+        match a:
+            case float():
+                return struct.pack("d", a) == struct.pack("d", b)
+            case complex():
+                return self.same((a.real, a.imag), (b.real, b.imag))
+            case list() | tuple():
+                return len(a) == len(b) and all(map(self.same, a, b))
+            case dict():
+                return self.same(list(a.items()), list(b.items())) and (
+                    getattr(a, "default_factory", None) is getattr(b, "default_factory", None)
+                )
+            case set() | frozenset():
+                return bool(a == b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
+            case types.FunctionType():
+                codes = same_code(a.__code__, b.__code__, futures=False)
+                return codes and self._same_parts(a, b, _OF_FUNCTIONS)
+            case functools.partial():
+                return self._same_parts(a, b, ("func", "args", "keywords"))
+            case types.ModuleType() | logging.Logger():
+                return False
+        return self._same_object(a, b)
+
+    def _same_parts(self, a: Any, b: Any, names: Iterable[str]) -> bool:
+        return all(self.same(getattr(a, n, None), getattr(b, n, None)) for n in names)
+
+    def _same_object(self, a: Any, b: Any) -> bool:
+        kind = type(a)
+        if kind is object or kind.__module__ == "_thread":
+            return True  # a sentinel, a lock: one is as good as another
+        if kind.__name__ in _OF_TYPES:
+            return self._same_parts(a, b, _OF_TYPES[kind.__name__])
+        if hasattr(a, "__origin__") and hasattr(a, "__args__"):  # list[Model], Annotated[int, …]
+            return self._same_parts(a, b, ("__origin__", "__args__", "__metadata__"))
+        if isinstance(a, types.UnionType):
+            return self._same_parts(a, b, ("__args__",))
+        if kind.__module__ == "operator":
+            return bool(a.__reduce__() == b.__reduce__())
+        if bool(a == b):
+            return True
+        mine = _state(a)
+        return bool(mine) and self.same(mine, _state(b))
+
+    def _same_recipe(self, a: type, b: type) -> bool:
+        """Compare classes that a call has made: named tuples, enums, typed dicts."""
+        if a.__name__ != b.__name__ or a.__bases__ != b.__bases__:
+            return False
+        if issubclass(a, enum.Enum) and issubclass(b, enum.Enum):
+            return self.same(_members(a), _members(b))
+        if typing.is_typeddict(a) or (issubclass(a, tuple) and hasattr(a, "_fields")):
+            mine, other = inspect.get_annotations(a), inspect.get_annotations(b)
+            parts = ("_fields", "_field_defaults", "__total__")
+            return self.same(mine, other) and self._same_parts(a, b, parts)
+        return False
 
 
-def _same_object(a: Any, b: Any) -> bool:
-    kind = type(a)
-    if kind is object or kind.__module__ == "_thread":
-        return True  # a sentinel, a lock: one is as good as another
-    if kind.__name__ in ("TypeVar", "ParamSpec", "TypeVarTuple", "NewType"):
-        parts = ("__name__", "__bound__", "__constraints__", "__covariant__", "__contravariant__")
-        return all(getattr(a, p, None) == getattr(b, p, None) for p in (*parts, "__supertype__"))
-    if kind.__name__ in ("ContextVar", "Struct"):
-        return getattr(a, "name", None) == getattr(b, "name", None) and (
-            getattr(a, "format", None) == getattr(b, "format", None)
-        )
-    if kind.__module__ == "operator":
-        return bool(a.__reduce__() == b.__reduce__())
-    if bool(a == b):
-        return True
-    mine = _state(a)
-    return bool(mine) and same_value(mine, _state(b))
+# The attributes that things were made from, where == compares no more than identity.
+_OF_FUNCTIONS = ("__defaults__", "__kwdefaults__", "__closure__")
+_TYPE_VARIABLE = ("__name__", "__bound__", "__constraints__", "__covariant__", "__contravariant__")
+_OF_TYPES = {
+    "TypeVar": _TYPE_VARIABLE,
+    "ParamSpec": _TYPE_VARIABLE,
+    "TypeVarTuple": ("__name__",),
+    "NewType": ("__name__", "__supertype__"),
+    "ContextVar": ("name",),
+    "Struct": ("format",),
+}
+
+
+def _members(cls: type[enum.Enum]) -> dict[str, Any]:
+    return {name: member.value for name, member in cls.__members__.items()}
 
 
 def _state(value: Any) -> dict[str, Any]:
@@ -248,16 +293,3 @@ def _state(value: Any) -> dict[str, Any]:
     names = [name for slots in named for name in ([slots] if isinstance(slots, str) else slots)]
     slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
     return slots | getattr(value, "__dict__", {})
-
-
-def _class_summary(cls: type) -> Any:
-    """Give what a named tuple, enum or typed dict made by a call was made from."""
-    if issubclass(cls, enum.Enum):
-        members = {name: member.value for name, member in cls.__members__.items()}
-        return cls.__name__, cls.__bases__, members
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        defaults = getattr(cls, "_field_defaults", None)
-        return cls.__name__, cls._fields, defaults, inspect.get_annotations(cls)
-    if typing.is_typeddict(cls):
-        return cls.__name__, cls.__annotations__, getattr(cls, "__total__", None)
-    return id(cls)

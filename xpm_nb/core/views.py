@@ -158,7 +158,10 @@ class _Describer:
         return self.view(
             node,
             0,
-            tags=tuple((name, _text(value)) for name, value in tags.items()),
+            tags=tuple(
+                (name, value if isinstance(value, str) else _text(value))
+                for name, value in tags.items()
+            ),
             dependencies=tuple(needs),
         )
 

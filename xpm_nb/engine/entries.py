@@ -98,6 +98,7 @@ class Entry:
         self.asked: Asked | None = None  # None: what the directory holds is wanted
         self.record: JobRecord | None = None
         self.launcher: Launcher | None = None
+        self.resumes = False  # files that an earlier attempt wrote stay
         self.handle: Handle | None = None
         self.launched = False  # the present attempt was started by this kernel
         self.seen = False  # its process was seen
@@ -130,6 +131,10 @@ class Entry:
         wake()
 
     # -- for the loop ---------------------------------------------------------------------
+
+    def ask(self, asked: Asked) -> None:
+        """Take note of what is to be run."""
+        self.asked, self.launcher, self.resumes = asked, asked.launcher, asked.resumes
 
     def met(self) -> None:
         """Take note that the loop met one request."""
@@ -328,7 +333,8 @@ def write(entry: Entry) -> None:
     new = asked is not None and asked.script is not None
     if record is None or not (new or paths.script.exists()):
         raise RecordError(f"{paths.path} does not say what is to be run: submit the task again")
-    records.archive_attempt(paths, keep_files=asked is not None and asked.resumes)
+    if any(path.exists() for path in (paths.done, paths.failed, paths.process, paths.stdout)):
+        records.archive_attempt(paths, keep_files=entry.resumes)
     attempts = numbered(paths.attempts)
     record = record._replace(attempt=int(attempts[-1].name) + 1 if attempts else 1)
     if asked is not None and asked.script is not None and asked.params is not None:

@@ -61,16 +61,21 @@ on_wait: Callable[[Experiment], AbstractContextManager[Any]] | None = None  # dr
 class _Item:
     """A job as one experiment sees it: with the tags and the time of its own submission."""
 
-    __slots__ = ("_made", "_of", "entry", "job", "run", "submitted", "tags")
+    __slots__ = ("_made", "_of", "entry", "job", "listed", "run", "submitted", "tags")
 
     def __init__(self, entry: Entry, tags: Mapping[str, Any], submitted: float, run: str) -> None:
         self.entry = entry
         self.tags = tags
         self.submitted = submitted
         self.run = run  # "" for the one under way
+        self.listed = False  # in the run under way
         self.job: Job | None = None
         self._of: JobView | None = None
         self._made: JobView | None = None
+
+    def update(self, tags: Mapping[str, Any], submitted: float) -> None:
+        """Take note of a submission in the run under way."""
+        self.tags, self.submitted, self.run, self._made = tags, submitted, "", None
 
     def view(self) -> JobView:
         """Give the job's view as this experiment shows it."""
@@ -152,11 +157,15 @@ class Experiment:
                     paths = self.workspace.job_at(row.job)
                 except XpmError:  # a damaged line, of which only this one is lost
                     continue
-                item = _Item(self._loop.entry(paths), row.tags, row.submitted, run.run_id)
-                if item.entry.id not in self._earlier:
+                entry = self._loop.entry(paths)
+                known = self._earlier.get(entry.id)
+                if known is None:
+                    item = _Item(entry, row.tags, row.submitted, run.run_id)
                     item.job = self._job(item)
-                    self._earlier[item.entry.id] = item
-                    mine.append(item.entry)
+                    self._earlier[entry.id] = item
+                    mine.append(entry)
+                elif known.run == run.run_id:  # submitted again in that run
+                    known.tags, known.submitted = row.tags, row.submitted
             found = mine + found  # what was submitted first is launched first
         if found:
             ready = threading.Event()
@@ -164,8 +173,8 @@ class Experiment:
             if not self._loop.in_thread():
                 ready.wait(OPEN_S)
 
-    def _job(self, item: _Item, **about: Any) -> Job:
-        return Job(item.entry, self._loop, experiment=self, look=item.view, **about)
+    def _job(self, item: _Item) -> Job:
+        return Job(item.entry, self._loop, experiment=self, look=item.view)
 
     # -- submitting -----------------------------------------------------------------------
 
@@ -230,6 +239,8 @@ class Experiment:
                 f"the experiment {self.name!r} is closed: open it again with start({self.name!r})"
             )
         mode = self.run_mode if run_mode is None else RunMode(run_mode)
+        if mode is not RunMode.DRY_RUN and self.run_mode is RunMode.DRY_RUN:
+            self.workspace.create()  # which a dry run did not
         if mode is RunMode.PREPARE or transient is not None:
             what = "transient=" if transient is not None else "RunMode.PREPARE"
             raise ConfigError(f"{what} is not there yet")
@@ -261,8 +272,8 @@ class Experiment:
         # What is done or under way is not run: its code need not be read.
         known = paths.done.exists() or entry.view.state in _LIVE
         carried = None if known else self._carrier.carry(task, cell_numbers)
-        item = _Item(entry, record.tags, record.submitted, "")
-        item.job = self._job(item, config=task, launcher=options.launcher)
+        item = self._item(entry, task, options.launcher)
+        assert item.job is not None
         configs.mark_submitted(
             task, job=item.job, identifier=identifier, namespace=self.namespace, root=paths.path
         )
@@ -271,16 +282,28 @@ class Experiment:
         self._hand_over(item, asked, mode)
         return output
 
+    def _item(self, entry: Entry, task: Any, launcher: Launcher) -> _Item:
+        """Give what this experiment knows of a job, or what it will."""
+        with self._lock:
+            item = self._items.get(entry.id) or self._earlier.get(entry.id)
+        if item is None or item.entry is not entry:  # it may have been a dry run
+            item = _Item(entry, {}, 0.0, "")
+            item.job = self._job(item)
+        assert item.job is not None
+        item.job.adopt(task, launcher)
+        return item
+
     def _hand_over(self, item: _Item, asked: Asked, mode: RunMode) -> None:
         """Take the job in, and post it."""
         entry, record = item.entry, asked.record
         with self._lock:
-            known = self._items.get(entry.id)
-            if known is not None and not item.tags:
-                item.tags = known.tags  # submitted again without any: they are still what it is
-            same = known is not None and known.entry is entry and known.tags == item.tags
-            if known is not None and entry.view.state is not JobState.ERROR:
-                item.submitted = known.submitted
+            known = self._items.get(entry.id) is item
+            # What is submitted again without tags keeps those it has.
+            tags = record.tags or (item.tags if known else {})
+            listed = known and item.listed and tags == item.tags
+            item.listed = item.listed or mode is RunMode.NORMAL
+            again = known and entry.view.state is not JobState.ERROR
+            item.update(tags, item.submitted if again else record.submitted)
             self._earlier.pop(entry.id, None)
             self._items[entry.id] = item
             self._submissions.append(item)
@@ -289,14 +312,16 @@ class Experiment:
         row = RunJob(
             job=entry.paths.relative,
             task=record.task,
-            tags=item.tags,
+            tags=tags,
             submitted=record.submitted,
             launcher=record.launcher,
         )
-        listed = self._run.keep_cells if same else partial(self._run.add, row)
-        entry.expect()
         generate = mode is RunMode.GENERATE_ONLY
-        self._loop.post(SubmitJob(entry, asked, generate=generate, listed=listed))
+        # What is only generated is not listed: opening the experiment again would run it.
+        new = not (listed or generate)
+        note = partial(self._run.add, row) if new else self._run.keep_cells
+        entry.expect()
+        self._loop.post(SubmitJob(entry, asked, generate=generate, listed=note))
 
     # -- looking --------------------------------------------------------------------------
 
@@ -360,7 +385,9 @@ class Experiment:
             slots=self.slots,
         )
 
-    def table(self, *metrics: str, decimals: int | None = None) -> results.Table:
+    def table(
+        self, *metrics: str, task: type | str | None = None, decimals: int | None = None
+    ) -> results.Table:
         """Make a table of this run's jobs (the latest run's, before anything is submitted).
 
         Parameters
@@ -368,10 +395,15 @@ class Experiment:
         *metrics : str
             Metrics, or fields of results that are JSON objects; ``"result"`` for results that are
             plain values. By default all metrics. With names, only jobs of tasks that have them.
+        task : class or str, optional
+            Only jobs of this task.
         decimals : int, optional
             How many decimals they are shown with; by default, four digits that count.
         """
         items = self._latest()
+        if task is not None:
+            name = task if isinstance(task, str) else configs.type_name(task, self.namespace)
+            items = [i for i in items if name in (i.entry.view.task, i.entry.paths.type_name)]
         return results.table(
             [item.view() for item in items],
             {item.entry.paths.key: item.tags for item in items},
@@ -560,7 +592,8 @@ def _open(
     mode = None if run_mode is None else RunMode(run_mode)
     if not isinstance(workspace, Workspace):
         workspace = Workspace(settings.workspace_root(workspace))
-    workspace.create()
+    if mode is not RunMode.DRY_RUN:  # which writes nothing
+        workspace.create()
     with _guard:
         xp = _live.get((str(workspace.root), name))
         new = xp is None

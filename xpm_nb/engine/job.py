@@ -54,16 +54,20 @@ class Job:
         loop: Loop,
         *,
         experiment: Any = None,
-        config: Any = None,
-        launcher: Launcher | None = None,
         look: Callable[[], JobView] | None = None,
     ) -> None:
         self._entry = entry
         self._loop = loop
         self._experiment = experiment
-        self._config = config
-        self._launcher = launcher
+        self._config: Any = None
+        self._launcher: Launcher | None = None
         self._look = look
+
+    def adopt(self, config: Any, launcher: Launcher) -> None:
+        """Take note of a submission in this kernel (for experiments)."""
+        if self._config is None:
+            self._config = config
+        self._launcher = launcher
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other._entry.id == self._entry.id

@@ -25,7 +25,8 @@ from xpm_nb.store.layout import ExperimentPaths, RunPaths
 from xpm_nb.store.records import RunJob
 
 _SECRET = (
-    r"(?:pass(?:word|wd|phrase)?|secret|token(?!iz)|api_?key|private_?key|credential|auth_?key)"
+    r"(?:(?<![a-z])pass(?![a-z])|passw(?:or)?d|passphrase|secret|token(?!iz)|api_?key|private_?key"
+    r"|credential|auth_?key)"
 )
 _STRING = (
     r"[rbfu]{0,2}"

@@ -287,9 +287,15 @@ class Scheduler:
     def _submit(self, message: SubmitJob) -> None:
         entry = message.entry
         self._entries[entry.id] = entry
+        live = self._live(entry)
         if message.listed is not None:
-            message.listed()
-        if not self._live(entry):
+            try:
+                message.listed()
+            except (XpmError, OSError) as error:
+                if not live:  # it would be forgotten by the next kernel
+                    raise
+                log.warning("%s is not in the list of its run: %s", entry.paths.key, error)
+        if not live:
             self._arrive(entry, message.asked, generate=message.generate)
 
     def _live(self, entry: Entry) -> bool:
@@ -300,7 +306,7 @@ class Scheduler:
         """Take in a job that is wanted and not under way."""
         found, _ = entries.look(entry)
         if found is not Found.DONE and asked is not None:
-            entry.asked, entry.launcher = asked, asked.launcher
+            entry.ask(asked)
         if found not in (Found.DONE, Found.HELD):
             found = entries.prepare(entry)
         if found is Found.DONE:

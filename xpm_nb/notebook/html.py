@@ -369,7 +369,12 @@ def job_html(
         cls="xpm-head",
     )
     rows = [
-        el("tr", el("th", name, scope="row", cls="xpm-dim"), el("td", value, cls="xpm-wrap"))
+        el(
+            "tr",
+            el("th", name, scope="row", cls="xpm-dim"),
+            el("td", value, cls="xpm-wrap"),
+            cls=f"xpm-{view.state.value}-row",
+        )
         for name, value in _job_facts(view, now, stable)
     ]
     table = el("table", el("tbody", join(rows, "\n")), cls="xpm-table")
@@ -377,15 +382,18 @@ def job_html(
     if log:
         opened = "" if view.state in (JobState.ERROR, JobState.RUNNING) else None
         summary = el("summary", "last lines of the log")
-        parts.append(
-            el("details", summary, el("pre", _body(clean_log(log)), cls="xpm-log"), open=opened)
-        )
+        parts.append(el("details", summary, _log(log), open=opened))
     return _page("job", *parts)
 
 
 def _body(text: str) -> Html:
     """Escape a long text that is cleaned and cut already."""
     return Html(_html.escape(text))
+
+
+def _log(text: str) -> Html:
+    """Show the end of a log; the element inside lets the style begin at its end."""
+    return el("pre", el("span", _body(clean_log(text))), cls="xpm-log")
 
 
 def _job_facts(view: JobView, now: float | None, stable: bool) -> list[tuple[str, object]]:
@@ -462,7 +470,7 @@ def _last_line(message: str) -> str:
 def log_html(text: str, title: str = "") -> str:
     """Show the end of a job's log."""
     head = el("p", clean(title, MAX_TEXT), cls="xpm-head") if title else ""
-    body = el("pre", _body(clean_log(text)), cls="xpm-log") if text else "the log is empty"
+    body = _log(text) if text else "the log is empty"
     return _page("output", head, body)
 
 
@@ -729,8 +737,7 @@ def problem_html(title: str, message: str, detail: str = "") -> str:
         el("pre", _body(clean(message, 4 * MAX_MESSAGE, lines=True)), cls="xpm-log"),
     ]
     if detail:
-        pre = el("pre", _body(clean_log(detail)), cls="xpm-log")
-        parts.append(el("details", el("summary", "details"), pre))
+        parts.append(el("details", el("summary", "details"), _log(detail)))
     return _page("error", el("div", *parts, cls="xpm-problem"))
 
 

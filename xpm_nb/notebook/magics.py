@@ -258,7 +258,8 @@ class XpmMagics(Magics):
             text = inspect.cleandoc(XpmMagics.xpm.__doc__ or "")
             return Page(text.replace("\n::\n", "").replace("``", ""))
         method = self._verb(verb)
-        return Page(method.parser.format_help())  # type: ignore[attr-defined]
+        usage: str = method.parser.format_help()  # type: ignore[attr-defined]
+        return Page(usage.removeprefix("::\n\n").strip())
 
 
 VERBS = ("start", "status", "jobs", "wait", "log", "cancel", "help")

@@ -1,0 +1,191 @@
+"""Whether classes and functions are still what their statements say.
+
+A notebook lets everything be changed after its definition: a method is replaced, a class gets
+another number, a constant is set anew while a default still has the old one. Executing the
+statement again, as a job does, would then give something else. That is an error, not a surprise.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, Protocol
+
+from xpm_nb.code.cells import Statement, functions_in
+from xpm_nb.code.values import NotPlain, evaluate, same_value
+
+_ATOMS = (bool, int, float, complex, str, bytes)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Refused(Exception):
+    """Something that cannot be carried: `reason` completes "X, …"; `way` is what to do about it.
+
+    In `way`, ``{name}`` stands for the name that was looked up, ``{root}`` for the class it is
+    needed for.
+    """
+
+    def __init__(self, reason: str, way: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.way = way
+
+
+class Finder(Protocol):
+    """What finds the statements of live objects (`origin.Origins`)."""
+
+    def of_function(self, function: FunctionType) -> Statement | None:
+        """Give the statement that holds a function's code; None for code that is in no cell."""
+        ...
+
+    def alike(self, a: type, b: type) -> bool:
+        """Tell whether two classes come from equal statements."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What definitions are judged with.
+
+    Attributes
+    ----------
+    space : Mapping[str, Any]
+        The globals that their names stand for.
+    finder : Finder
+        What finds the statements of live objects.
+    local : frozenset[str]
+        Names that a class body binds: they are no globals there.
+    """
+
+    space: Mapping[str, Any]
+    finder: Finder
+    local: frozenset[str] = frozenset()
+
+
+def check_class(cls: type, statement: Statement, node: ast.ClassDef, context: Context) -> None:
+    """Compare a class with its definition.
+
+    Raises
+    ------
+    Refused
+        When a method or a plain value is not the one that was written.
+    """
+    _check_methods(cls, statement, node, context.finder)
+    values = _values(node)
+    inner = Context(context.space, context.finder, frozenset(values) | context.local)
+    for function in _functions(node):
+        value = vars(cls).get(function.name)
+        if isinstance(value, FunctionType):
+            check_defaults(value, statement, function, inner)
+    travels = hasattr(cls, "__xpm_config__")  # values of parameters reach a job by another way
+    annotated = {ast.unparse(n.target) for n in node.body if isinstance(n, ast.AnnAssign)}
+    for name, written in values.items():
+        if written is not None and not (travels and name in annotated):
+            what = f"{cls.__qualname__}.{name}"
+            _check_value(what, vars(cls).get(name), written, statement, inner)
+
+
+def check_defaults(
+    value: FunctionType, statement: Statement, node: Function, context: Context
+) -> None:
+    """Compare the defaults of a function's arguments with what they would be now.
+
+    Raises
+    ------
+    Refused
+        When a default was taken from a name that stands for something else by now.
+    """
+    if not statement.holds(value.__code__):
+        return  # a decorator's doing
+    by_position = zip(node.args.defaults, value.__defaults__ or (), strict=False)
+    by_name = (
+        (written, (value.__kwdefaults__ or {}).get(argument.arg))
+        for argument, written in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    )
+    for written, live in (*by_position, *by_name):
+        if written is not None and any(isinstance(n, ast.Name) for n in ast.walk(written)):
+            _check_value(f"a default of {node.name}()", live, written, statement, context)
+
+
+def _check_value(
+    what: str, live: Any, written: ast.expr, statement: Statement, context: Context
+) -> None:
+    """Refuse a number, a text, a function that would be another one if it were made again."""
+    names = {n.id for n in ast.walk(written) if isinstance(n, ast.Name)}
+    if not isinstance(live, (*_ATOMS, FunctionType)) or names & context.local:
+        return
+    try:
+        made = evaluate(written, context.space)
+    except NotPlain:
+        return
+    if isinstance(made, (*_ATOMS, FunctionType)):
+        if same_value(live, made, context.finder.alike):
+            return
+        raise Refused(
+            f"in which {what} ({statement.place}) is {_shown(live)}, and would be {_shown(made)} "
+            "if it were made again",
+            f"Run {statement.cell.name} again, or set the value back",
+        )
+
+
+def _check_methods(cls: type, statement: Statement, node: ast.ClassDef, finder: Finder) -> None:
+    """Refuse a class with a method that is not in its statement."""
+    defined = {n.name for n in _functions(node)}
+    decorated = {n.name for n in _functions(node) if n.decorator_list}
+    bound = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    wraps = bool(node.decorator_list) or _has_own_hooks(cls)
+    for name, value in vars(cls).items():
+        functions = list(functions_in(value))
+        from_cell = isinstance(value, FunctionType) and finder.of_function(value) is not None
+        if name in defined - decorated and from_cell and not wraps:
+            functions = functions[:1]  # what it has wrapped up does not count
+        if not functions or any(statement.holds(f.__code__) for f in functions):
+            continue
+        if name in defined:
+            verb = "replaced"
+        elif name in bound or node.decorator_list or not from_cell:
+            continue
+        else:
+            verb = "added"
+        raise Refused(
+            f"whose method {name} was {verb} after {statement.place} had defined the class",
+            "Define the method in the class statement, and run that cell again",
+        )
+
+
+def _has_own_hooks(cls: type) -> bool:
+    """Tell whether code of cells may have had a hand in making a class."""
+    if type(cls).__module__ == "__main__":
+        return True
+    bases = [base for base in cls.__mro__[1:] if base.__module__ == "__main__"]
+    return any("__init_subclass__" in vars(base) for base in bases)
+
+
+def _functions(node: ast.ClassDef) -> list[Function]:
+    return [n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _values(node: ast.ClassDef) -> dict[str, ast.expr | None]:
+    """Give the names that a class body binds, each with the only expression it is set to."""
+    found: dict[str, list[ast.expr | None]] = {n.name: [None] for n in _functions(node)}
+    for part in node.body:
+        value = part.value if isinstance(part, ast.Assign | ast.AnnAssign) else None
+        targets = part.targets if isinstance(part, ast.Assign) else []
+        if isinstance(part, ast.AnnAssign):
+            targets = [part.target]
+        plain = {target.id for target in targets if isinstance(target, ast.Name)}
+        for name in ast.walk(part) if not isinstance(part, _SCOPES) else ():
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
+                found.setdefault(name.id, []).append(value if name.id in plain else None)
+    return {name: values[0] if len(values) == 1 else None for name, values in found.items()}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, FunctionType):
+        return f"an earlier {value.__name__}()"
+    text = repr(value)
+    return text if len(text) < 60 else text[:57] + "…"
