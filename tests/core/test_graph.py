@@ -217,6 +217,23 @@ def test_marking_own_parameters(submitter):
         Sample.C(data=data).submit()
 
 
+def test_equal_tasks_may_mark_the_same_output(submitter):
+    made = {}
+
+    class Cached(Task):
+        seed: Param[int]
+
+        def task_outputs(self, dep):
+            return dep(made.setdefault("out", Data.C(n=1)))
+
+    first = Cached.C(seed=1).submit()
+    again = Cached.C(seed=1)
+    assert again.submit() is first
+    assert info(first).task is again
+    with pytest.raises(ConfigError, match="already an output"):
+        Cached.C(seed=2).submit()
+
+
 def test_what_cannot_be_marked(submitter):
     class Bad(Task):
         other: Param[Any] = None

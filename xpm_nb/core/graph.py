@@ -355,11 +355,12 @@ def _mark(node: ConfigInfo, config: Any) -> Any:
         )
     if found is not node:
         if found.task is not None and found.task is not node.config:
-            owner = info(found.task).cls.__qualname__
-            raise ConfigError(
-                f"{name}.task_outputs: {found.cls.__qualname__} is already an output of {owner}"
-                f" ({place_text()})"
-            )
+            owner = info(found.task)
+            if owner.known_digest(None) != node.known_digest(None):  # not the same job, once more
+                raise ConfigError(
+                    f"{name}.task_outputs: {found.cls.__qualname__} is already an output of"
+                    f" {owner.cls.__qualname__} ({place_text()})"
+                )
         if hasattr(found.cls, "__xpm_task__"):
             raise ConfigError(
                 f"{name}.task_outputs: {found.cls.__qualname__} is a task of its own: submit it"
