@@ -3,8 +3,9 @@
 Imported when the first value that needs it is checked; `pydantic_core` lives behind this module,
 and `pydantic` itself is imported only for a type with `pydantic.Field` constraints.
 
-What is accepted and what comes of it stands as a table in ``tests/core/test_types.py``. Plain lax mode would take tuples as lists, lists as
-sets, bytes as numbers: containers are strict here, their elements are converted.
+What is accepted, and what comes of it, is a table in ``tests/core/test_types.py``. Plain lax
+mode would take tuples as lists, lists as sets, bytes as numbers: containers are strict here, their
+elements are converted.
 """
 
 from __future__ import annotations
