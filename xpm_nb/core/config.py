@@ -62,6 +62,7 @@ from xpm_nb.core.names import (
     user_place,
 )
 from xpm_nb.core.nodes import (
+    MUTABLE,
     ConfigInfo,
     declared_class,
     fill_defaults,
@@ -71,6 +72,7 @@ from xpm_nb.core.nodes import (
     prepare_schema,
     put,
     same,
+    same_containers,
 )
 from xpm_nb.errors import (
     ConfigTypeError,
@@ -156,9 +158,11 @@ class _Value:
             return self.spec
         node = cast(ConfigInfo, config.__dict__["__xpm__"])
         try:
-            return node.values[self.spec.name]
+            value = node.values[self.spec.name]
         except KeyError:
             raise UnsetError(node.unset_message(self.spec)) from None
+        # What is sealed cannot be changed through a list that was read from it.
+        return same_containers(value) if node.sealed and type(value) in MUTABLE else value
 
 
 class _Signature:

@@ -12,7 +12,18 @@ from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import alternatives
 from xpm_nb.core.graph import identify, seal, walk_nodes
 from xpm_nb.core.names import place_text, shorten, user_place
-from xpm_nb.core.nodes import ConfigInfo, accept, info, is_config, node_of, put, unknown_name
+from xpm_nb.core.nodes import (
+    ConfigInfo,
+    Tagged,
+    accept,
+    info,
+    is_config,
+    node_of,
+    put,
+    same_containers,
+    unknown_name,
+    value_text,
+)
 from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
 K = TypeVar("K")
@@ -38,20 +49,12 @@ def copyconfig(config: K, **changes: Any) -> K:
     copied.place = user_place()
     for name, value in node.values.items():
         if node.schema.fields[name].generator is None:
-            copied.values[name] = _same_containers(value)
+            copied.values[name] = same_containers(value)
     copied.own_tags = {k: v for k, v in node.own_tags.items() if k not in changes}
     copied.meta = node.meta
     for name, value in changes.items():
         put(copied, name, value)
     return cast(K, new)
-
-
-def _same_containers(value: Any) -> Any:
-    if isinstance(value, (list, tuple, set)):
-        return type(value)(map(_same_containers, value))
-    if isinstance(value, dict):
-        return {key: _same_containers(item) for key, item in value.items()}
-    return value
 
 
 def derive(config: Any, changes: Mapping[str, Any]) -> Any:
@@ -159,7 +162,8 @@ def grid(base: Any, /, **axes: Any) -> list[Any]:
         chosen = dict(zip(varying, values, strict=True))
         config = _from_axes(base, fixed | chosen)
         for name, value in chosen.items():
-            info(config).own_tags[name.replace("__", ".")] = value, user_place()
+            plain = value.value if isinstance(value, Tagged) else value
+            info(config).own_tags[name.replace("__", ".")] = plain, user_place()
         made.append(config)
     return made
 
@@ -225,9 +229,9 @@ def _value_text(value: Any, depth: int) -> str:
         return f"{left}{', '.join(items + more)}{right}"
     if isinstance(value, PurePath):
         return repr(str(value))
-    if isinstance(value, (set, dict)):
-        return shorten(value, 60) if not any(map(is_config, _flat(value))) else "{…}"
-    return shorten(value, 60)
+    if isinstance(value, (set, dict)) and any(map(is_config, _flat(value))):
+        return "{…}"
+    return value_text(value, 60)
 
 
 def _flat(value: Iterable[Any]) -> list[Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
@@ -31,6 +30,7 @@ from xpm_nb.core.forms import (
     narrower,
     type_text,
 )
+from xpm_nb.core.names import warn
 from xpm_nb.errors import ConfigError, ConfigTypeError
 
 T = TypeVar("T")
@@ -481,9 +481,31 @@ def _read_schema(cls: type) -> Schema:
         for name, annotation in own.items():
             spec = _read_field(base, name, annotation)
             if spec is not None:
-                _place_in(fields, spec, vars(base).get(name, MISSING))
+                _place_in(fields, spec, _class_values(base).get(name, MISSING))
         _redefault(fields, base, own)
+    if hasattr(cls, "__getattr__"):
+        _clear_defaults(cls, fields)
     return Schema(cls, fields)
+
+
+def _class_values(base: type) -> dict[str, Any]:
+    """Give the attributes of a class, with the defaults that were taken off it."""
+    return {**vars(base), **vars(base).get("__xpm_defaults__", {})}
+
+
+def _clear_defaults(cls: type, fields: Mapping[str, FieldSpec]) -> None:
+    """Take defaults off a class whose instances find values by ``__getattr__``.
+
+    (As those of nn.Module find sub-modules: a default on the class would stand before them.)
+    """
+    for base in cls.__mro__:
+        if hasattr(base, "__xpm_config__") and "__xpm_config__" not in vars(base):
+            taken = {name: vars(base)[name] for name in fields if name in vars(base)}
+            if taken:
+                before = vars(base).get("__xpm_defaults__", {})
+                type.__setattr__(base, "__xpm_defaults__", {**before, **taken})
+                for name in taken:
+                    type.__delattr__(base, name)
 
 
 def _own_annotations(base: type) -> dict[str, Any]:
@@ -600,16 +622,15 @@ def _judge_override(old: FieldSpec, new: FieldSpec, wanted: bool) -> None:
             f" {old.type_text}"
         )
     if not wanted:
-        warnings.warn(
+        warn(
             f"{where} replaces the parameter of {old.owner.__qualname__}; if that is meant, write"
-            " field(overrides=True)",
-            stacklevel=2,
+            " field(overrides=True)"
         )
 
 
 def _redefault(fields: dict[str, FieldSpec], base: type, own: dict[str, Any]) -> None:
     """Let ``lr = 0.1`` in a subclass, without annotation, change a parent's default."""
-    for name, value in vars(base).items():
+    for name, value in _class_values(base).items():
         old = fields.get(name)
         if old is None or name in own or old.owner is base:
             continue

@@ -146,19 +146,18 @@ class Scope:
         """Give what a name means, `MISSING` when it is not defined."""
         if name == self.owner.__name__:
             return self.owner
+        found = self.globals.get(name, vars(sys.modules["builtins"]).get(name, MISSING))
         if "<locals>" in self.owner.__qualname__:
             noted = vars(self.owner).get("__xpm_locals__", {})
             if name in noted:
                 return noted[name]
-            sibling = _sibling(self.owner, name)
-            if sibling is not None:
-                return sibling
-        for names in (self.globals, vars(sys.modules["builtins"])):
-            if name in names:
-                if self.refs is not None and names is self.globals:
-                    self.refs.append((names, name, names[name]))
-                return names[name]
-        return MISSING
+            if found is MISSING or _users_config(found):
+                sibling = _sibling(self.owner, name)
+                if sibling is not None:
+                    return sibling
+        if self.refs is not None and name in self.globals:
+            self.refs.append((self.globals, name, found))
+        return found
 
     def evaluate(self, text: str) -> Any:
         """Evaluate the text of an annotation; unknown names become forward references."""
@@ -167,12 +166,16 @@ class Scope:
         return eval(code, {"__builtins__": {}}, _Names(self.find))
 
 
+def _users_config(value: Any) -> bool:
+    return hasattr(value, "__xpm_config__") and "__xpm_config__" not in vars(value)
+
+
 def _sibling(owner: type, name: str) -> type | None:
     """Find a class defined beside `owner` in a function: its names are out of reach."""
     prefix = owner.__qualname__.rpartition(".")[0]
     found: type | None = None
-    base = next(b for b in reversed(owner.__mro__) if "__xpm_config__" in vars(b))
-    pending, seen = [base], {base}
+    pending = [b for b in reversed(owner.__mro__) if "__xpm_config__" in vars(b)][:1]
+    seen = set(pending)
     while pending:
         subclasses: list[type] = type.__subclasses__(pending.pop())
         for sub in subclasses:

@@ -6,7 +6,6 @@ Rule: nothing recurses. A chain of 5,000 nested configurations goes through ever
 from __future__ import annotations
 
 import re
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
@@ -16,7 +15,9 @@ from typing import Any, TypeAlias
 from xpm_nb.core import doors
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
 from xpm_nb.core.names import place_text, user_place
+from xpm_nb.core.names import warn as warn_user
 from xpm_nb.core.nodes import (
+    MUTABLE,
     ConfigInfo,
     Tagged,
     children,
@@ -94,6 +95,8 @@ def classes_of(config: Any) -> list[type]:
 def validate(config: Any) -> None:
     """Check that every required parameter has a value, and call ``__validate__``, children first.
 
+    Containers are checked once more: elements may have been added.
+
     Raises
     ------
     ConfigError
@@ -108,6 +111,9 @@ def validate(config: Any) -> None:
                 raise ConfigError(
                     f"{node.unset_message(spec)}, at {path}.{spec.name} ({place_text()})"
                 )
+            if not node.sealed and type(node.values.get(spec.name)) in MUTABLE:
+                # It may have been changed since it was set.
+                node.values[spec.name] = convert(node.cls, spec, node.values[spec.name])
     for node in nodes:
         check = getattr(node.config, "__validate__", None)
         if check is not None:
@@ -172,11 +178,14 @@ def seal(config: Any, root: PurePath | None = None) -> None:
     top = info(config)
     if root is not None and top.root is None:
         top.root = root
-    seen = {top}
+    seen: set[ConfigInfo] = set()
     taken: set[PurePath] = set()
     pending: list[tuple[ConfigInfo, _Way]] = [(top, None)]
     while pending:
         node, way = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
         if not node.sealed:
             for spec in node.schema.fields.values():
                 if spec.factory is not None and spec.name not in node.values:
@@ -187,10 +196,8 @@ def seal(config: Any, root: PurePath | None = None) -> None:
             for spec in node.schema.generated:
                 if spec.generator is not None and spec.name not in node.values:
                     node.values[spec.name] = folder / spec.generator.name
-        for step, child in reversed(steps(node)):
-            if child not in seen:
-                seen.add(child)
-                pending.append((child, (way, step)))
+        # The first way to a shared node, in order of declaration, is the one that counts.
+        pending.extend((child, (way, step)) for step, child in reversed(steps(node)))
 
 
 _Way: TypeAlias = "tuple[_Way, str] | None"
@@ -348,11 +355,12 @@ def _mark(node: ConfigInfo, config: Any) -> Any:
         )
     if found is not node:
         if found.task is not None and found.task is not node.config:
-            owner = info(found.task).cls.__qualname__
-            raise ConfigError(
-                f"{name}.task_outputs: {found.cls.__qualname__} is already an output of {owner}"
-                f" ({place_text()})"
-            )
+            owner = info(found.task)
+            if owner.known_digest(None) != node.known_digest(None):  # not the same job, once more
+                raise ConfigError(
+                    f"{name}.task_outputs: {found.cls.__qualname__} is already an output of"
+                    f" {owner.cls.__qualname__} ({place_text()})"
+                )
         if hasattr(found.cls, "__xpm_task__"):
             raise ConfigError(
                 f"{name}.task_outputs: {found.cls.__qualname__} is a task of its own: submit it"
@@ -455,18 +463,18 @@ def dependencies(task: Any) -> list[Any]:
     """
     root = info(task)
     found: dict[int, Any] = {}
-    seen = {root}
+    seen: set[ConfigInfo] = set()
     pending = [root]
     while pending:
         node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
         if node is not root and node.task is not None:
             found.setdefault(id(node.task), node.task)
             if node.task is node.config:
                 continue
-        for child in reversed(children(node)):
-            if child not in seen:
-                seen.add(child)
-                pending.append(child)
+        pending += reversed(children(node))
     return [needed for needed in found.values() if needed is not task]
 
 
@@ -497,11 +505,10 @@ def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
                 found[name] = value, place
             elif warn and not same(found[name][0], value):
                 first, first_place = found[name]
-                warnings.warn(
+                warn_user(
                     f"tag {name!r} of {root.cls.__qualname__} has two values: {first!r}"
                     f" ({doors.place(*first_place)}) is kept, {value!r} ({doors.place(*place)})"
-                    " is left out",
-                    stacklevel=2,
+                    " is left out"
                 )
         for child in _below(node, True):
             if child not in seen:

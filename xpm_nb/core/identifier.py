@@ -1,7 +1,19 @@
 """Identifiers: a configuration as canonical bytes, and their SHA-256.
 
-The grammar is that of SPEC section 3, byte-identical to experimaestro 2.x wherever that defines a
-result. Configurations are known by the small protocol `Node` only.
+The bytes are those of experimaestro 2.x wherever that defines a result, but for texts with control
+characters (``11`` below). Numbers are big endian, counts are doubles::
+
+    H(config) = sha256 of: 00; 08 E(T) if it is an output of the task T; the type name in UTF-8;
+                E(name) 05 E(value) for each parameter, by name, unless it is left out;
+                0c E(t) for each init task t, if there are any (one 0c for all)
+    E(value)  = 00 H(config)            0d n-1 behind it: the n-th of equal `InstanceConfig` objects
+                0b distance             a config on the way down to here (1 is itself)
+                01 int64, 02 double, 03 text, 06 None, 07 count items (list), 09 key value … (dict)
+                0a module.qualname:NAME (enum), 0e count items by their sha256 (set)
+                0f count items (tuple), 10 sign size magnitude (int beyond 64 bits)
+                11 size text (text with control characters other than tab and line ends)
+
+Configurations are known by the small protocol `Node` only.
 
 Rule 1: nothing recurses. Each value that holds others is a generator that yields the generators of
 what it holds; `_Run.drive` keeps the stack. A chain of any length has an identifier.
@@ -178,8 +190,7 @@ def digests_of(nodes: Sequence[Node], namespace: str | None, node_of: NodeOf) ->
 def encode(value: Any, namespace: str | None = None) -> bytes:
     """Give E(value) of a value that holds no configuration."""
     run = _Run(namespace, lambda _value: None)
-    quick = run.quick(value, "")
-    return run.finish(run.slow(value, "")) if quick is None else quick
+    return run.finish(run.whole(value))
 
 
 def namespaced(module: str, name: str, namespace: str | None) -> str:
@@ -318,6 +329,12 @@ class _Run:
             return self.dict(value)
         kind = type(value).__qualname__
         raise self.fail(label, f"a value of type {kind} cannot be hashed: {value!r:.80}")
+
+    def whole(self, value: Any) -> Encoding:
+        encoded = self.quick(value, "")
+        if encoded is None:
+            encoded = yield self.slow(value, ""), ""
+        return encoded
 
     def is_meta(self, value: Any) -> bool:
         if type(value) in SCALARS:

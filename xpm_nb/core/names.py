@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from types import CodeType
 from typing import Any, cast
 
@@ -57,6 +58,15 @@ def place_text(place: tuple[str, int] | None = None) -> str:
     return doors.place(*(place or user_place()))
 
 
+_WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
+
+
+def warn(message: str) -> None:
+    """Warn at the nearest line of the user's, once for each line and message."""
+    filename, lineno = user_place()
+    warnings.warn_explicit(message, UserWarning, filename, lineno, registry=_WARNED)
+
+
 def shorten(value: Any, limit: int = 80) -> str:
     """Give the repr of a value, cut in the middle."""
     text = repr(value)
@@ -78,7 +88,7 @@ def _own_name(cls: type) -> str | None:
 
 
 def needs_namespace(cls: type) -> bool:
-    """Tell whether the type name of a class depends on the experiment (see SPEC 8)."""
+    """Tell whether the type name of a class depends on the experiment."""
     return cls.__module__ == "__main__" and _own_name(cls) is None
 
 

@@ -21,6 +21,8 @@ from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of
 from xpm_nb.core.names import place_text, plain_name, shorten, site, type_name
 from xpm_nb.errors import ConfigError, FrozenError, UnsetError
 
+MUTABLE = frozenset({list, set, dict})
+
 _double = struct.Struct("!d").pack
 
 
@@ -171,11 +173,13 @@ class ConfigInfo:
                 _Epoch.now += 1
 
     def entries(self, keep: Callable[[Any], bool] | None) -> Iterator[tuple[bytes, str, Any]]:
-        """Give the parameters that are part of the identifier (SPEC 3, "Skipped")."""
+        """Give the parameters that are part of the identifier."""
         values = self.values
         for spec in self.schema.ordered:
             value = values.get(spec.name, MISSING)
             if value is MISSING:
+                if spec.factory is None and spec.unhashed:
+                    continue
                 value = self._unapplied(spec)
             if spec.kind != "constant":
                 if keep is not None and not keep(spec):
@@ -184,10 +188,9 @@ class ConfigInfo:
                 meta = None if node is None else node.meta
                 if meta or (meta is None and spec.unhashed):
                     continue
-                if value is None:
-                    if spec.optional and default_of(spec) is None:
-                        continue
-                elif spec.ignore_default and is_default(spec, value):
+                if value is None and spec.optional and default_of(spec) is None:
+                    continue
+                if spec.ignore_default and is_default(spec, value):
                     continue
             yield spec.prefix, spec.name, value
 
@@ -338,7 +341,7 @@ def accept(cls: type, value: Any) -> Any:
 
 
 def _match_by_schema(given: type, wanted: type) -> None:
-    """Let a class re-defined by re-running its cell pass for its other definition (SPEC 8)."""
+    """Let a class re-defined by re-running its cell pass for its other definition."""
     for base in given.__mro__:
         if (base.__module__, base.__qualname__) == (wanted.__module__, wanted.__qualname__):
             ours, theirs = schema_signature(wanted), schema_signature(base)
@@ -585,6 +588,15 @@ def fill_defaults(node: ConfigInfo) -> None:
                 node.values[spec.name] = fresh(spec.default)
 
 
+def same_containers(value: Any) -> Any:
+    """Copy the containers of a value, and nothing inside them."""
+    if isinstance(value, (list, tuple, set)):
+        return type(value)(map(same_containers, value))
+    if isinstance(value, dict):
+        return {key: same_containers(item) for key, item in value.items()}
+    return value
+
+
 def fresh(value: Any) -> Any:
     """Copy the containers of a default value (and configurations that are not sealed)."""
     if isinstance(value, (list, tuple, set)):
@@ -593,7 +605,7 @@ def fresh(value: Any) -> Any:
         return {key: fresh(item) for key, item in value.items()}
     node = None if type(value) in SCALARS else node_of(value)
     if node is not None and not node.sealed and node.task is None:
-        return node.config.__copy__()
+        return node.config.__deepcopy__({})
     return value
 
 
@@ -624,7 +636,18 @@ def nested(values: Iterable[Any]) -> list[ConfigInfo]:
 
 def in_order(values: set[Any]) -> list[Any]:
     """Give the elements of a set in an order that does not change from run to run."""
-    return sorted(values, key=lambda value: repr(_token(value)))
+    try:
+        return sorted(values)
+    except TypeError:  # configurations, or values of several kinds
+        return sorted(values, key=lambda value: repr(_token(value)))
+
+
+def value_text(value: Any, limit: int) -> str:
+    """Write a plain value, the same in every process (sets have an order of their own in each)."""
+    if isinstance(value, set) and value:
+        text = "{" + ", ".join(map(repr, in_order(value))) + "}"
+        return text if len(text) <= limit else f"{text[: limit - 2]}…}}"
+    return shorten(value, limit)
 
 
 def children(node: ConfigInfo) -> list[ConfigInfo]:

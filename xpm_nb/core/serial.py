@@ -11,6 +11,7 @@ set. The identifiers are those that were written.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
@@ -27,6 +28,9 @@ from xpm_nb.errors import ConfigError
 FORMAT = 1
 SCHEME = 1
 VERSION = 3
+
+NAN = "7ff8000000000000"
+"""The bits that JSON's NaN is read as; any other NaN is written by its bits."""
 
 Resolve = Callable[[str, str, str], type]
 
@@ -75,6 +79,14 @@ def dump(
     }
 
 
+def _bits(value: float) -> str:
+    return struct.pack("!d", value).hex()
+
+
+def _nan(value: float) -> dict[str, str]:
+    return {"type": "float", "bits": _bits(value)}
+
+
 class _Writer:
     def __init__(
         self, numbers: dict[ConfigInfo, int], workspace: PurePath | None, job: PurePath | None
@@ -110,7 +122,7 @@ class _Writer:
 
     def value(self, value: Any, where: str) -> Any:
         if type(value) in SCALARS:
-            return value
+            return value if value == value or _bits(value) == NAN else _nan(value)
         node = node_of(value)
         if node is not None:
             return {"type": "python", "value": self.numbers[node]}
@@ -258,6 +270,8 @@ class _Reader:
             return {key: self.value(item) for key, item in value.items()}
         if word == "python":
             return self.nodes[value["value"]].config
+        if word == "float":
+            return struct.unpack("!d", bytes.fromhex(value["bits"]))[0]
         if word == "enum":
             members: Any = self.resolve(value["module"], value["enum"], "")
             return members[value["value"]]

@@ -3,8 +3,9 @@
 Imported when the first value that needs it is checked; `pydantic_core` lives behind this module,
 and `pydantic` itself is imported only for a type with `pydantic.Field` constraints.
 
-The outcomes are the table of SPEC section 2. Plain lax mode would take tuples as lists, lists as
-sets, bytes as numbers: containers are strict here, their elements are converted.
+What is accepted, and what comes of it, is a table in ``tests/core/test_types.py``. Plain lax
+mode would take tuples as lists, lists as sets, bytes as numbers: containers are strict here, their
+elements are converted.
 """
 
 from __future__ import annotations
@@ -268,5 +269,7 @@ def _branches(problems: Sequence[Any]) -> str:
 
 def _sentence(problem: Any) -> str:
     inner = problem.get("ctx", {}).get("error")
-    text = str(inner) if inner is not None else str(problem["msg"])
+    if inner is not None:
+        return str(inner)
+    text = str(problem["msg"])
     return text[:1].lower() + text[1:]

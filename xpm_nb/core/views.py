@@ -17,7 +17,7 @@ from xpm_nb.core.fields import FieldSpec
 from xpm_nb.core.graph import dependencies, tags_of
 from xpm_nb.core.identifier import digest_of
 from xpm_nb.core.names import plain_name, shorten, type_name
-from xpm_nb.core.nodes import ConfigInfo, info, is_default, node_of
+from xpm_nb.core.nodes import ConfigInfo, in_order, info, is_default, node_of, value_text
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
@@ -284,9 +284,10 @@ def _text(value: Any) -> str:
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, (list, tuple, set, dict)) and len(value) > 100:
-        first = shorten(list(islice(value, 8)), 100)
+        some = list(islice(in_order(value) if isinstance(value, set) else value, 8))
+        first = shorten(some, 100)
         return f"{first[:-1]}, …{first[-1]} ({len(value)} items)"
-    return shorten(value, 200)
+    return value_text(value, 200)
 
 
 def _plain(value: Any) -> Any:

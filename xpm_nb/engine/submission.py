@@ -165,6 +165,11 @@ def asked(
     return Asked(text, params, record, options.launcher, resumes)
 
 
+def _stamp(value: Any) -> tuple[int, str]:
+    """Tell a value from another one, and a container from what it was before it was changed."""
+    return id(value), repr(value) if type(value) in (list, dict, set) else ""
+
+
 class Carrier:
     """Carries the code of classes; that of the same classes once, as long as nothing changed.
 
@@ -174,7 +179,7 @@ class Carrier:
 
     def __init__(self) -> None:
         self._classes: tuple[type, ...] = ()
-        self._bound: dict[str, int] = {}
+        self._bound: dict[str, tuple[int, str]] = {}
         self._cells: tuple[int, int] = (0, 0)
         self._carried: carrier.Carried | None = None
 
@@ -193,11 +198,11 @@ class Carrier:
         if self._carried is None or classes != self._classes or cells != self._cells:
             fresh = True
         else:
-            fresh = any(id(space.get(name)) != at for name, at in self._bound.items())
+            fresh = any(_stamp(space.get(name)) != at for name, at in self._bound.items())
         if fresh or self._carried is None:
             self._carried = carrier.carry(
                 classes, namespace_globals=space, numbers=known, site=configs.site
             )
             self._classes, self._cells = classes, cells
-            self._bound = {name: id(space.get(name)) for name in self._carried.names}
+            self._bound = {name: _stamp(space.get(name)) for name in self._carried.names}
         return self._carried
