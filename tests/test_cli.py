@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -194,3 +195,25 @@ def test_a_failing_cell_is_told(tmp_path):
     assert done.returncode == 1
     assert "a cell failed: ZeroDivisionError: division by zero" in done.stderr
     assert (folder / "01_first_experiment.html").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_demo_says_so_and_leaves_no_kernel(tmp_path):
+    folder = tmp_path / "xpm-demo"
+    folder.mkdir()
+    sleep = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(100)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(sleep)])
+    nbformat.write(notebook, folder / cli.NOTEBOOK)
+    command = [sys.executable, "-m", "xpm_nb.cli", "demo"]
+    environ = os.environ | {"PYTHONPATH": str(cli.Path(cli.__file__).parent.parent)}
+    demo = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (folder / "pid").exists() or not (folder / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    demo.send_signal(signal.SIGINT)
+    _, said = demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert said == "interrupted; jobs that were started go on\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid").read_text()), 0)

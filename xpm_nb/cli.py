@@ -10,9 +10,12 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -50,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except XpmError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        print("\ninterrupted; jobs that were started go on", file=sys.stderr)
+        print("interrupted; jobs that were started go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `xpm-nb ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -122,16 +125,19 @@ def _copy_notebook(directory: Path) -> Path:
 
 def _execute(path: Path, workspace: Workspace) -> int:
     import nbformat
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     print(f"executing {_near(path)}", flush=True)
     began = time.time()
     failure = ""
     try:
-        asyncio.run(_run_cells(notebook, path.parent, workspace))
+        if not asyncio.run(_run_cells(notebook, path.parent, workspace)):
+            raise KeyboardInterrupt
     except CellExecutionError as error:
         failure = f"a cell failed: {error.ename}: {error.evalue}"
+    except (DeadKernelError, TimeoutError) as error:
+        failure = f"the kernel did not finish: {error}"
     _freeze_widgets(notebook)
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     page = path.with_suffix(".html")
@@ -144,7 +150,11 @@ def _execute(path: Path, workspace: Workspace) -> int:
     print(f"jobs and results   {_near(workspace.root)}")
     if failure:
         return _fail(failure, 1)
-    where = "" if path.parent == Path.cwd() / "xpm-demo" else f" --dir {_near(path.parent)}"
+    where = (
+        ""
+        if path.parent == Path.cwd() / "xpm-demo"
+        else f" --dir {shlex.quote(_near(path.parent))}"
+    )
     print(f"\nto play with it    xpm-nb demo --lab{where}")
     return 0
 
@@ -156,15 +166,26 @@ def _near(path: Path) -> str:
     return str(path)
 
 
-async def _run_cells(notebook: Any, directory: Path, workspace: Workspace) -> None:
-    """Execute all cells in a kernel of this Python, telling how far it is."""
+async def _run_cells(notebook: Any, directory: Path, workspace: Workspace) -> bool:
+    """Execute all cells in a kernel of this Python, telling how far it is; False if interrupted."""
     from nbclient import NotebookClient
+    from nbclient.exceptions import DeadKernelError
 
     cells = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     status = _Status(workspace, len(cells))
 
     def begin(cell: Any, cell_index: int) -> None:
         status.cell = cells.index(cell_index) + 1 if cell_index in cells else status.cell
+
+    mine, interrupted = asyncio.current_task(), asyncio.Event()
+    assert mine is not None
+
+    def interrupt() -> None:
+        interrupted.set()
+        mine.cancel()
+
+    def listen(notebook: Any) -> None:  # nbclient's own handler ends the kernel and goes on
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
 
     client = NotebookClient(
         notebook,
@@ -173,17 +194,26 @@ async def _run_cells(notebook: Any, directory: Path, workspace: Workspace) -> No
         kernel_manager_class=_kernel_manager(),
         resources={"metadata": {"path": str(directory)}},
         on_cell_start=begin,
+        on_notebook_start=listen,
     )
     environ = {k: v for k, v in os.environ.items() if k != "XPM_NB_DETERMINISTIC"}
     environ |= {"XPM_WORKSPACE": str(workspace.root), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     telling = asyncio.create_task(status.tell())
     try:
-        await client.async_execute(env=environ)
+        with tempfile.TemporaryFile("w+", errors="replace") as said:  # what the kernel has to say
+            try:
+                await client.async_execute(env=environ, stderr=said)
+            except (DeadKernelError, asyncio.CancelledError):  # nbclient mixes them up
+                if not interrupted.is_set():
+                    said.seek(0)
+                    print(said.read()[-2000:], file=sys.stderr)
+                    raise
     finally:
         telling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError, XpmError, OSError):
             await telling
         status.end()
+    return not interrupted.is_set()
 
 
 def _kernel_manager() -> type:
@@ -194,7 +224,6 @@ def _kernel_manager() -> type:
     class ThisPython(KernelSpecManager):  # type: ignore[misc, unused-ignore]
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            command.append("--log-level=ERROR")  # a warning about TCP is none of the demo's
             return KernelSpec(argv=command, display_name=kernel_name, language="python")
 
     class Manager(AsyncKernelManager):  # type: ignore[misc, unused-ignore]
@@ -228,6 +257,8 @@ class _Status:
         jobs = [job.state for paths in self._workspace.experiments() for job in _latest(paths)]
         counts = {state.value: jobs.count(state) for state in JobState}
         told = f"; {html.plural(len(jobs), 'job')}: {html.counts_text(counts)}" if jobs else ""
+        if not self.cell:
+            return "  starting a kernel"
         return f"  cell {self.cell} of {self._cells}{told}"
 
     def _say(self, text: str) -> None:
