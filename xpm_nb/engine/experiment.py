@@ -447,7 +447,8 @@ class Experiment:
                 return True
 
     def __await__(self) -> Generator[Any, None, Experiment]:
-        yield from settled([item.entry for item in self._all()], self._loop).__await__()
+        with on_wait(self) if on_wait is not None else contextlib.nullcontext():
+            yield from settled([item.entry for item in self._all()], self._loop).__await__()
         self._run.keep_cells()
         return self
 
