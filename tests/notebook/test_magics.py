@@ -24,7 +24,6 @@ def shell(tmp_path, monkeypatch):
     options.HistoryManager.enabled = False
     shell = InteractiveShell.instance(config=options)
     magics.load_ipython_extension(shell)
-    assert magics.cells() is magics._cells
     yield shell
     magics.unload_ipython_extension(shell)
     shell.history_manager.end_session()
@@ -44,7 +43,7 @@ def run(shell, text, **options):
 def test_places_are_cells(shell):
     run(shell, "def one(): pass")
     run(shell, "def two():\n    pass\ntwo")
-    cells = magics.cells()
+    cells = magics._cells
     one, two = (shell.user_ns[name].__code__.co_filename for name in ("one", "two"))
     assert cells.place(one, 1) == "In[1], line 1"
     assert cells.place(two, 2) == "In[2], line 2"
@@ -58,37 +57,37 @@ def test_a_cell_that_is_run_in_a_magic_has_the_number_of_its_cell(shell):
     run(shell, "1")
     run(shell, "%%capture\ndef inner(): pass")
     name = shell.user_ns["inner"].__code__.co_filename
-    assert magics.cells().place(name, 1) == "In[2], line 2"
+    assert magics._cells.place(name, 1) == "In[2], line 2"
     run(shell, "2")
-    assert magics.cells().place(name, 1) == "In[2], line 2"
+    assert magics._cells.place(name, 1) == "In[2], line 2"
 
 
 def test_lines_are_counted_as_an_editor_does(shell):
     run(shell, "\n  \n\ndef f():\n    pass")
     code = shell.user_ns["f"].__code__
-    assert magics.cells().place(code.co_filename, code.co_firstlineno) == "In[1], line 4"
+    assert magics._cells.place(code.co_filename, code.co_firstlineno) == "In[1], line 4"
 
 
 def test_executed_cells_are_as_typed(shell):
     run(shell, "%xpm help")
     run(shell, "   ")
     run(shell, "a = 1\n")
-    assert magics.cells().executed() == [(1, "%xpm help"), (2, "a = 1")]
-    assert magics.cells().now == 2
+    assert magics._cells.executed() == [(1, "%xpm help"), (2, "a = 1")]
+    assert magics._cells.now == 2
 
 
 def test_a_cell_is_itself_after_an_edit_when_the_front_end_says_so(shell):
     name = "def f(): pass"
     run(shell, name, cell_id="cell-a")
-    first = magics.cells().cell_of(shell.user_ns["f"].__code__.co_filename)
+    first = magics._cells.cell_of(shell.user_ns["f"].__code__.co_filename)
     run(shell, name + "\nedited = 1", cell_id="cell-a")
-    second = magics.cells().cell_of(shell.user_ns["f"].__code__.co_filename)
+    second = magics._cells.cell_of(shell.user_ns["f"].__code__.co_filename)
     run(shell, name, cell_id="cell-b")
-    third = magics.cells().cell_of(shell.user_ns["f"].__code__.co_filename)
+    third = magics._cells.cell_of(shell.user_ns["f"].__code__.co_filename)
     assert first == ("cell-a", 1)
     assert second == ("cell-a", 2)
     assert third == ("cell-b", 3)
-    assert magics.cells().cell_of("/module.py") == ("/module.py", 3)
+    assert magics._cells.cell_of("/module.py") == ("/module.py", 3)
 
 
 def test_the_engine_knows_the_cells_until_unload(shell):

@@ -53,7 +53,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 # What the notebook side tells us; None outside a notebook.
 cells_source: submission.CellsSource | None = None  # the executed cells: (number, text) each
-cell_numbers: submission.CellNumbers | None = None  # file name of a cell's code -> its number
+executed_cells: submission.ExecutedCells | None = None  # as they were compiled
 notebook_name: Callable[[], str] | None = None
 on_wait: Callable[[Experiment], AbstractContextManager[Any]] | None = None  # draws while we wait
 
@@ -269,9 +269,9 @@ class Experiment:
         record = submission.record_of(task, paths, needs, options)
         dry = mode is RunMode.DRY_RUN
         entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
-        # What is done or under way is not run: its code need not be read.
-        known = paths.done.exists() or entry.view.state in _LIVE
-        carried = None if known else self._carrier.carry(task, cell_numbers)
+        # What is done, under way or only looked at is not run: its code need not be read.
+        known = dry or paths.done.exists() or entry.view.state in _LIVE
+        carried = None if known else self._carrier.carry(task, executed_cells)
         item = self._item(entry, task, options.launcher)
         assert item.job is not None
         configs.mark_submitted(

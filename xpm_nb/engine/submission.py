@@ -21,7 +21,8 @@ from xpm_nb.launchers.base import Launcher
 from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import JobRecord
 
-CellNumbers = Callable[[], Mapping[str, int]]
+# Number of each file name of a cell's code, and executed text of each number.
+ExecutedCells = Callable[[], tuple[Mapping[str, int], Mapping[int, str]]]
 CellsSource = Callable[[], list[tuple[int, str]]]
 
 
@@ -183,7 +184,7 @@ class Carrier:
         self._cells: tuple[int, int] = (0, 0)
         self._carried: carrier.Carried | None = None
 
-    def carry(self, task: Any, numbers: CellNumbers | None) -> carrier.Carried:
+    def carry(self, task: Any, executed: ExecutedCells | None) -> carrier.Carried:
         """Give the code of a task's classes.
 
         Raises
@@ -191,17 +192,24 @@ class Carrier:
         CarrierError
             Naming class, cell, variable and the way out.
         """
-        classes = tuple(dict.fromkeys(configs.declared_class(c) for c in configs.walk(task)))
+        classes = tuple(configs.classes_of(task))
         space = vars(sys.modules["__main__"])
-        known: Mapping[str, int] = numbers() if numbers is not None else {}
-        cells = (len(known), max(known.values(), default=0))
+        numbers: Mapping[str, int] = {}
+        texts: Mapping[int, str] | None = None
+        if executed is not None:
+            numbers, texts = executed()
+        cells = (len(numbers), max(numbers.values(), default=0))
         if self._carried is None or classes != self._classes or cells != self._cells:
             fresh = True
         else:
             fresh = any(_stamp(space.get(name)) != at for name, at in self._bound.items())
         if fresh or self._carried is None:
             self._carried = carrier.carry(
-                classes, namespace_globals=space, numbers=known, site=configs.site
+                classes,
+                namespace_globals=space,
+                numbers=numbers,
+                texts=texts,
+                site=configs.site,
             )
             self._classes, self._cells = classes, cells
             self._bound = {name: _stamp(space.get(name)) for name in self._carried.names}

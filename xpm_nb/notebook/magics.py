@@ -12,7 +12,8 @@ import difflib
 import inspect
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
@@ -27,7 +28,7 @@ from xpm_nb.engine import callbacks, experiment
 from xpm_nb.engine.settings import Settings
 from xpm_nb.errors import XpmError
 from xpm_nb.notebook import bridge, html
-from xpm_nb.notebook.history import Cells
+from xpm_nb.notebook.history import Cells, executed_cells
 
 LOG_LINES = 40
 _EXPERIMENT = ("xpm_nb.engine.experiment", "Experiment")
@@ -36,11 +37,6 @@ _EXPERIMENT = ("xpm_nb.engine.experiment", "Experiment")
 # -- the cells of this session -------------------------------------------------------------------
 
 _cells: Cells | None = None
-
-
-def cells() -> Mapping[str, int]:
-    """Give the numbers of this session's cells by the names of their files."""
-    return {} if _cells is None else _cells
 
 
 def place(filename: str, lineno: int) -> str:
@@ -77,7 +73,7 @@ def install(shell: Any) -> None:
     shell.events.register("pre_run_cell", _cells.before)
     callbacks.fill(_cells.cell_of)
     experiment.cells_source = _cells.executed
-    experiment.cell_numbers = cells
+    experiment.executed_cells = partial(executed_cells, shell)
     experiment.notebook_name = notebook_name
     experiment.on_wait = bridge.watch
     shell.display_formatter.ipython_display_formatter.for_type_by_name(*_EXPERIMENT, bridge.show)
@@ -100,7 +96,7 @@ def unload_ipython_extension(shell: Any) -> None:
         shell.events.unregister("pre_run_cell", _cells.before)
         _cells = None
     callbacks.fill(None)
-    experiment.cells_source = experiment.cell_numbers = None
+    experiment.cells_source = experiment.executed_cells = None
     experiment.notebook_name = experiment.on_wait = None
     shell.display_formatter.ipython_display_formatter.pop(".".join(_EXPERIMENT), None)
     shell.magics_manager.magics["line"].pop("xpm", None)
