@@ -239,6 +239,7 @@ def completions(shell, text):
         return [item.text for item in shell.Completer.completions(text, len(text))]
 
 
+@pytest.mark.slow
 def test_completion(shell, opened):
     assert completions(shell, "%xpm ") == sorted(magics.VERBS)
     assert completions(shell, "%xpm st") == ["start", "status"]
