@@ -323,7 +323,10 @@ def test_grandchildren(job, spawn, how):
     assert locks.survivors(record) == []  # while it lives there is nothing left over
     child.kill()
     child.wait()
-    assert locks.held(job) == (how == "fork")
+    if how == "fork":
+        assert locks.held(job)
+    else:  # the kernel lets Popen go on before it closes the new program's descriptors
+        wait_free(job)
     assert len(locks.survivors(record)) == 1
     assert len(locks.kill_survivors(record)) == 1
     wait_free(job)
