@@ -66,12 +66,12 @@ def test_ls_tells_what_the_directories_tell(circles, capsys):
     assert cli.main(["ls", str(circles.root)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"workspace {circles.root}"
-    assert lines[2] == "circles: 3 runs, 4 jobs (1 done, 1 error, 1 running, 1 waiting)"
+    assert lines[2] == "circles: 3 runs, 4 jobs (1 done, 1 error, 1 running, 1 ready)"
     assert lines[3].split() == f"✓ done Pi [{hexa('done')[:8]}] 1 min 01 s".split()
     assert lines[4].split() == f"✗ error Pi [{hexa('failed')[:8]}]".split()
     assert lines[5].strip() == "failed: ValueError: no \\x1b[31msuch\\nluck"
     assert lines[6].split()[1] == "running"
-    assert lines[7].split()[1] == "waiting"
+    assert lines[7].split()[1] == "ready"
     assert lines[9] == "in no experiment's latest run: 1 job (1 done)"
     assert lines[10].split()[-1] == "seed=3"
 

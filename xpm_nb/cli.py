@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,8 +155,16 @@ def _execute(path: Path, workspace: Workspace) -> int:
         if path.parent == Path.cwd() / "xpm-demo"
         else f" --dir {shlex.quote(_near(path.parent))}"
     )
-    print(f"\nto play with it    xpm-nb demo --lab{where}")
+    print(f"\nto play with it    {_myself()} demo --lab{where}")
     return 0
+
+
+def _myself() -> str:
+    """Name this command as it can be typed here."""
+    called = Path(sys.argv[0])
+    if called.name != "xpm-nb" or shutil.which("xpm-nb") == str(called):
+        return "xpm-nb"
+    return shlex.quote(_near(called.absolute()))
 
 
 def _near(path: Path) -> str:
@@ -172,7 +180,7 @@ async def _run_cells(notebook: Any, directory: Path, workspace: Workspace) -> bo
     from nbclient.exceptions import DeadKernelError
 
     cells = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    status = _Status(workspace, len(cells))
+    status = _Status(workspace, len(cells), time.time())
 
     def begin(cell: Any, cell_index: int) -> None:
         status.cell = cells.index(cell_index) + 1 if cell_index in cells else status.cell
@@ -236,8 +244,9 @@ def _kernel_manager() -> type:
 class _Status:
     """One line that says which cell runs and how the jobs are, rewritten on a terminal."""
 
-    def __init__(self, workspace: Workspace, cells: int) -> None:
+    def __init__(self, workspace: Workspace, cells: int, began: float) -> None:
         self.cell = 0
+        self._began = began
         self._workspace = workspace
         self._cells = cells
         self._said = ""
@@ -254,7 +263,7 @@ class _Status:
             print(flush=True)
 
     def _text(self) -> str:
-        jobs = [job.state for paths in self._workspace.experiments() for job in _latest(paths)]
+        jobs = [job.state for job in _jobs_since(self._workspace, self._began)]
         counts = {state.value: jobs.count(state) for state in JobState}
         told = f"; {html.plural(len(jobs), 'job')}: {html.counts_text(counts)}" if jobs else ""
         if not self.cell:
@@ -307,8 +316,18 @@ def _table_of(notebook: Any) -> str:
     return str(texts[-1]) if texts else "(the notebook has no cell tagged 'results')"
 
 
+def _jobs_since(workspace: Workspace, began: float) -> list[_Row]:
+    """List the jobs of the experiments that have a run from then on: those of the notebook."""
+    return [
+        job
+        for experiment in workspace.experiments()
+        if (runs := experiment.runs()) and runs[-1].path.stat().st_mtime >= began - 1.0
+        for job in _latest(experiment)
+    ]
+
+
 def _reuse_text(workspace: Workspace, began: float) -> str:
-    jobs = [job for experiment in workspace.experiments() for job in _latest(experiment)]
+    jobs = _jobs_since(workspace, began)
     started = sum(1 for job in jobs if (job.launched or 0.0) >= began)
     if jobs and not started:
         return f"all {html.plural(len(jobs), 'job')} reused, no process started\n"
@@ -357,11 +376,29 @@ def _latest(experiment: ExperimentPaths) -> list[_Row]:
         lines = {line.job: line for line in records.read_run_jobs(run)}
         if lines:
             workspace = Workspace(experiment.workspace)
-            return [
-                _row(workspace.job_at(job), line.task, dict(line.tags))
-                for job, line in lines.items()
-            ]
+            rows: dict[str, _Row] = {}
+            for job, line in lines.items():  # what a job needs was submitted before it
+                row = _row(workspace.job_at(job), line.task, dict(line.tags))
+                rows[row.paths.key] = _judged(row, rows)
+            return list(rows.values())
     return []
+
+
+def _judged(row: _Row, known: Mapping[str, _Row]) -> _Row:
+    """Say what a job that has not begun waits for: a slot, other jobs, or nothing any more."""
+    if row.state is not JobState.WAITING:
+        return row
+    try:
+        record = records.read_job(row.paths)
+    except RecordError as error:
+        return row._replace(state=JobState.ERROR, why=str(error))
+    needs = [] if record is None else [known[k] for k in record.dependencies if k in known]
+    bad = next((need for need in needs if need.state is JobState.ERROR), None)
+    if bad is not None:
+        short = html.short(bad.paths.identifier)
+        return row._replace(state=JobState.ERROR, why=f"dependency: needs {bad.task} {short}")
+    ready = all(need.state is JobState.DONE for need in needs)
+    return row._replace(state=JobState.READY) if ready else row
 
 
 def _ls(options: argparse.Namespace) -> int:

@@ -7,10 +7,13 @@ go through any code of this package.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import queue
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -35,6 +38,27 @@ from pathlib import Path
 import os, time
 from xpm_nb import *
 """
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """The content of every file of a job, but for what rehearsals leave."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "by-hand" not in path.parts
+    }
+
+
+def rehearse(folder: Path) -> str:
+    """Run the script of a job that is done, from a terminal: nothing else may be touched."""
+    (script,) = folder.glob("*.py")
+    before = checksums(folder)
+    done = subprocess.run(
+        [sys.executable, script.name], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert checksums(folder) == before
+    return done.stdout
 
 
 @dataclass

@@ -13,7 +13,7 @@ from nbconvert import HTMLExporter
 PATH = Path(__file__).parents[2] / "notebooks" / "01_first_experiment.ipynb"
 NOTEBOOK = nbformat.read(PATH, as_version=4)
 CODE = [cell for cell in NOTEBOOK.cells if cell.cell_type == "code"]
-SVM = [(c, gamma, "svm", "", "") for c in ("1.0", "10.0") for gamma in ("0.0001", "0.001", "0.01")]
+SVM = [(c, gamma, "svm", "", "") for c in ("0.1", "10.0") for gamma in ("0.0001", "0.001", "0.01")]
 FORESTS = [
     ("", "", "forest", trees, depth) for trees in ("10", "50", "100") for depth in ["5", "15"]
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 
 import html5lib
 import pytest
@@ -210,7 +211,7 @@ SWEEP = ExperimentView(
             JobState.ERROR,
             "c",
             reason=FailureReason.FAILED,
-            message="Traceback\nValueError: no such kernel",
+            message="ValueError: no such kernel\nbut there are others",
         ),
         job(JobState.WAITING, "d"),
     ),
@@ -225,7 +226,7 @@ def test_experiment_has_header_cells_and_a_row_for_each_job():
     assert rows[2] == [name, "✓ done", "svc", "1.0", "100%", "0.9877", "3 min 05 s"]
     assert rows[3][1:] == ["▶ running", "forest", "", "62% tree 5", "", "30 s"]
     assert rows[4][1] == "✗ error (failed)"
-    assert rows[5] == ["Traceback ValueError: no such kernel"]
+    assert rows[5] == ["ValueError: no such kernel but there are others"]
     assert rows[6][1] == "○ waiting"
     heads = list(parse(html.experiment_html(SWEEP)).iter("th"))
     assert all(cell.attrib["scope"] == "col" for cell in heads)
@@ -234,7 +235,7 @@ def test_experiment_has_header_cells_and_a_row_for_each_job():
 def test_experiment_reads_without_style():
     text = without_style(html.experiment_html(SWEEP, now=40.0))
     assert text.startswith("digits 5 jobs ✓ 2 done ✗ 1 error ▶ 1 running ○ 1 waiting")
-    assert text.endswith("workspace /home/me/xpm-workspace")
+    assert re.search(r"workspace /home/me/xpm-workspace( ?, as of \d\d:\d\d:\d\d)?$", text)
 
 
 def test_full_identifier_is_in_the_title():
@@ -478,7 +479,9 @@ def test_durations(seconds, text):
         (0.987654, "0.9877"),
         (3, "3"),
         (3.0, "3"),
-        (123456.7, "1.235e+05"),
+        (123456.7, "123457"),
+        (0.931, "0.9310"),
+        (1.23e12, "1.23e+12"),
         (1e-9, "1e-09"),
         (float("nan"), "nan"),
         (float("-inf"), "-inf"),
@@ -504,3 +507,10 @@ def test_no_module_of_a_front_end_is_needed():
     code = "import sys, xpm_nb.notebook.html; print([m for m in ('IPython', 'ipywidgets', 'anywidget', 'threading') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("[]", "['threading']")
+
+
+def test_a_picture_of_unfinished_jobs_says_when_it_was_taken():
+    assert re.search(r", as of \d\d:\d\d:\d\d</p>", html.experiment_html(SWEEP, now=40.0))
+    assert "as of" not in html.experiment_html(SWEEP, now=40.0, stable=True)
+    done = replace(SWEEP, jobs=SWEEP.jobs[:1])
+    assert "as of" not in html.experiment_html(done, now=40.0)

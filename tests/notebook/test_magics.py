@@ -124,7 +124,7 @@ def test_the_notebook_has_a_name_if_anything_says_so(shell, monkeypatch):
 class Job:
     def __init__(self, identifier, state=JobState.DONE):
         self.identifier, self.state = identifier, state
-        self.cancelled = False
+        self.cancelled = self.retried = False
 
     def view(self):
         return JobView(f"t/{self.identifier}", self.identifier, "t", "t", "Train", self.state)
@@ -134,6 +134,9 @@ class Job:
 
     def cancel(self):
         self.cancelled = True
+
+    def retry(self):
+        self.retried = True
 
 
 class Experiment:
@@ -198,11 +201,15 @@ def test_log_is_the_text(shell, opened):
         ("statsu", "no verb 'statsu': did you mean status"),
         ("frobnicate", "no verb 'frobnicate': there are start, status"),
         ("__init__", "no verb"),
-        ("log", "arguments are required: id"),
+        ("log", r"arguments are required: id; usage: %xpm log \[-n N\] id"),
+        ("log -n -5 1f3a", "-5 is no number from 1 on"),
+        ("start x --slots 0", "0 is no number from 1 on"),
+        ("wait --timeout -1", "-1 is no number of seconds"),
+        ("retry zzzz", "no job begins with 'zzzz'"),
         ("log zzzz", "no job begins with 'zzzz'"),
         ("cancel zzzz", "no job begins with 'zzzz'"),
         ("jobs --state finished", "invalid choice: 'finished'"),
-        ("wait --timeout soon", "invalid float"),
+        ("wait --timeout soon", "invalid _seconds value"),
         ("start a b", "unrecognized arguments: b"),
         ("start 'a", "No closing quotation"),
         ("help me", "no verb 'me'"),
@@ -220,7 +227,22 @@ def test_with_nothing_open(shell, monkeypatch, line):
         shell.run_line_magic("xpm", line)
 
 
-@pytest.mark.parametrize("line", ["", "help", "  help  "])
+def test_retry_gives_the_job(shell, opened):
+    job = run(shell, "%xpm retry 1f3a;")
+    assert job.retried
+
+
+def test_it_takes_no_cell(shell):
+    with pytest.raises(UsageError, match="%%xpm takes no cell"):
+        shell.run_cell_magic("xpm", "", "a = 1")
+
+
+@pytest.mark.parametrize("line", ["log -h", "help log", "log --help"])
+def test_a_verb_is_explained(shell, line):
+    assert shell.run_line_magic("xpm", line).startswith("%xpm log [-n N] id")
+
+
+@pytest.mark.parametrize("line", ["", "help", "  help  ", "-h", "--help", "help;"])
 def test_help_lists_all_verbs(shell, line):
     page = shell.run_line_magic("xpm", line)
     for verb in magics.VERBS:

@@ -12,9 +12,11 @@ Nothing here knows IPython: the command line and reports use these functions too
 from __future__ import annotations
 
 import html as _html
+import math
 import re
+import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -148,6 +150,8 @@ def number_text(value: float, digits: int = 4) -> str:
         return str(value)
     if value == int(value) and abs(value) < 10**9:
         return str(int(value)) if isinstance(value, int) else f"{value:.1f}".removesuffix(".0")
+    if 1e-4 <= abs(value) < 1e9:  # in a column, equal precision makes equal widths
+        return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
     return f"{value:.{digits}g}"
 
 
@@ -251,7 +255,7 @@ def config_html(view: ConfigView, *, stable: bool = False) -> str:
 def _config_head(view: ConfigView, stable: bool) -> list[object]:
     head: list[object] = [el("strong", el("bdi", clean(view.name, 80))), " "]
     head.append(_identifier(view.identifier, view.note))
-    if view.state is not None and not stable:
+    if view.state is not None and view.state.final and not stable:  # others would soon be wrong
         head += [" ", _state(view.state)]
     head += [" ", el("span", clean(view.type_name, 120), cls="xpm-dim")]
     return head
@@ -271,7 +275,10 @@ def _params(view: ConfigView, depth: int, stable: bool) -> Html:
 
 def _param_row(param: ParamView, depth: int, stable: bool) -> Html:
     about = param.type if not param.help else f"{param.type}: {param.help}"
-    value: Html = el("code", clean(_value_text(param, stable), 400, lines=True))
+    text = _value_text(param, stable)
+    value: Html = el(
+        "code", clean(text, 400, lines=True), title=None if stable else _long(param.text, len(text))
+    )
     if param.config is not None:
         value = _nested(param.config, depth - 1, stable)
     return el(
@@ -284,7 +291,11 @@ def _param_row(param: ParamView, depth: int, stable: bool) -> Html:
 
 
 def _value_text(param: ParamView, stable: bool) -> str:
-    return "(path)" if stable and "Path" in param.type and param.text else param.text
+    if "Path" not in param.type or not param.text:
+        return param.text
+    if stable:
+        return "(path)"
+    return param.text if len(param.text) <= 60 else "…/" + param.text.rpartition("/")[2]
 
 
 def _param_note(param: ParamView) -> str:
@@ -455,22 +466,22 @@ def job_text(view: JobView, *, stable: bool = False) -> str:
     line += f" {tags}" if tags else ""
     if not stable and view.state is JobState.RUNNING and view.progress is not None:
         line += f" {int(min(1.0, max(0.0, view.progress)) * 100)}%"
-    return line if not view.message else f"{line}\n  {_last_line(view.message)}"
+    return line if not view.message else f"{line}\n  {_first_line(view.message)}"
 
 
 def _word(view: JobView) -> str:
     return state_text(view.state, view.reason).partition(" ")[2]
 
 
-def _last_line(message: str) -> str:
+def _first_line(message: str) -> str:
     lines = [line for line in message.splitlines() if line.strip()]
-    return clean(lines[-1].strip(), MAX_TEXT) if lines else ""
+    return clean(lines[0].strip(), MAX_TEXT) if lines else ""
 
 
 def log_html(text: str, title: str = "") -> str:
     """Show the end of a job's log."""
     head = el("p", clean(title, MAX_TEXT), cls="xpm-head") if title else ""
-    body = _log(text) if text else "the log is empty"
+    body = _log(text) if text else "the job has printed nothing"
     return _page("output", head, body)
 
 
@@ -495,7 +506,10 @@ def experiment_html(view: ExperimentView, *, now: float | None = None, stable: b
     else:
         parts += [_bar(view.counts, len(view.jobs)), *_jobs_table(view.jobs, now, stable)]
     if not stable and view.workspace:
-        parts.append(el("p", "workspace ", el("code", clean(view.workspace, 400)), cls="xpm-foot"))
+        foot: list[object] = ["workspace ", el("code", clean(view.workspace, 400))]
+        if now is not None and not view.finished:  # a saved picture is not kept up to date
+            foot.append(time.strftime(", as of %H:%M:%S", time.localtime(now)))
+        parts.append(el("p", *foot, cls="xpm-foot"))
     return _page("experiment", *parts)
 
 
@@ -549,14 +563,16 @@ def _jobs_table(jobs: Sequence[JobView], now: float | None, stable: bool) -> lis
     times = not stable and any(elapsed_s(job, now) is not None for job in jobs)
     head = ["job", "state", *shown_tags]
     head += ["progress"] if progress else []
-    numeric = [False] * len(head) + [True] * len(shown_metrics)
+    numbers = [_all_numbers(jobs, name) for name in shown_tags]
+    numeric = [False, False, *numbers] + [False] * progress + [True] * len(shown_metrics)
     head += shown_metrics
     if times:
         head, numeric = [*head, "time"], [*numeric, True]
     rows, left_out = _choose(jobs)
+    columns = dict(zip(shown_tags, numbers, strict=True))
     body: list[Html] = []
     for job in rows:
-        cells = _job_cells(job, shown_tags, shown_metrics, progress, stable)
+        cells = _job_cells(job, columns, shown_metrics, progress, stable)
         if times:
             elapsed = elapsed_s(job, now)
             cells.append(el("td", "" if elapsed is None else duration_text(elapsed), cls="xpm-num"))
@@ -569,6 +585,15 @@ def _jobs_table(jobs: Sequence[JobView], now: float | None, stable: bool) -> lis
     if hidden:
         parts.append(el("p", f"{plural(hidden, 'column')} not shown", cls="xpm-foot"))
     return parts
+
+
+def _all_numbers(jobs: Iterable[JobView], tag: str) -> bool:
+    """Tell whether all values of a tag are numbers, so that they stand below each other."""
+    texts = [text for job in jobs for name, text in job.tags if name == tag]
+    try:
+        return all(math.isfinite(float(text)) for text in texts)
+    except ValueError:
+        return False
 
 
 def _names(pairs: Iterable[Sequence[tuple[str, object]]]) -> list[str]:
@@ -585,8 +610,9 @@ def _choose(jobs: Sequence[JobView]) -> tuple[list[JobView], list[JobView]]:
 
 
 def _job_cells(
-    job: JobView, tags: Sequence[str], metrics: Sequence[str], progress: bool, stable: bool
+    job: JobView, tags: Mapping[str, bool], metrics: Sequence[str], progress: bool, stable: bool
 ) -> list[Html]:
+    """Give the cells of a job's row; `tags` says of each whether its column holds numbers."""
     state: list[object] = [_state(job.state, job.reason)]
     aside = [] if stable else _asides(job)
     if aside:
@@ -597,8 +623,13 @@ def _job_cells(
     ]
     values = dict(job.tags)
     cells += [
-        el("td", clean(values.get(name, ""), 60), title=_long(values.get(name, ""), 60))
-        for name in tags
+        el(
+            "td",
+            clean(values.get(name, ""), 60),
+            title=_long(values.get(name, ""), 60),
+            cls="xpm-num" if number else None,
+        )
+        for name, number in tags.items()
     ]
     if progress:
         cells.append(el("td", _progress(job)))
@@ -654,13 +685,16 @@ def jobs_text(jobs: Sequence[JobView], title: str = "jobs") -> str:
     ]
     bad = [job for job in jobs if job.state is JobState.ERROR]
     for job in bad[:5]:
-        why = _last_line(job.message)
+        why = _first_line(job.message)
         lines.append(
             f"  {clean(job.task, 60)} [{short(job.identifier)}] {_word(job)}"
             + (f": {why}" if why else "")
         )
     if len(bad) > 5:
         lines.append(f"  … and {len(bad) - 5} more in error")
+    for job in [job for job in jobs if job.callback_error][:5]:
+        why = _first_line(job.callback_error)
+        lines.append(f"  {clean(job.task, 60)} [{short(job.identifier)}] callback: {why}")
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ displays it.
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import inspect
 import os
@@ -19,7 +20,7 @@ from typing import Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from xpm_nb.core.states import JobState
@@ -99,7 +100,8 @@ def unload_ipython_extension(shell: Any) -> None:
     experiment.cells_source = experiment.executed_cells = None
     experiment.notebook_name = experiment.on_wait = None
     shell.display_formatter.ipython_display_formatter.pop(".".join(_EXPERIMENT), None)
-    shell.magics_manager.magics["line"].pop("xpm", None)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("xpm", None)
     if complete in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.remove(complete)
 
@@ -155,15 +157,35 @@ def _parse(verb: Any, line: str) -> Any:
         words = shlex.split(line)
     except ValueError as error:
         raise UsageError(f"{error}: {line}") from None
-    return verb.parser.parse_args(words)
+    try:
+        return verb.parser.parse_args(words)
+    except UsageError as error:
+        usage = " ".join(verb.parser.format_usage().split()).removeprefix(":: ")
+        raise UsageError(f"{error}; usage: {usage}") from None
+
+
+def _count(text: str) -> int:
+    """Read a whole number from 1 on (argparse shows what it raises)."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return number
+
+
+def _seconds(text: str) -> float:
+    """Read a number of seconds from 0 on."""
+    number = float(text)
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return number
 
 
 @magics_class
 class XpmMagics(Magics):
     """The magic ``%xpm``."""
 
-    @line_magic
-    def xpm(self, line: str) -> Any:
+    @line_cell_magic
+    def xpm(self, line: str, cell: str | None = None) -> Any:
         """Run experiments: ``%xpm VERB …``; ``%xpm help VERB`` tells more.
 
         ::
@@ -174,15 +196,20 @@ class XpmMagics(Magics):
             %xpm wait [--timeout S]                         wait until they have ended
             %xpm log ID [-n LINES]                          the end of a job's output
             %xpm cancel ID                                  end a job
+            %xpm retry ID                                   run a job again that ended in error
             %xpm help [VERB]                                this, or what a verb takes
 
         ID stands for the first digits of a job's identifier. Each verb gives its object:
         ``rows = %xpm jobs``.
         """
-        words = line.strip()
+        if cell is not None:
+            raise UsageError("%%xpm takes no cell: write %xpm VERB on a line of its own")
+        words = line.strip().rstrip(";")
         verb, _, rest = words.partition(" ")
-        if not verb:
+        if not verb or verb in _ASK:
             return self.help("")
+        if rest.strip() in _ASK:
+            return self.help(verb)
         try:
             return self._verb(verb)(rest)
         except XpmError as error:
@@ -199,7 +226,7 @@ class XpmMagics(Magics):
     @magic_arguments("xpm start")
     @argument("name", help="name of the experiment")
     @argument("--workspace", "-w", help="directory of all jobs")
-    @argument("--slots", "-s", type=int, help="how many local jobs run at once")
+    @argument("--slots", "-s", type=_count, help="how many local jobs run at once")
     def start(self, line: str) -> Any:
         """Open an experiment, or open it again: from now on, submitted tasks go to it."""
         given = _parse(self.start, line)
@@ -221,7 +248,7 @@ class XpmMagics(Magics):
         return JobRows(job for job in jobs if wanted is None or job.state is wanted)
 
     @magic_arguments("xpm wait")
-    @argument("--timeout", type=float, metavar="S", help="seconds, at most")
+    @argument("--timeout", type=_seconds, metavar="S", help="seconds, at most")
     def wait(self, line: str) -> Any:
         """Wait until all jobs of the current experiment have ended. Interrupting ends no job."""
         given = _parse(self.wait, line)
@@ -231,7 +258,7 @@ class XpmMagics(Magics):
 
     @magic_arguments("xpm log")
     @argument("id", help="first digits of the job's identifier")
-    @argument("-n", type=int, default=LOG_LINES, help=f"how many lines (default {LOG_LINES})")
+    @argument("-n", type=_count, default=LOG_LINES, help=f"how many lines (default {LOG_LINES})")
     def log(self, line: str) -> Page:
         """Show the end of a job's output."""
         given = _parse(self.log, line)
@@ -243,6 +270,14 @@ class XpmMagics(Magics):
         """Ask a job to end; what depends on it will not run."""
         job = _current()[_parse(self.cancel, line).id]
         job.cancel()
+        return job
+
+    @magic_arguments("xpm retry")
+    @argument("id", help="first digits of the job's identifier")
+    def retry(self, line: str) -> Any:
+        """Run a job again that ended in error, with what it needs."""
+        job = _current()[_parse(self.retry, line).id]
+        job.retry()
         return job
 
     @magic_arguments("xpm help")
@@ -258,7 +293,8 @@ class XpmMagics(Magics):
         return Page(usage.removeprefix("::\n\n").strip())
 
 
-VERBS = ("start", "status", "jobs", "wait", "log", "cancel", "help")
+VERBS = ("start", "status", "jobs", "wait", "log", "cancel", "retry", "help")
+_ASK = ("-h", "--help", "?")
 
 
 @context_matcher(identifier="xpm.magic")
@@ -286,6 +322,6 @@ def _options(words: list[str]) -> list[str] | tuple[str, ...]:
     if words[0] == "jobs" and words[-2] == "--state":
         return [state.value for state in JobState]
     current = experiment.current()
-    if words[0] in ("log", "cancel") and current is not None:
+    if words[0] in ("log", "cancel", "retry") and current is not None:
         return [job.identifier[:8] for job in current.jobs]
     return []
