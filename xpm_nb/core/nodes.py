@@ -262,8 +262,8 @@ def convert(cls: type, spec: FieldSpec, value: Any) -> Any:
         form = spec.form
     except Unresolved as error:
         raise ConfigError(
-            f"{cls.__qualname__}.{spec.name}: {error.args[0]!r} in its annotation is not defined"
-            f" ({place_text()})"
+            f"{cls.__qualname__}.{spec.name}: name {error.args[0]!r} is not defined, in its"
+            f" annotation ({place_text()})"
         ) from None
     if spec.exact is type(value):
         return value
