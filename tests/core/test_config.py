@@ -20,6 +20,7 @@ from xpm_nb.core.config import (
     LightweightTask,
     Task,
     copyconfig,
+    grid,
     info,
     is_config,
     sealed_set,
@@ -799,3 +800,20 @@ def test_mypy_knows_the_keywords(tmp_path):
     assert 'Revealed type is "used.Model | None"' in text
     assert 'Argument "n" to "Deep" has incompatible type "str"; expected "int"' in text
     assert 'Unexpected keyword argument "k" for "Deep"' in text
+
+
+def test_parameters_may_be_called_as_our_own_arguments_are():
+    class Odd(Config):
+        cls: Param[int] = 0
+        self: Param[int] = 0
+        config: Param[int] = 0
+        base: Param[int] = 0
+        args: Param[int] = 0
+        values: Param[int] = 0
+
+    config = Odd.C(cls=1, self=2, config=3, base=4, args=5, values=6)
+    assert (config.cls, config.self, config.config, config.base) == (1, 2, 3, 4)
+    assert (config | {"config": 7, "self": 8}).config == 7
+    assert [c.cls for c in grid(Odd, cls=[1, 2], base=[3])] == [1, 2]
+    with pytest.raises(ConfigTypeError, match=r"write .*Odd\.C\(cls=1, self=2\)"):
+        Odd(cls=1, self=2)

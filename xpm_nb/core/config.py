@@ -219,7 +219,7 @@ class Configuration:
         if "__xpm_class__" not in vars(cls):
             raise ConfigTypeError(f"{cls.__qualname__}: derive from the class, not from its .C")
 
-    def __new__(cls, *_args: Any, **_values: Any) -> Configuration:
+    def __new__(cls, /, *_args: Any, **_values: Any) -> Configuration:
         return object.__new__(cls)
 
     def __init__(self, /, *args: Any, **values: Any) -> None:
@@ -418,7 +418,7 @@ class Config:
                 raise ConfigTypeError(f"{cls.__qualname__}: the name {name!r} is reserved")
         _note_site(cls, sys._getframe(1))
 
-    def __init__(self, *args: Any, **values: Any) -> None:
+    def __init__(self, /, *args: Any, **values: Any) -> None:
         if args or values:
             name = type(self).__qualname__
             given = ", ".join(
