@@ -401,3 +401,34 @@ def test_a_chain_of_5000(chain):
     assert len(repr(chain)) < 200
     assert config.tags_of(chain) == {}
     assert (chain | {"n": 3}).n == 3
+
+
+class Holder(Task):
+    a: Param[Any] = None
+    items: Param[list[Any]] = field(default=[])
+
+    def execute(self):
+        pass
+
+
+def test_values_that_hold_themselves(submitter):
+    items: list[Any] = []
+    items.append(items)
+    table: dict[str, Any] = {}
+    table["k"] = [table]
+    for value in (items, table, (items,)):
+        with pytest.raises(ConfigError, match=r"Holder\.a: .* holds itself.*test_graph\.py:\d+"):
+            Holder.C(a=value)
+    with pytest.raises(ConfigError, match=r"Holder\.items: the list holds itself"):
+        Holder.C(items=items)
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ConfigError, match=r"Holder\.a: the list is nested too deeply"):
+        Holder.C(a=deep)
+    later = Holder.C(a=[])
+    later.a.append(later.a)
+    with pytest.raises(ConfigError, match=r"Holder\.a: the list holds itself"):
+        later.submit()
+    shared = [1]
+    assert Holder.C(a=[shared, shared]).a == [[1], [1]]

@@ -22,6 +22,8 @@ from xpm_nb.core.names import place_text, plain_name, shorten, site, type_name
 from xpm_nb.errors import ConfigError, FrozenError, UnsetError
 
 MUTABLE = frozenset({list, set, dict})
+DEEPEST = 1000
+"""Containers, one in another, beyond which a value is taken for endless."""
 
 _double = struct.Struct("!d").pack
 
@@ -285,6 +287,43 @@ def convert(cls: type, spec: FieldSpec, value: Any) -> Any:
         return spec.converter(value)
     except types.Mismatch as error:
         raise _wrong(cls, spec, value, error.path, error.value, error.why) from None
+    except RecursionError:
+        raise endless(cls, spec.name, value) from None
+
+
+def endless(cls: type, name: str, value: Any) -> ConfigError:
+    """Make the error for a container that holds itself, or too many others one in another."""
+    what = "holds itself" if _holds_itself(value) else "is nested too deeply"
+    return ConfigError(
+        f"{cls.__qualname__}.{name}: the {type(value).__qualname__} {what}, and cannot be written"
+        f" down (type {plain_name(cls)}, {place_text()})"
+    )
+
+
+def _holds_itself(value: Any) -> bool:
+    """Look for a container that is met again on the way down."""
+    way: list[tuple[int, Iterator[Any]]] = [(id(value), iter(_items(value)))]
+    above = {id(value)}
+    done: set[int] = set()
+    while way:
+        for item in way[-1][1]:
+            if id(item) in above:
+                return True
+            if id(item) not in done and isinstance(item, (list, tuple, dict)):
+                above.add(id(item))
+                way.append((id(item), iter(_items(item))))
+                break
+        else:
+            number, _rest = way.pop()
+            above.discard(number)
+            done.add(number)
+    return False
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def _takes_none(form: Form) -> bool:
@@ -631,6 +670,8 @@ def nested(values: Iterable[Any]) -> list[ConfigInfo]:
                 found.append(node)
         else:
             pending.pop()
+        if len(pending) > DEEPEST:
+            raise RecursionError("a container holds itself")
     return found
 
 
@@ -653,7 +694,13 @@ def value_text(value: Any, limit: int) -> str:
 def children(node: ConfigInfo) -> list[ConfigInfo]:
     """Give the configurations directly below one: in its parameters, then its init tasks."""
     values = node.values
-    below = nested(values[name] for name in node.schema.fields if name in values)
+    try:
+        below = nested(values[name] for name in node.schema.fields if name in values)
+    except RecursionError:  # it was changed after it was set
+        for name, value in values.items():
+            if _holds_itself(value):
+                raise endless(node.cls, name, value) from None
+        raise
     if node.init_tasks:
         below += map(info, node.init_tasks)
     return below
