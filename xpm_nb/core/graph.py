@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from xpm_nb.core import doors
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
-from xpm_nb.core.names import place_text, user_place
+from xpm_nb.core.names import place_text, repr_of, shorten, user_place
 from xpm_nb.core.names import warn as warn_user
 from xpm_nb.core.nodes import (
     MUTABLE,
@@ -158,7 +158,7 @@ def steps(node: ConfigInfo) -> list[tuple[str, ConfigInfo]]:
         elif isinstance(value, set):
             pending.extend((f"{way}{{{i}}}", v) for i, v in enumerate(in_order(value)))
         elif isinstance(value, dict):
-            pending.extend((f"{way}[{k!r}]", v) for k, v in reversed(value.items()))
+            pending.extend((f"{way}[{repr_of(k)}]", v) for k, v in reversed(value.items()))
     return found
 
 
@@ -270,7 +270,7 @@ def set_init_tasks(task: Any, init_tasks: Sequence[Any]) -> None:
     for item in init_tasks:
         if not is_config(item) or not hasattr(info(item).cls, "__xpm_light__"):
             raise ConfigTypeError(
-                f"init_tasks of {node.cls.__qualname__}: {item!r:.60} is no LightweightTask"
+                f"init_tasks of {node.cls.__qualname__}: {shorten(item, 60)} is no LightweightTask"
                 f" ({place_text()})"
             )
     if not node.submitted:
@@ -350,7 +350,7 @@ def _mark(node: ConfigInfo, config: Any) -> Any:
     found = node_of(config)
     if found is None:
         raise ConfigTypeError(
-            f"{name}.task_outputs: dep() takes a configuration, not {config!r:.60}"
+            f"{name}.task_outputs: dep() takes a configuration, not {shorten(config, 60)}"
             f" ({type(config).__qualname__}); wrap it in one"
         )
     if found is not node:
@@ -506,9 +506,9 @@ def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
             elif warn and not same(found[name][0], value):
                 first, first_place = found[name]
                 warn_user(
-                    f"tag {name!r} of {root.cls.__qualname__} has two values: {first!r}"
-                    f" ({doors.place(*first_place)}) is kept, {value!r} ({doors.place(*place)})"
-                    " is left out"
+                    f"tag {name!r} of {root.cls.__qualname__} has two values: {shorten(first)}"
+                    f" ({doors.place(*first_place)}) is kept, {shorten(value)}"
+                    f" ({doors.place(*place)}) is left out"
                 )
         for child in _below(node, True):
             if child not in seen:

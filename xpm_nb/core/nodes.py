@@ -18,7 +18,7 @@ from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING, Form, Unresolved, alternatives, signature
 from xpm_nb.core.forms import bare as bare_form
 from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of
-from xpm_nb.core.names import place_text, plain_name, shorten, site, type_name
+from xpm_nb.core.names import place_text, plain_name, repr_of, shorten, site, type_name
 from xpm_nb.errors import ConfigError, FrozenError, UnsetError
 
 MUTABLE = frozenset({list, set, dict})
@@ -37,7 +37,7 @@ class Tagged:
         self.value, self.place = value, place
 
     def __repr__(self) -> str:
-        return f"tag({self.value!r})"
+        return f"tag({repr_of(self.value)})"
 
 
 class _Epoch:
@@ -680,13 +680,13 @@ def in_order(values: set[Any]) -> list[Any]:
     try:
         return sorted(values)
     except TypeError:  # configurations, or values of several kinds
-        return sorted(values, key=lambda value: repr(_token(value)))
+        return sorted(values, key=lambda value: repr_of(_token(value)))
 
 
 def value_text(value: Any, limit: int) -> str:
     """Write a plain value, the same in every process (sets have an order of their own in each)."""
     if isinstance(value, set) and value:
-        text = "{" + ", ".join(map(repr, in_order(value))) + "}"
+        text = "{" + ", ".join(map(repr_of, in_order(value))) + "}"
         return text if len(text) <= limit else f"{text[: limit - 2]}…}}"
     return shorten(value, limit)
 

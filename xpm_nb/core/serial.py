@@ -21,7 +21,7 @@ from xpm_nb.core.config import config_class
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.graph import walk_nodes
 from xpm_nb.core.identifier import SCALARS, digests_of
-from xpm_nb.core.names import type_name, user_place
+from xpm_nb.core.names import shorten, type_name, user_place
 from xpm_nb.core.nodes import ConfigInfo, in_order, info, node_of
 from xpm_nb.errors import ConfigError
 
@@ -31,6 +31,10 @@ VERSION = 3
 
 NAN = "7ff8000000000000"
 """The bits that JSON's NaN is read as; any other NaN is written by its bits."""
+
+BIG = 2000
+"""Bits of an int beyond which it is written in hex: Python reads few decimal digits (640, if told
+so by the environment; 4,300 by default), and any number of these."""
 
 Resolve = Callable[[str, str, str], type]
 
@@ -122,6 +126,8 @@ class _Writer:
 
     def value(self, value: Any, where: str) -> Any:
         if type(value) in SCALARS:
+            if type(value) is int and value.bit_length() > BIG:
+                return {"type": "int", "hex": f"{value:x}"}
             return value if value == value or _bits(value) == NAN else _nan(value)
         node = node_of(value)
         if node is not None:
@@ -147,7 +153,8 @@ class _Writer:
                 return {key: self.value(item, where) for key, item in value.items()}
             return {"type": "dict", "items": [self.items(item, where) for item in value.items()]}
         raise ConfigError(
-            f"{where}: a value of type {type(value).__qualname__} cannot be written: {value!r:.80}"
+            f"{where}: a value of type {type(value).__qualname__} cannot be written:"
+            f" {shorten(value)}"
         )
 
     def items(self, values: Iterable[Any], where: str) -> list[Any]:
@@ -272,6 +279,8 @@ class _Reader:
             return self.nodes[value["value"]].config
         if word == "float":
             return struct.unpack("!d", bytes.fromhex(value["bits"]))[0]
+        if word == "int":
+            return int(value["hex"], 16)
         if word == "enum":
             members: Any = self.resolve(value["module"], value["enum"], "")
             return members[value["value"]]
