@@ -77,6 +77,8 @@ class ConfigInfo:
         "_digests",
         "_epoch",
         "_frozen",
+        "below",
+        "classes",
         "cls",
         "config",
         "init_tasks",
@@ -90,6 +92,7 @@ class ConfigInfo:
         "sealed",
         "task",
         "values",
+        "written",
     )
 
     def __init__(self, config: Any, schema: Schema, values: dict[str, Any]) -> None:
@@ -103,6 +106,11 @@ class ConfigInfo:
         self.root: PurePath | None = None
         self.place: tuple[str, int] | None = None
         self.namespace: str | None = None
+        # Kept once nothing can change any more, so that a long chain is not looked through anew
+        # with each of its links: see `children`, `graph.classes_of`, `serial.dump`.
+        self.below: list[ConfigInfo] | None = None
+        self.classes: tuple[type, ...] | None = None
+        self.written: tuple[Any, dict[str, Any], tuple[str, ...]] | None = None
         self._frozen: bytes | None = None
         self._digests: dict[str | None, bytes] = {}
         self._epoch = 0
@@ -691,16 +699,22 @@ def value_text(value: Any, limit: int) -> str:
     return shorten(value, limit)
 
 
-def children(node: ConfigInfo) -> list[ConfigInfo]:
+def children(node: ConfigInfo) -> Sequence[ConfigInfo]:
     """Give the configurations directly below one: in its parameters, then its init tasks."""
+    below = node.below
+    if below is None:
+        below = _in_values(node)
+        if node.sealed:
+            node.below = below
+    return [*below, *map(info, node.init_tasks)] if node.init_tasks else below
+
+
+def _in_values(node: ConfigInfo) -> list[ConfigInfo]:
     values = node.values
     try:
-        below = nested(values[name] for name in node.schema.fields if name in values)
+        return nested(values[name] for name in node.schema.fields if name in values)
     except RecursionError:  # it was changed after it was set
         for name, value in values.items():
             if _holds_itself(value):
                 raise endless(node.cls, name, value) from None
         raise
-    if node.init_tasks:
-        below += map(info, node.init_tasks)
-    return below
