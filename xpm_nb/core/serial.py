@@ -22,7 +22,7 @@ from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.graph import walk_nodes
 from xpm_nb.core.identifier import SCALARS, digests_of
 from xpm_nb.core.names import shorten, type_name, user_place
-from xpm_nb.core.nodes import ConfigInfo, in_order, info, node_of
+from xpm_nb.core.nodes import ConfigInfo, children, in_order, info, node_of
 from xpm_nb.errors import ConfigError
 
 FORMAT = 1
@@ -69,7 +69,7 @@ def dump(
     writer = _Writer({node: number for number, node in enumerate(nodes, 1)}, workspace, job)
     digests = digests_of(nodes, namespace, node_of)
     objects = [
-        writer.object(node, digest, type_name(node.cls, node.namespace or namespace))
+        writer.kept(node, digest, type_name(node.cls, node.namespace or namespace))
         for node, digest in zip(nodes, digests, strict=True)
     ]
     return {
@@ -99,6 +99,29 @@ class _Writer:
         self.bases = [
             (name, path) for name, path in (("job", job), ("workspace", workspace)) if path
         ]
+        self.workspace, self.job = workspace, "\0" if job is None else str(job)
+        self.paths: list[str] = []
+
+    def kept(self, node: ConfigInfo, digest: bytes, typename: str) -> dict[str, Any]:
+        """Give the written form of a node: that of an earlier dump, if it would be the same.
+
+        With each link of a long chain of tasks, all links before it are written once more.
+        """
+        if not node.sealed or node.own_tags:
+            return self.object(node, digest, typename)
+        numbers = self.numbers
+        task = None if node.task is None else numbers[info(node.task)]
+        references = [numbers[child] for child in children(node)]
+        key = (numbers[node], digest, typename, task, references, len(node.values), self.workspace)
+        if node.written is not None:
+            before, written, paths = node.written
+            if before == key and not any(path.startswith(self.job) for path in paths):
+                return written
+        self.paths = []
+        written = self.object(node, digest, typename)
+        if not any(path.startswith(self.job) for path in self.paths):
+            node.written = key, written, tuple(self.paths)
+        return written
 
     def object(self, node: ConfigInfo, digest: bytes, typename: str) -> dict[str, Any]:
         written: dict[str, Any] = {
@@ -161,6 +184,7 @@ class _Writer:
         return [self.value(item, where) for item in values]
 
     def path(self, value: PurePath) -> dict[str, Any]:
+        self.paths.append(str(value))
         for name, base in self.bases:
             if value.is_relative_to(base):
                 relative = value.relative_to(base).as_posix()
