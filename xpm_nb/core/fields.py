@@ -30,7 +30,7 @@ from xpm_nb.core.forms import (
     narrower,
     type_text,
 )
-from xpm_nb.core.names import place_text, site, warn
+from xpm_nb.core.names import kept, place_text, site, warn
 from xpm_nb.errors import ConfigError, ConfigTypeError
 
 T = TypeVar("T")
@@ -465,10 +465,12 @@ def schema(cls: type) -> Schema:
     ConfigTypeError
         If a declaration cannot be meant (a constant without a value, a reserved name, …).
     """
-    found = vars(cls).get("__xpm_schema__")
+    found = vars(cls).get("__xpm_schema__")  # of a K.C
     if found is None:
-        found = _read_schema(cls)
-        type.__setattr__(cls, "__xpm_schema__", found)
+        memory = kept(cls)
+        found = memory.schema
+        if found is None:
+            found = memory.schema = _read_schema(cls)
     return cast("Schema", found)
 
 

@@ -224,6 +224,13 @@ class ConfigInfo:
         return f"{where} has no value: {spec.name}: {spec.type_text} is required{made}"
 
 
+TRAVELS = (
+    *("values", "meta", "task", "init_tasks", "sealed", "own_tags", "root", "place", "namespace"),
+    "_frozen",
+)
+"""What a configuration takes along when it is pickled: all but its job, and what is computed."""
+
+
 def node_of(value: Any) -> ConfigInfo | None:
     """Give the `ConfigInfo` of a configuration, None for any other value."""
     found = getattr(value, "__xpm__", None)
