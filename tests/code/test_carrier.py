@@ -1023,3 +1023,30 @@ def test_classes_of_a_script(tmp_path):
     path.write_text(SCRIPT.format(tests=str(Path(__file__).parent), root=str(REPOSITORY)))
     out = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
     assert out.stdout == "('a/3', 0.1) # --- train.py\n('new', 'c') # --- train.py\n"
+
+
+OURS = "from xpm_nb import Task, Param, Choices\nfrom typing import Annotated, Optional"
+TEXTS = {
+    "quoted": "a: 'Param[Optional[int]]'",
+    "postponed": "a: Param[Annotated[int, Choices(SIZES)]]",
+    "both": "a: 'Param[Annotated[int, Choices(SIZES)]]'",
+    "text in text": "a: Param['Optional[int]']",
+}
+
+
+@pytest.mark.parametrize("annotation", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("future", [False, True])
+def test_names_in_the_text_of_parameters(notebook, annotation, future):
+    if future:
+        notebook.cell("from __future__ import annotations")
+    notebook.cell(OURS)
+    notebook.cell("SIZES = [1, 2]")
+    notebook.cell(f"class Learn(Task):\n  {annotation}\n  def execute(self): return self.a")
+    job = notebook.job("Learn")
+    assert {n for n in ("Param", "Optional", "SIZES", "Choices") if n in annotation} <= job.keys()
+
+
+def test_text_that_is_no_parameter_brings_nothing(notebook):
+    notebook.cell("from __future__ import annotations\nimport itertools\ncount = itertools.count()")
+    notebook.cell("class Learn:\n  a: 'count'\n  b: absent\n  c: 'Param[absent]'")
+    assert "count" not in notebook.job("Learn")

@@ -4,6 +4,7 @@ import copy
 import gc
 import inspect
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -20,6 +21,7 @@ from xpm_nb.core.config import (
     LightweightTask,
     Task,
     copyconfig,
+    grid,
     info,
     is_config,
     sealed_set,
@@ -799,3 +801,93 @@ def test_mypy_knows_the_keywords(tmp_path):
     assert 'Revealed type is "used.Model | None"' in text
     assert 'Argument "n" to "Deep" has incompatible type "str"; expected "int"' in text
     assert 'Unexpected keyword argument "k" for "Deep"' in text
+
+
+def test_parameters_may_be_called_as_our_own_arguments_are():
+    class Odd(Config):
+        cls: Param[int] = 0
+        self: Param[int] = 0
+        config: Param[int] = 0
+        base: Param[int] = 0
+        args: Param[int] = 0
+        values: Param[int] = 0
+
+    config = Odd.C(cls=1, self=2, config=3, base=4, args=5, values=6)
+    assert (config.cls, config.self, config.config, config.base) == (1, 2, 3, 4)
+    assert (config | {"config": 7, "self": 8}).config == 7
+    assert [c.cls for c in grid(Odd, cls=[1, 2], base=[3])] == [1, 2]
+    with pytest.raises(ConfigTypeError, match=r"write .*Odd\.C\(cls=1, self=2\)"):
+        Odd(cls=1, self=2)
+
+
+PICKLED = """
+import cloudpickle, pickle, sys
+from xpm_nb.core.config import Config, Task, info
+from xpm_nb.core.fields import Meta, Param, PathGenerator, field
+
+class Model(Config):
+    width: Param[int] = field(default=3, ignore_default=True)
+
+class Wide(Model):
+    pass
+
+class Learn(Task):
+    model: Param[Model]
+    models: Param[dict[str, list[Model]]] = field(default={})
+    file: Meta[object | None] = None
+    def execute(self):
+        return self
+
+model = Wide.C(width=4)
+config = Learn.C(model=model, models={"a": [model]})
+config.tag("x", 1)
+made = Learn.C
+code = Learn.__xpm_site__.code
+instance = config.instance()
+data = cloudpickle.dumps([instance, config, Learn])
+again, config_, cls = pickle.loads(data)  # here, classes stay what they are
+assert cls is Learn and Learn.C is made and config_ == config and type(config_) is made
+assert code is not None and Learn.__xpm_site__.code is code
+sys.stdout.buffer.write(data)
+"""
+
+
+@pytest.mark.slow
+def test_instances_and_configurations_go_to_another_process():
+    data = subprocess.run([sys.executable, "-c", PICKLED], stdout=subprocess.PIPE, check=True)
+    instance, config_, cls = pickle.loads(data.stdout)
+    assert type(instance) is cls
+    assert instance.model.width == 4
+    assert instance.models["a"][0] is instance.model
+    assert config_ == instance.xpmconfig
+    assert config_.model is config_.models["a"][0]
+    assert info(config_).sealed
+    assert tags(config_) == {"x": 1}
+    assert cls.C(model=config_.model).models == {}
+    assert repr(config_).startswith("Learn(model=Wide(width=4)")
+    with pytest.raises(ConfigError, match="has no parameter"):
+        cls.C(modle=1)
+
+
+def test_configurations_can_be_pickled(submitter):
+    config_ = Pickled.C(n=1)
+    config_.next = config_
+    again = pickle.loads(pickle.dumps(config_))
+    assert again.next is again
+    assert again.n == 1
+    again.n = 2
+    task = Sum.C(a=1).submit()
+    assert str(pickle.loads(pickle.dumps(task)).__identifier__()) == str(task.__identifier__())
+    assert copy.deepcopy(config_).n == 1
+
+
+class Pickled(Config):
+    n: Param[int]
+    next: Param[Pickled | None] = None
+
+
+class Sum(Task):
+    a: Param[int]
+
+    def execute(self):
+        return self.a

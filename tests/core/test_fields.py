@@ -144,7 +144,7 @@ def test_forward_references_and_loops():
         me: Param["First | None"] = None  # noqa: UP037
         listed: Param[list["Second"]] = field(default=[])  # noqa: UP037
 
-    with pytest.raises(ConfigError, match=r"First\.later: 'Second' in its annotation is not def"):
+    with pytest.raises(ConfigError, match=r"First\.later: name 'Second' is not defined"):
         First.C(later=3)
 
     class Second(Config):
@@ -317,3 +317,30 @@ def test_unions_keep_their_order():
 
     assert (One.C(x="5").x, Two.C(x="5").x) == (5, "5")
     assert repr(fields.Param) == "xpm_nb.Param"
+
+
+def _postponed(text):
+    """Execute a class statement under the future import, as IPython goes on to do."""
+    space = {"__name__": __name__, "Config": Config, "Param": Param}
+    code = "from __future__ import annotations\n" + text
+    exec(compile(code, "<cell>", "exec", dont_inherit=True), space)
+    return space["K"]
+
+
+def test_quotes_under_the_future_import_make_a_parameter():
+    cls = _postponed("class K(Config):\n  a: 'Param[int]'\n  b: Param['int'] = 2")
+    assert cls.C(a=1).a == 1
+    assert list(schema(cls).fields) == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["Param[Absent[int]]", "'Param[Absent[int]]'"])
+def test_a_name_that_is_not_defined_is_named(text):
+    cls = _postponed(f"class K(Config):\n  a: {text}")
+    with pytest.raises(ConfigTypeError, match=r"K\.a: name 'Absent' is not defined, in .*<cell>:2"):
+        cls.C(a=1)
+
+
+def test_a_name_that_is_not_defined_inside_text():
+    cls = type("K", (Config,), {"__annotations__": {"a": Param["Absent[int]"]}})
+    with pytest.raises(ConfigError, match=r"K\.a: name 'Absent' is not defined"):
+        cls.C(a=1)

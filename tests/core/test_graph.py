@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 from enum import Enum
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -401,3 +401,85 @@ def test_a_chain_of_5000(chain):
     assert len(repr(chain)) < 200
     assert config.tags_of(chain) == {}
     assert (chain | {"n": 3}).n == 3
+
+
+class Holder(Task):
+    a: Param[Any] = None
+    items: Param[list[Any]] = field(default=[])
+
+    def execute(self):
+        pass
+
+
+def test_values_that_hold_themselves(submitter):
+    items: list[Any] = []
+    items.append(items)
+    table: dict[str, Any] = {}
+    table["k"] = [table]
+    for value in (items, table, (items,)):
+        with pytest.raises(ConfigError, match=r"Holder\.a: .* holds itself.*test_graph\.py:\d+"):
+            Holder.C(a=value)
+    with pytest.raises(ConfigError, match=r"Holder\.items: the list holds itself"):
+        Holder.C(items=items)
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ConfigError, match=r"Holder\.a: the list is nested too deeply"):
+        Holder.C(a=deep)
+    later = Holder.C(a=[])
+    later.a.append(later.a)
+    with pytest.raises(ConfigError, match=r"Holder\.a: the list holds itself"):
+        later.submit()
+    shared = [1]
+    assert Holder.C(a=[shared, shared]).a == [[1], [1]]
+
+
+class Chained(Task):
+    n: Param[int]
+    before: Param[Any] = None
+    file: Meta[Path] = field(default_factory=PathGenerator("file"))
+    looked_at: ClassVar[list[int]] = []
+
+    def __validate__(self):
+        self.looked_at.append(self.n)
+
+    def execute(self):
+        pass
+
+
+def _chain(length):
+    link = None
+    for n in range(length):
+        link = Chained.C(n=n, before=[link]).submit()
+    return link
+
+
+def test_a_submission_looks_at_what_is_new_only(submitter, monkeypatch):
+    monkeypatch.setattr(Chained, "looked_at", [])
+    last = _chain(20)
+    assert Chained.looked_at == list(range(20))
+    visited = []
+    monkeypatch.setattr(graph, "_paths", lambda node: visited.append(node) or [])
+    new = Chained.C(n=20, before=last).submit()
+    assert visited == [info(new)]
+    assert graph.classes_of(new) == [Chained]
+
+
+def test_what_was_written_before_is_written_the_same_way(submitter):
+    last = _chain(5)
+    documents = []
+    for fresh in (False, True):
+        for link in walk(last):
+            if fresh:
+                for node in map(info, walk(last)):
+                    node.written = node.below = None
+            places = {"workspace": PurePosixPath("/ws"), "job": info(link).root}
+            documents.append(serial.dump(link, namespace="exp", **places))
+    assert documents[:5] == documents[5:]
+    assert documents[9]["objects"][0] is serial.dump(last, namespace="exp", **places)["objects"][0]
+    last.tag("late", 1)
+    assert "tags" in serial.dump(last, namespace="exp")["objects"][-1]
+    elsewhere = serial.dump(last, namespace="exp", workspace=PurePosixPath("/other"))
+    assert elsewhere["objects"][0]["fields"]["file"]["value"].startswith("/ws/jobs")
+    beside = serial.dump(Chained.C(n=9, before=[Chained.C(n=8).submit(), last]), namespace="exp")
+    assert [item["id"] for item in beside["objects"]] == list(range(1, 8))

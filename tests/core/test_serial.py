@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from xpm_nb.core import config, serial
+from xpm_nb.core import config, serial, views
 from xpm_nb.core.config import Config, LightweightTask, Task, info, sealed_set, setmeta, tag
 from xpm_nb.core.fields import Meta, Param, PathGenerator, field
 from xpm_nb.errors import ConfigError, NoExperimentError
@@ -242,3 +242,30 @@ def test_a_job_process_loads_without_what_checks_values(tmp_path):
         return done.stdout
 
     assert run(read, run(write)).splitlines() == ["3 1.5 /new/o here {'a': 1}", "[]"]
+
+
+class Long(Config):
+    n: Param[int]
+    table: Param[dict[int, Any]] = field(default={})
+    numbers: Param[set[int]] = field(default={1})
+    path: Meta[Path | None] = None
+
+
+@pytest.mark.parametrize("n", [10**5000, -(10**5000), 10**700, 2**2000], ids=["a", "b", "c", "d"])
+def test_ints_that_python_does_not_write_in_decimal(n):
+    config_ = Long.C(n=n, table={n: [n, {"k": n}, (n,)]}, numbers={n, 1})
+    config_.tag("n", n)
+    document = json.loads(json.dumps(serial.dump(config_, namespace="exp")))
+    (again,) = serial.load(document, resolve=lambda *_: Long)
+    assert again == config_
+    assert again.n == n
+    assert config.tags(again) == {"n": n}
+    assert repr(again)
+    assert "0x" in repr(Long.C(n=10**5000, table={}))
+    assert views.describe(again, "exp").params
+    with pytest.raises(ConfigError, match=r"Long\.n"):
+        Long.C(n=[n])
+    with pytest.raises(ConfigError, match=r"Long\.table"):
+        Long.C(n=1, table={n: 1, "no": 3})
+    with pytest.raises(ConfigError, match="cannot be hashed"):
+        Long.C(n=1, table={n: {n: object()}}).__identifier__()

@@ -18,6 +18,7 @@ from typing import Any
 # CO_OPTIMIZED: set for functions, whose body runs later, not for class bodies and modules.
 _FUNCTION = 0x0001
 _AT_ONCE = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<generic parameters of")
+_PARAMETER = frozenset({"Param", "Meta", "Constant", "DataPath", "SubParam"})
 _LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
 _STORES = ("STORE_NAME", "STORE_GLOBAL")
 
@@ -125,11 +126,15 @@ class Reads:
         Read by the functions it makes.
     hints
         Named in annotations that are text, and read by whoever resolves them.
+    sure
+        Those among the hints that are code for certain, not perhaps just text: they stand in the
+        annotation of a class's parameter, outside any text inside it.
     """
 
     now: dict[str, int] = field(default_factory=dict)
     later: dict[str, int] = field(default_factory=dict)
     hints: dict[str, int] = field(default_factory=dict)
+    sure: set[str] = field(default_factory=set)
 
 
 @lru_cache(maxsize=4096)
@@ -140,8 +145,10 @@ def reads(text: str, index: int, flags: int) -> Reads:
     if code is not None:
         _scan(code, found, at_once=True)
     node = parse(text)[index]
-    for name, line in _text_names(node, bool(flags & FUTURES["annotations"])):
+    postponed = bool(flags & FUTURES["annotations"])
+    for name, line in _text_names(node, postponed):
         found.hints.setdefault(name, line)
+    found.sure.update(_sure_names(node, postponed))
     return found
 
 
@@ -182,6 +189,43 @@ def _text_names(node: ast.stmt, postponed: bool) -> Iterator[tuple[str, int]]:
             )
 
 
+def _sure_names(node: ast.stmt, postponed: bool) -> Iterator[str]:
+    """Give the names without which the parameters of a class cannot be understood."""
+    for inner in ast.walk(node):
+        if not isinstance(inner, ast.ClassDef):
+            continue
+        for part in inner.body:
+            if not isinstance(part, ast.AnnAssign):
+                continue
+            annotation = part.annotation
+            # Text that Python keeps twice, ``a: "Param[int]"`` under the future import, too.
+            if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+                unquoted = _parsed(annotation.value)
+                if unquoted is None or not _PARAMETER.intersection(_names(unquoted)):
+                    continue
+                annotation = unquoted
+            elif not postponed:
+                continue
+            yield from _names(annotation)
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """Give the names in code, with the attributes that may be ``xpm_nb.Param``."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name):
+            yield inner.id
+        elif isinstance(inner, ast.Attribute) and inner.attr in _PARAMETER:
+            yield inner.attr
+
+
+def _parsed(text: str) -> ast.expr | None:
+    """Read text as an expression; None if it is none."""
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+
+
 def _annotations(node: ast.AST) -> Iterator[ast.expr]:
     """Give the annotations of a statement, and the other places where a type may be text."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -207,9 +251,8 @@ def _annotations(node: ast.AST) -> Iterator[ast.expr]:
 
 def _names_in_strings(node: ast.AST, line: int) -> Iterator[tuple[str, int]]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        try:
-            inner = ast.parse(node.value.strip(), mode="eval").body
-        except (SyntaxError, ValueError):
+        inner = _parsed(node.value)
+        if inner is None:
             return
         yield from ((name.id, line) for name in ast.walk(inner) if isinstance(name, ast.Name))
         yield from _names_in_strings(inner, line)

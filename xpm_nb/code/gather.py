@@ -219,7 +219,8 @@ class Gathering:
         for name, line in reads.later.items():
             piece.later += self._resolve(piece, name, line)
         for name, line in reads.hints.items():
-            if _is_typelike(piece.space.get(name)):  # text in an annotation may be just text
+            # Text in an annotation may be just text.
+            if name in reads.sure or _is_typelike(piece.space.get(name)):
                 piece.later += self._resolve(piece, name, line)
 
     def _base(self, piece: Piece, name: str, line: int) -> list[Piece]:
@@ -425,7 +426,7 @@ def _two_versions(user: Piece, name: str, wanted: Piece, other: Piece | None) ->
 
 def _is_typelike(value: Any) -> bool:
     """Tell whether a value may be meant by text in an annotation."""
-    kinds = ("typing", "types", "typing_extensions")
+    kinds = ("typing", "types", "typing_extensions", "xpm_nb.core.fields")
     return isinstance(value, type | ModuleType) or type(value).__module__ in kinds
 
 

@@ -53,6 +53,7 @@ from xpm_nb.core.graph import (
 from xpm_nb.core.identifier import HASHING, Identifier, digest_of
 from xpm_nb.core.names import (
     Site,
+    kept,
     local_name,
     needs_namespace,
     place_text,
@@ -63,6 +64,7 @@ from xpm_nb.core.names import (
 )
 from xpm_nb.core.nodes import (
     MUTABLE,
+    TRAVELS,
     ConfigInfo,
     declared_class,
     fill_defaults,
@@ -219,7 +221,7 @@ class Configuration:
         if "__xpm_class__" not in vars(cls):
             raise ConfigTypeError(f"{cls.__qualname__}: derive from the class, not from its .C")
 
-    def __new__(cls, *_args: Any, **_values: Any) -> Configuration:
+    def __new__(cls, /, *_args: Any, **_values: Any) -> Configuration:
         return object.__new__(cls)
 
     def __init__(self, /, *args: Any, **values: Any) -> None:
@@ -278,8 +280,25 @@ class Configuration:
     def __copy__(self) -> Any:
         return copyconfig(self)
 
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        # By way of the user's class: cloudpickle cannot put a K.C together.
+        node = info(self)
+        return _blank, (node.cls,), {name: getattr(node, name) for name in TRAVELS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        node = info(self)
+        for name, value in state.items():
+            setattr(node, name, value)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return deep_copy(info(self), memo)
+
+
+def _blank(cls: type) -> Any:
+    """Make a configuration that is filled by ``__setstate__``."""
+    config: Any = object.__new__(config_class(cls))
+    config.__dict__["__xpm__"] = ConfigInfo(config, schema_of(cls), {})
+    return config
 
 
 def _names(found: Schema) -> str:
@@ -288,7 +307,8 @@ def _names(found: Schema) -> str:
 
 def config_class(cls: type) -> type:
     """Give the class ``K.C`` of a class K (made on first use)."""
-    found = vars(cls).get("__xpm_made__")
+    memory = kept(cls)
+    found = memory.made
     if found is None:
         if cls is Config:
             parents: list[type] = [Configuration]
@@ -304,7 +324,7 @@ def config_class(cls: type) -> type:
             "__xpm_schema__": schema,
         }
         found = type(cls)("C", (*parents, cls), body)
-        type.__setattr__(cls, "__xpm_made__", found)
+        memory.made = found
     return cast(type, found)
 
 
@@ -418,7 +438,7 @@ class Config:
                 raise ConfigTypeError(f"{cls.__qualname__}: the name {name!r} is reserved")
         _note_site(cls, sys._getframe(1))
 
-    def __init__(self, *args: Any, **values: Any) -> None:
+    def __init__(self, /, *args: Any, **values: Any) -> None:
         if args or values:
             name = type(self).__qualname__
             given = ", ".join(

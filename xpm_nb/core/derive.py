@@ -36,7 +36,7 @@ def sealed_set(*configs: K) -> set[K]:
     return set(configs)
 
 
-def copyconfig(config: K, **changes: Any) -> K:
+def copyconfig(config: K, /, **changes: Any) -> K:
     """Copy a configuration, with other values for some parameters.
 
     Nested configurations are shared with the original. Generated values and the marks of a

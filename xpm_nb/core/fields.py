@@ -30,7 +30,7 @@ from xpm_nb.core.forms import (
     narrower,
     type_text,
 )
-from xpm_nb.core.names import warn
+from xpm_nb.core.names import kept, place_text, site, warn
 from xpm_nb.errors import ConfigError, ConfigTypeError
 
 T = TypeVar("T")
@@ -465,10 +465,12 @@ def schema(cls: type) -> Schema:
     ConfigTypeError
         If a declaration cannot be meant (a constant without a value, a reserved name, …).
     """
-    found = vars(cls).get("__xpm_schema__")
+    found = vars(cls).get("__xpm_schema__")  # of a K.C
     if found is None:
-        found = _read_schema(cls)
-        type.__setattr__(cls, "__xpm_schema__", found)
+        memory = kept(cls)
+        found = memory.schema
+        if found is None:
+            found = memory.schema = _read_schema(cls)
     return cast("Schema", found)
 
 
@@ -543,11 +545,11 @@ def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
     text = annotation if isinstance(annotation, str) else None
     if text is not None:
         try:
-            annotation = Scope(base, None).evaluate(text)
-        except (AttributeError, TypeError, SyntaxError) as error:
+            while isinstance(annotation, str):  # twice: quotes under the future import
+                annotation = Scope(base, None).evaluate(annotation)
+        except (AttributeError, TypeError, SyntaxError, Unresolved) as error:
             if hasattr(base, "__xpm_config__") and _SPELLED.search(text):
-                where = f"{base.__qualname__}.{name}"
-                raise ConfigTypeError(f"{where}: {text} cannot be understood: {error}") from None
+                raise ConfigTypeError(_not_understood(base, name, text, error)) from None
             return None  # none of our business
     if isinstance(annotation, Kind):
         raise ConfigTypeError(f"{base.__qualname__}.{name}: write the type too: Param[int]")
@@ -572,6 +574,15 @@ def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
         elif isinstance(hint, PathGenerator):
             spec.generator = hint
     return spec
+
+
+def _not_understood(base: type, name: str, text: str, error: Exception) -> str:
+    why = f"{text} cannot be understood: {error}"
+    if isinstance(error, Unresolved):
+        why = f"name {error.args[0]!r} is not defined, in {text}"
+    where = site(base)
+    place = "" if where is None else f" ({place_text((where.filename, where.lineno))})"
+    return f"{base.__qualname__}.{name}: {why}{place}"
 
 
 def local_names(cls: type, scope: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ class and among what was defined beside it.
 
 from __future__ import annotations
 
+import re
 import sys
 import types as _types
 from collections.abc import Callable
@@ -32,6 +33,9 @@ class _Missing:
 
     def __bool__(self) -> bool:
         return False
+
+    def __reduce__(self) -> str:
+        return "MISSING"
 
 
 MISSING: Any = _Missing()
@@ -163,7 +167,13 @@ class Scope:
         """Evaluate the text of an annotation; unknown names become forward references."""
         code = compile(text.strip(), f"<annotation of {self.owner.__qualname__}>", "eval")
         # The text is the user's own annotation, as typing.get_type_hints would evaluate it.
-        return eval(code, {"__builtins__": {}}, _Names(self.find))
+        try:
+            return eval(code, {"__builtins__": {}}, _Names(self.find))
+        except (AttributeError, TypeError):  # what is not defined has no attribute, takes no [...]
+            for name in code.co_names:
+                if re.search(rf"(?<![.\w]){name}\b", text) and self.find(name) is MISSING:
+                    raise Unresolved(name) from None
+            raise
 
 
 def _users_config(value: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from xpm_nb.core import doors
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
-from xpm_nb.core.names import place_text, user_place
+from xpm_nb.core.names import place_text, repr_of, shorten, user_place
 from xpm_nb.core.names import warn as warn_user
 from xpm_nb.core.nodes import (
     MUTABLE,
@@ -36,15 +36,29 @@ from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError
 
 def walk_nodes(root: ConfigInfo, *, producers: bool = False) -> list[ConfigInfo]:
     """Give each node once, those below first, the root last."""
+    return _walk(root, lambda node: _below(node, producers))
+
+
+def _new_nodes(root: ConfigInfo) -> list[ConfigInfo]:
+    """Give the nodes, those below first, without submitted tasks and what is below these.
+
+    All that comes before a submission was done for those at their own.
+    """
+    return _walk(root, lambda node: [child for child in children(node) if not child.submitted])
+
+
+def _walk(
+    root: ConfigInfo, below: Callable[[ConfigInfo], Sequence[ConfigInfo]]
+) -> list[ConfigInfo]:
     order: list[ConfigInfo] = []
     seen = {root}
-    stack: list[tuple[ConfigInfo, Iterator[ConfigInfo]]] = [(root, iter(_below(root, producers)))]
+    stack: list[tuple[ConfigInfo, Iterator[ConfigInfo]]] = [(root, iter(below(root)))]
     while stack:
         node, rest = stack[-1]
         for child in rest:
             if child not in seen:
                 seen.add(child)
-                stack.append((child, iter(_below(child, producers))))
+                stack.append((child, iter(below(child))))
                 break
         else:
             stack.pop()
@@ -52,10 +66,10 @@ def walk_nodes(root: ConfigInfo, *, producers: bool = False) -> list[ConfigInfo]
     return order
 
 
-def _below(node: ConfigInfo, producers: bool) -> list[ConfigInfo]:
+def _below(node: ConfigInfo, producers: bool) -> Sequence[ConfigInfo]:
     below = children(node)
     if producers and (producer := node.producer_node()) is not None:
-        below.append(producer)
+        return [*below, producer]
     return below
 
 
@@ -74,19 +88,34 @@ def walk(config: Any, *, producers: bool = False) -> list[Any]:
 
 def classes_of(config: Any) -> list[type]:
     """Give the classes that a job of this configuration needs: of configurations and of enums."""
+    root = info(config)
+
+    def below(node: ConfigInfo) -> Sequence[ConfigInfo]:
+        return () if node is not root and node.classes is not None else children(node)
+
     found: dict[type, None] = {}
-    for node in walk_nodes(info(config)):
-        found[node.cls] = None
-        pending = list(node.values.values())
-        while pending:
-            value = pending.pop()
-            if isinstance(value, Enum):
-                found[type(value)] = None
-            elif isinstance(value, (list, tuple, set)):
-                pending += value
-            elif isinstance(value, dict):
-                pending += (*value.keys(), *value.values())
+    for node in _walk(root, below):
+        if node is not root and node.classes is not None:
+            found.update(dict.fromkeys(node.classes))
+        else:
+            found[node.cls] = None
+            found.update(dict.fromkeys(_enums(node.values.values())))
+    if root.submitted:
+        root.classes = tuple(found)
     return list(found)
+
+
+def _enums(values: Iterable[Any]) -> Iterator[type]:
+    """Give the enums of values, also inside containers."""
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Enum):
+            yield type(value)
+        elif isinstance(value, (list, tuple, set)):
+            pending += value
+        elif isinstance(value, dict):
+            pending += (*value.keys(), *value.values())
 
 
 # -- before a submission
@@ -103,7 +132,7 @@ def validate(config: Any) -> None:
         For a missing value, naming its path; what the user's ``__validate__`` raises goes through.
     """
     root = info(config)
-    nodes = walk_nodes(root)
+    nodes = _new_nodes(root)
     for node in nodes:
         for spec in node.schema.fields.values():
             if spec.name not in node.values and spec.required:
@@ -158,7 +187,7 @@ def steps(node: ConfigInfo) -> list[tuple[str, ConfigInfo]]:
         elif isinstance(value, set):
             pending.extend((f"{way}{{{i}}}", v) for i, v in enumerate(in_order(value)))
         elif isinstance(value, dict):
-            pending.extend((f"{way}[{k!r}]", v) for k, v in reversed(value.items()))
+            pending.extend((f"{way}[{repr_of(k)}]", v) for k, v in reversed(value.items()))
     return found
 
 
@@ -196,6 +225,8 @@ def seal(config: Any, root: PurePath | None = None) -> None:
             for spec in node.schema.generated:
                 if spec.generator is not None and spec.name not in node.values:
                     node.values[spec.name] = folder / spec.generator.name
+        if node is not top and node.submitted and (root is None or node.root is not None):
+            continue  # that was done when it was submitted
         # The first way to a shared node, in order of declaration, is the one that counts.
         pending.extend((child, (way, step)) for step, child in reversed(steps(node)))
 
@@ -270,7 +301,7 @@ def set_init_tasks(task: Any, init_tasks: Sequence[Any]) -> None:
     for item in init_tasks:
         if not is_config(item) or not hasattr(info(item).cls, "__xpm_light__"):
             raise ConfigTypeError(
-                f"init_tasks of {node.cls.__qualname__}: {item!r:.60} is no LightweightTask"
+                f"init_tasks of {node.cls.__qualname__}: {shorten(item, 60)} is no LightweightTask"
                 f" ({place_text()})"
             )
     if not node.submitted:
@@ -317,6 +348,7 @@ def mark_submitted(
     node = info(task)
     node.job, node.namespace, node.task = job, namespace, task
     node.freeze(identifier.all)
+    node.classes = tuple(classes_of(task))
     if root is not None:
         _JOB_ROOTS[str(root)] = node.cls.__qualname__
         seal(task, root)
@@ -350,7 +382,7 @@ def _mark(node: ConfigInfo, config: Any) -> Any:
     found = node_of(config)
     if found is None:
         raise ConfigTypeError(
-            f"{name}.task_outputs: dep() takes a configuration, not {config!r:.60}"
+            f"{name}.task_outputs: dep() takes a configuration, not {shorten(config, 60)}"
             f" ({type(config).__qualname__}); wrap it in one"
         )
     if found is not node:
@@ -430,7 +462,7 @@ def check_paths(task: Any) -> None:
         return
     top = info(task)
     suspects: dict[str, list[str]] = {}
-    for node in walk_nodes(top):
+    for node in _new_nodes(top):
         for name, path in _paths(node):
             for parent in (path, *path.parents):
                 if str(parent) in _JOB_ROOTS:
@@ -438,7 +470,9 @@ def check_paths(task: Any) -> None:
                     suspects.setdefault(str(parent), []).append(line)
     if not suspects:
         return
-    known = {str(info(needed).root) for needed in _all_needed(task)}
+    known = {str(info(needed).root) for needed in dependencies(task)}
+    if not suspects.keys() <= {*known, str(top.root)}:
+        known = {str(info(needed).root) for needed in _all_needed(task)}
     for root, lines in suspects.items():
         if root not in known and root != str(top.root):
             raise ConfigError(_unmarked(_JOB_ROOTS[root], top.cls.__qualname__, lines))
@@ -506,9 +540,9 @@ def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
             elif warn and not same(found[name][0], value):
                 first, first_place = found[name]
                 warn_user(
-                    f"tag {name!r} of {root.cls.__qualname__} has two values: {first!r}"
-                    f" ({doors.place(*first_place)}) is kept, {value!r} ({doors.place(*place)})"
-                    " is left out"
+                    f"tag {name!r} of {root.cls.__qualname__} has two values: {shorten(first)}"
+                    f" ({doors.place(*first_place)}) is kept, {shorten(value)}"
+                    f" ({doors.place(*place)}) is left out"
                 )
         for child in _below(node, True):
             if child not in seen:

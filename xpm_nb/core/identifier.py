@@ -211,6 +211,13 @@ def namespaced(module: str, name: str, namespace: str | None) -> str:
     return f"{module}.{name}"
 
 
+def _key_text(key: Any) -> str:
+    try:
+        return f"[{key!r:.40}]"
+    except ValueError:  # an int that Python will not write in decimal
+        return f"[{key:#x}]" if isinstance(key, int) else f"[{type(key).__qualname__}]"
+
+
 def _encode_int(value: int) -> bytes:
     try:
         return INT + _int64(value)
@@ -386,7 +393,7 @@ class _Run:
         out = [DICT]
         for key, item in items:
             for part in (key, item):
-                encoded = self.quick(part, label := f"[{key!r:.40}]")
+                encoded = self.quick(part, label := _key_text(key))
                 if encoded is None:
                     encoded = yield self.slow(part, label), label
                 out.append(encoded)

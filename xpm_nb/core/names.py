@@ -6,6 +6,7 @@ import sys
 import warnings
 from types import CodeType
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 from xpm_nb.core import doors
 from xpm_nb.core.identifier import HASHING, namespaced
@@ -13,7 +14,44 @@ from xpm_nb.core.identifier import HASHING, namespaced
 _PACKAGE = __name__.partition(".")[0]
 
 
-class Site:
+class Stays:
+    """What stays behind when a class is pickled.
+
+    cloudpickle takes a class of a notebook apart, and puts it together elsewhere, or sets all
+    its attributes once more where it still is. There, this leads back to the very same object;
+    elsewhere, to a new one.
+    """
+
+    __slots__ = ("__weakref__", "token")
+
+    def __init__(self) -> None:
+        self.token = ""
+
+    def travels(self) -> tuple[Any, ...]:
+        """Give the arguments of the new one."""
+        return ()
+
+    def __reduce__(self) -> Any:
+        if not self.token:
+            from uuid import uuid4  # slow to import, and seldom needed
+
+            self.token = uuid4().hex
+            _PICKLED[self.token] = self
+        return _unpickled, (self.token, type(self), self.travels())
+
+
+_PICKLED: WeakValueDictionary[str, Stays] = WeakValueDictionary()
+
+
+def _unpickled(token: str, kind: type[Stays], arguments: tuple[Any, ...]) -> Stays:
+    found = _PICKLED.get(token)
+    if found is None:
+        found = _PICKLED[token] = kind(*arguments)
+        found.token = token
+    return found
+
+
+class Site(Stays):
     """Where a class was defined.
 
     Attributes
@@ -29,11 +67,36 @@ class Site:
 
     __slots__ = ("code", "filename", "lineno")
 
-    def __init__(self, filename: str, lineno: int, code: CodeType | None) -> None:
+    def __init__(self, filename: str, lineno: int, code: CodeType | None = None) -> None:
+        super().__init__()
         self.filename, self.lineno, self.code = filename, lineno, code
+
+    def travels(self) -> tuple[Any, ...]:
+        """Leave the code here: it may hold anything."""
+        return self.filename, self.lineno
 
     def __repr__(self) -> str:
         return f"Site({self.filename!r}, {self.lineno})"
+
+
+class Kept(Stays):
+    """What was computed from a class, kept with it: its ``K.C`` and its schema."""
+
+    __slots__ = ("made", "schema")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: Any = None
+        self.schema: Any = None
+
+
+def kept(cls: type) -> Kept:
+    """Give what is kept with a class."""
+    found = vars(cls).get("__xpm_kept__")
+    if found is None:
+        found = Kept()
+        type.__setattr__(cls, "__xpm_kept__", found)
+    return cast("Kept", found)
 
 
 def site(cls: type) -> Site | None:
@@ -67,9 +130,25 @@ def warn(message: str) -> None:
     warnings.warn_explicit(message, UserWarning, filename, lineno, registry=_WARNED)
 
 
+def repr_of(value: Any) -> str:
+    """Give the repr of a value; integers that Python will not write in decimal are in hex."""
+    try:
+        return repr(value)
+    except ValueError:  # beyond sys.get_int_max_str_digits()
+        if isinstance(value, int):
+            return hex(value)
+    if isinstance(value, dict):
+        items = (f"{repr_of(key)}: {repr_of(item)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        brackets = {list: "[]", tuple: "()"}.get(type(value), "{}")
+        return f"{brackets[0]}{', '.join(map(repr_of, value))}{brackets[1]}"
+    return f"<{type(value).__qualname__}>"
+
+
 def shorten(value: Any, limit: int = 80) -> str:
     """Give the repr of a value, cut in the middle."""
-    text = repr(value)
+    text = repr_of(value)
     return text if len(text) <= limit else f"{text[: limit - 20]} … {text[-17:]}"
 
 

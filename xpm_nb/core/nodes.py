@@ -18,10 +18,12 @@ from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING, Form, Unresolved, alternatives, signature
 from xpm_nb.core.forms import bare as bare_form
 from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of
-from xpm_nb.core.names import place_text, plain_name, shorten, site, type_name
+from xpm_nb.core.names import place_text, plain_name, repr_of, shorten, site, type_name
 from xpm_nb.errors import ConfigError, FrozenError, UnsetError
 
 MUTABLE = frozenset({list, set, dict})
+DEEPEST = 1000
+"""Containers, one in another, beyond which a value is taken for endless."""
 
 _double = struct.Struct("!d").pack
 
@@ -35,7 +37,7 @@ class Tagged:
         self.value, self.place = value, place
 
     def __repr__(self) -> str:
-        return f"tag({self.value!r})"
+        return f"tag({repr_of(self.value)})"
 
 
 class _Epoch:
@@ -75,6 +77,8 @@ class ConfigInfo:
         "_digests",
         "_epoch",
         "_frozen",
+        "below",
+        "classes",
         "cls",
         "config",
         "init_tasks",
@@ -88,6 +92,7 @@ class ConfigInfo:
         "sealed",
         "task",
         "values",
+        "written",
     )
 
     def __init__(self, config: Any, schema: Schema, values: dict[str, Any]) -> None:
@@ -101,6 +106,11 @@ class ConfigInfo:
         self.root: PurePath | None = None
         self.place: tuple[str, int] | None = None
         self.namespace: str | None = None
+        # Kept once nothing can change any more, so that a long chain is not looked through anew
+        # with each of its links: see `children`, `graph.classes_of`, `serial.dump`.
+        self.below: list[ConfigInfo] | None = None
+        self.classes: tuple[type, ...] | None = None
+        self.written: tuple[Any, dict[str, Any], tuple[str, ...]] | None = None
         self._frozen: bytes | None = None
         self._digests: dict[str | None, bytes] = {}
         self._epoch = 0
@@ -214,6 +224,13 @@ class ConfigInfo:
         return f"{where} has no value: {spec.name}: {spec.type_text} is required{made}"
 
 
+TRAVELS = (
+    *("values", "meta", "task", "init_tasks", "sealed", "own_tags", "root", "place", "namespace"),
+    "_frozen",
+)
+"""What a configuration takes along when it is pickled: all but its job, and what is computed."""
+
+
 def node_of(value: Any) -> ConfigInfo | None:
     """Give the `ConfigInfo` of a configuration, None for any other value."""
     found = getattr(value, "__xpm__", None)
@@ -262,8 +279,8 @@ def convert(cls: type, spec: FieldSpec, value: Any) -> Any:
         form = spec.form
     except Unresolved as error:
         raise ConfigError(
-            f"{cls.__qualname__}.{spec.name}: {error.args[0]!r} in its annotation is not defined"
-            f" ({place_text()})"
+            f"{cls.__qualname__}.{spec.name}: name {error.args[0]!r} is not defined, in its"
+            f" annotation ({place_text()})"
         ) from None
     if spec.exact is type(value):
         return value
@@ -285,6 +302,43 @@ def convert(cls: type, spec: FieldSpec, value: Any) -> Any:
         return spec.converter(value)
     except types.Mismatch as error:
         raise _wrong(cls, spec, value, error.path, error.value, error.why) from None
+    except RecursionError:
+        raise endless(cls, spec.name, value) from None
+
+
+def endless(cls: type, name: str, value: Any) -> ConfigError:
+    """Make the error for a container that holds itself, or too many others one in another."""
+    what = "holds itself" if _holds_itself(value) else "is nested too deeply"
+    return ConfigError(
+        f"{cls.__qualname__}.{name}: the {type(value).__qualname__} {what}, and cannot be written"
+        f" down (type {plain_name(cls)}, {place_text()})"
+    )
+
+
+def _holds_itself(value: Any) -> bool:
+    """Look for a container that is met again on the way down."""
+    way: list[tuple[int, Iterator[Any]]] = [(id(value), iter(_items(value)))]
+    above = {id(value)}
+    done: set[int] = set()
+    while way:
+        for item in way[-1][1]:
+            if id(item) in above:
+                return True
+            if id(item) not in done and isinstance(item, (list, tuple, dict)):
+                above.add(id(item))
+                way.append((id(item), iter(_items(item))))
+                break
+        else:
+            number, _rest = way.pop()
+            above.discard(number)
+            done.add(number)
+    return False
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def _takes_none(form: Form) -> bool:
@@ -631,6 +685,8 @@ def nested(values: Iterable[Any]) -> list[ConfigInfo]:
                 found.append(node)
         else:
             pending.pop()
+        if len(pending) > DEEPEST:
+            raise RecursionError("a container holds itself")
     return found
 
 
@@ -639,21 +695,33 @@ def in_order(values: set[Any]) -> list[Any]:
     try:
         return sorted(values)
     except TypeError:  # configurations, or values of several kinds
-        return sorted(values, key=lambda value: repr(_token(value)))
+        return sorted(values, key=lambda value: repr_of(_token(value)))
 
 
 def value_text(value: Any, limit: int) -> str:
     """Write a plain value, the same in every process (sets have an order of their own in each)."""
     if isinstance(value, set) and value:
-        text = "{" + ", ".join(map(repr, in_order(value))) + "}"
+        text = "{" + ", ".join(map(repr_of, in_order(value))) + "}"
         return text if len(text) <= limit else f"{text[: limit - 2]}…}}"
     return shorten(value, limit)
 
 
-def children(node: ConfigInfo) -> list[ConfigInfo]:
+def children(node: ConfigInfo) -> Sequence[ConfigInfo]:
     """Give the configurations directly below one: in its parameters, then its init tasks."""
+    below = node.below
+    if below is None:
+        below = _in_values(node)
+        if node.sealed:
+            node.below = below
+    return [*below, *map(info, node.init_tasks)] if node.init_tasks else below
+
+
+def _in_values(node: ConfigInfo) -> list[ConfigInfo]:
     values = node.values
-    below = nested(values[name] for name in node.schema.fields if name in values)
-    if node.init_tasks:
-        below += map(info, node.init_tasks)
-    return below
+    try:
+        return nested(values[name] for name in node.schema.fields if name in values)
+    except RecursionError:  # it was changed after it was set
+        for name, value in values.items():
+            if _holds_itself(value):
+                raise endless(node.cls, name, value) from None
+        raise

@@ -21,8 +21,8 @@ from xpm_nb.core.config import config_class
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.graph import walk_nodes
 from xpm_nb.core.identifier import SCALARS, digests_of
-from xpm_nb.core.names import type_name, user_place
-from xpm_nb.core.nodes import ConfigInfo, in_order, info, node_of
+from xpm_nb.core.names import shorten, type_name, user_place
+from xpm_nb.core.nodes import ConfigInfo, children, in_order, info, node_of
 from xpm_nb.errors import ConfigError
 
 FORMAT = 1
@@ -31,6 +31,10 @@ VERSION = 3
 
 NAN = "7ff8000000000000"
 """The bits that JSON's NaN is read as; any other NaN is written by its bits."""
+
+BIG = 2000
+"""Bits of an int beyond which it is written in hex: Python reads few decimal digits (640, if told
+so by the environment; 4,300 by default), and any number of these."""
 
 Resolve = Callable[[str, str, str], type]
 
@@ -65,7 +69,7 @@ def dump(
     writer = _Writer({node: number for number, node in enumerate(nodes, 1)}, workspace, job)
     digests = digests_of(nodes, namespace, node_of)
     objects = [
-        writer.object(node, digest, type_name(node.cls, node.namespace or namespace))
+        writer.kept(node, digest, type_name(node.cls, node.namespace or namespace))
         for node, digest in zip(nodes, digests, strict=True)
     ]
     return {
@@ -95,6 +99,29 @@ class _Writer:
         self.bases = [
             (name, path) for name, path in (("job", job), ("workspace", workspace)) if path
         ]
+        self.workspace, self.job = workspace, "\0" if job is None else str(job)
+        self.paths: list[str] = []
+
+    def kept(self, node: ConfigInfo, digest: bytes, typename: str) -> dict[str, Any]:
+        """Give the written form of a node: that of an earlier dump, if it would be the same.
+
+        With each link of a long chain of tasks, all links before it are written once more.
+        """
+        if not node.sealed or node.own_tags:
+            return self.object(node, digest, typename)
+        numbers = self.numbers
+        task = None if node.task is None else numbers[info(node.task)]
+        references = [numbers[child] for child in children(node)]
+        key = (numbers[node], digest, typename, task, references, len(node.values), self.workspace)
+        if node.written is not None:
+            before, written, paths = node.written
+            if before == key and not any(path.startswith(self.job) for path in paths):
+                return written
+        self.paths = []
+        written = self.object(node, digest, typename)
+        if not any(path.startswith(self.job) for path in self.paths):
+            node.written = key, written, tuple(self.paths)
+        return written
 
     def object(self, node: ConfigInfo, digest: bytes, typename: str) -> dict[str, Any]:
         written: dict[str, Any] = {
@@ -122,6 +149,8 @@ class _Writer:
 
     def value(self, value: Any, where: str) -> Any:
         if type(value) in SCALARS:
+            if type(value) is int and value.bit_length() > BIG:
+                return {"type": "int", "hex": f"{value:x}"}
             return value if value == value or _bits(value) == NAN else _nan(value)
         node = node_of(value)
         if node is not None:
@@ -147,13 +176,15 @@ class _Writer:
                 return {key: self.value(item, where) for key, item in value.items()}
             return {"type": "dict", "items": [self.items(item, where) for item in value.items()]}
         raise ConfigError(
-            f"{where}: a value of type {type(value).__qualname__} cannot be written: {value!r:.80}"
+            f"{where}: a value of type {type(value).__qualname__} cannot be written:"
+            f" {shorten(value)}"
         )
 
     def items(self, values: Iterable[Any], where: str) -> list[Any]:
         return [self.value(item, where) for item in values]
 
     def path(self, value: PurePath) -> dict[str, Any]:
+        self.paths.append(str(value))
         for name, base in self.bases:
             if value.is_relative_to(base):
                 relative = value.relative_to(base).as_posix()
@@ -272,6 +303,8 @@ class _Reader:
             return self.nodes[value["value"]].config
         if word == "float":
             return struct.unpack("!d", bytes.fromhex(value["bits"]))[0]
+        if word == "int":
+            return int(value["hex"], 16)
         if word == "enum":
             members: Any = self.resolve(value["module"], value["enum"], "")
             return members[value["value"]]

@@ -19,6 +19,8 @@ from typing import Any
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
 
+from xpm_nb.core.names import repr_of, shorten
+
 Form = tuple[Any, ...]
 Accept = Callable[[type, Any], Any]
 """Takes a config class and a value; gives the value, or raises a ValueError that says why not."""
@@ -73,7 +75,7 @@ def converter(
         if choices is not None and not any(
             type(choice) is type(result) and choice == result for choice in choices
         ):
-            raise Mismatch("", value, f"it is not one of {', '.join(map(repr, choices))}")
+            raise Mismatch("", value, f"it is not one of {', '.join(map(repr_of, choices))}")
         return result
 
     return convert
@@ -224,7 +226,7 @@ def _literal(values: Sequence[Any]) -> CoreSchema:
         plain = _str(value)
         if type(plain) is str and plain in values:
             return plain
-        text = ", ".join(map(repr, values))
+        text = ", ".join(map(repr_of, values))
         raise PydanticCustomError("literal", "it is not one of {values}", {"values": text})
 
     return cs.no_info_plain_validator_function(check)
@@ -253,7 +255,7 @@ def _mismatch(error: ValidationError, value: Any) -> Mismatch:
         if key == "[key]":  # pydantic's way to say that a key, not a value, is wrong
             inside = location[-2]
             break
-        steps += f"[{key!r}]"
+        steps += f"[{shorten(key)}]"
         try:
             inside = inside[key]
         except (TypeError, LookupError):

@@ -235,7 +235,7 @@ def _rows(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Give one row for a value; one for each item of a container that holds configurations."""
     items: Iterable[tuple[str, Any]]
     if isinstance(value, dict):
-        items = ((f"{name}[{key!r:.40}]", item) for key, item in value.items())
+        items = ((f"{name}[{shorten(key, 40)}]", item) for key, item in value.items())
         values: Iterable[Any] = value.values()
     elif isinstance(value, (list, tuple, set)):
         items = ((f"{name}[{index}]", item) for index, item in enumerate(value))
