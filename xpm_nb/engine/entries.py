@@ -34,10 +34,16 @@ class Found(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be run; without script and parameters, what the job's directory holds."""
+    """What is to be run; without script and parameters, what the job's directory holds.
+
+    Attributes
+    ----------
+    params : str or None
+        JSON already: a value that has none is the user's error, in the user's cell.
+    """
 
     script: str | None
-    params: Mapping[str, Any] | None
+    params: str | None
     record: JobRecord
     launcher: Launcher
     resumes: bool = False  # files that an earlier attempt wrote stay

@@ -277,8 +277,13 @@ class Experiment:
         configs.mark_submitted(
             task, job=item.job, identifier=identifier, namespace=self.namespace, root=paths.path
         )
-        output = configs.output(task)
-        asked = submission.asked(task, paths, record, carried, options)
+        try:
+            output = configs.output(task)
+            asked = submission.asked(task, paths, record, carried, options)
+        except BaseException:
+            if before is None:  # nobody may wait for a job that was not handed over
+                configs.info(task).job = None
+            raise
         self._hand_over(item, asked, mode)
         return output
 

@@ -16,8 +16,9 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import serial
 from xpm_nb.engine.entries import Asked
 from xpm_nb.engine.job import Job, as_json_tags
-from xpm_nb.errors import ConfigError
+from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.launchers.base import Launcher
+from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import JobRecord
 
@@ -47,7 +48,13 @@ class Options:
 
 
 def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options) -> JobRecord:
-    """Make the record of a task that was prepared."""
+    """Make the record of a task that was prepared.
+
+    Raises
+    ------
+    ConfigError
+        JSON cannot hold a tag or the launcher.
+    """
     cls = configs.declared_class(task)
     launcher = options.launcher
     record = JobRecord(
@@ -66,9 +73,11 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
         submitted=options.submitted,
         tags=as_json_tags(configs.tags_of(task)),
     )
-    if options.max_retries is None:
-        return record
-    return record._replace(max_retries=options.max_retries)
+    if options.max_retries is not None:
+        record = record._replace(max_retries=options.max_retries)
+    what = {"tags": record.tags, "launcher": record.launcher, "retries": record.max_retries}
+    _json_text(record, "its tags or its launcher", what)
+    return record
 
 
 def needs_namespace(task: Any) -> bool:
@@ -146,7 +155,16 @@ def asked(
     carried: carrier.Carried | None,
     options: Options,
 ) -> Asked:
-    """Put together what is to be run; without code, what the job's directory holds."""
+    """Put together what is to be run; without code, what the job's directory holds.
+
+    The parameters are made JSON text here already, so that what JSON cannot hold is told in the
+    user's cell and not found in the scheduler's thread.
+
+    Raises
+    ------
+    ConfigError
+        JSON cannot hold a parameter.
+    """
     if carried is None:
         return Asked(None, None, record, options.launcher)
     text = carrier.script(
@@ -159,11 +177,19 @@ def asked(
         sys_path=record.sys_path,
         python=record.python,
     )
-    params = serial.dump(
+    document = serial.dump(
         task, namespace=options.namespace, workspace=paths.workspace, job=paths.path
     )
+    params = _json_text(record, "its parameters", document)
     resumes = bool(getattr(configs.declared_class(task), "__xpm_resumable__", False))
     return Asked(text, params, record, options.launcher, resumes)
+
+
+def _json_text(record: JobRecord, what: str, data: Any) -> str:
+    try:
+        return records.json_text(data)
+    except RecordError as error:
+        raise ConfigError(f"{record.task}: {what} cannot be written as JSON: {error}") from error
 
 
 def _stamp(value: Any) -> tuple[int, str]:

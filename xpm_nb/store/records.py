@@ -164,9 +164,23 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
+def json_text(data: Any) -> str:
+    """Give the text of a JSON file (NaN and Infinity as Python writes them).
+
+    Raises
+    ------
+    RecordError
+        JSON cannot hold it: an integer of thousands of digits, say.
+    """
+    try:
+        return json.dumps(data, indent=1) + "\n"
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise RecordError(f"JSON cannot hold it: {error}") from error
+
+
 def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
-    """Write a whole JSON file, or nothing (NaN and Infinity as Python writes them)."""
-    write_bytes(path, json.dumps(data, indent=1).encode("ascii") + b"\n", durable=durable)
+    """Write a whole JSON file, or nothing; raises `RecordError` for what JSON cannot hold."""
+    write_text(path, json_text(data), durable=durable)
 
 
 def read_text(path: Path) -> str | None:
@@ -266,9 +280,9 @@ def write_script(paths: JobPaths, text: str) -> None:
     write_text(paths.script, text)
 
 
-def write_params(paths: JobPaths, document: Mapping[str, Any]) -> None:
-    """Write ``params.json``, the document of `core.serial.dump`."""
-    write_json(paths.params, document)
+def write_params(paths: JobPaths, document: Mapping[str, Any] | str) -> None:
+    """Write ``params.json``: the document of `core.serial.dump`, or its `json_text`."""
+    write_text(paths.params, document if isinstance(document, str) else json_text(document))
 
 
 def read_params(paths: JobPaths) -> dict[str, Any] | None:
