@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -326,6 +327,16 @@ def test_a_notebook_of_executed_cells(job, tmp_path):
         (1, "a = 1"),
         (3, "print('é')"),
     ]
+
+
+def test_a_notebook_is_written_without_nbformat(tmp_path):
+    code = (
+        "import pathlib, sys; from xpm_nb.store import records\n"
+        "records.write_notebook(pathlib.Path('c.ipynb'), [(1, 'a\\nb')])\n"
+        "assert 'nbformat' not in sys.modules"
+    )
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True)
 
 
 # --- nothing is half-written -------------------------------------------------------------------
