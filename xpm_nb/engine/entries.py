@@ -136,6 +136,11 @@ class Entry:
                 return
         wake()
 
+    def waits(self) -> bool:
+        """Tell whether it was asked for and is neither started nor over."""
+        states = (JobState.WAITING, JobState.READY, JobState.SCHEDULED)
+        return self._pending > 0 or self.view.state in states
+
     # -- for the loop ---------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> None:
