@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -505,3 +507,26 @@ def test_a_mistake_while_a_job_ends_or_is_followed_is_its_failure_only(desk, mon
     desk.submit("b")
     desk.launcher.wait_for(2)
     assert end(desk, "b") is JobState.DONE
+
+
+def test_a_job_of_experimaestro_says_who_holds_it(desk):
+    paths = desk.paths("a").create()
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()", str(paths.script)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE)
+    paths.pid.write_text(f'{{"type": "local", "pid": {other.pid}}}')
+    desk.submit("a")
+    assert desk.states("a") == ["running"]
+    assert desk.view("a").message == (
+        f"held by process {other.pid} of experimaestro; if that is wrong, delete {paths.pid}"
+    )
+    other.communicate()
+    desk.clock.advance(5)
+    desk.launcher.wait_for(1)
+    assert desk.view("a").message == ""
+
+
+def test_a_directory_with_the_name_of_the_marker_is_moved_away(desk):
+    desk.paths("a").create().done.mkdir()
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    assert end(desk, "a") is JobState.DONE

@@ -491,3 +491,11 @@ def test_archive_does_not_follow_a_planted_link(job, tmp_path):
         records.archive_attempt(job)
     assert list(canary.iterdir()) == []
     assert job.done.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_damaged_result_says_what_to_do(job, text):
+    job.result_json.parent.mkdir(parents=True, exist_ok=True)
+    job.result_json.write_text(text)
+    with pytest.raises(RecordError, match=r"run the job again, delete .*done and submit it again"):
+        records.load_result(job)

@@ -67,6 +67,7 @@ class Facts:
     elsewhere: bool = False
     launcher: str = "local"
     callback_error: str = ""
+    holder: str = ""  # who has it, where that may be a mistake
 
 
 class Entry:
@@ -213,6 +214,7 @@ class Entry:
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
+        facts.holder = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -323,7 +325,7 @@ def prepare(entry: Entry) -> Found:
     if lock is None:
         return Found.HELD
     try:
-        if entry.paths.done.exists():
+        if entry.paths.done.is_file():
             return Found.DONE
         write(entry)
         return Found.NOTHING

@@ -272,7 +272,7 @@ class Experiment:
         dry = mode is RunMode.DRY_RUN
         entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
         # What is done, under way or only looked at is not run: its code need not be read.
-        known = dry or paths.done.exists() or entry.view.state in _LIVE
+        known = dry or paths.done.is_file() or entry.view.state in _LIVE
         carried = None if known else self._carrier.carry(task, executed_cells)
         item = self._item(entry, task, options.launcher)
         assert item.job is not None

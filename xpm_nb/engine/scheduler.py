@@ -396,7 +396,7 @@ class Scheduler:
         on_the_way = {entry.id}
         while todo:
             top = todo[-1]
-            if top is not entry and (top.id in self.plan or top.paths.done.exists()):
+            if top is not entry and (top.id in self.plan or top.paths.done.is_file()):
                 new = []
             else:
                 if top.record is None:
@@ -484,7 +484,8 @@ class Scheduler:
     def _message(self, entry: Entry) -> str:
         cause = self.plan.cause(entry.id)
         if cause is None:
-            return self.plan.message(entry.id)
+            held = entry.facts.holder and self.plan.state(entry.id) in _UNDER_WAY
+            return f"held by {entry.facts.holder}" if held else self.plan.message(entry.id)
         paths = self._entry_of(JobPaths.of(cause)).paths
         return f"needs {paths.name} {paths.identifier[:8]}, which is in error"
 
@@ -546,6 +547,7 @@ class Scheduler:
             locks.kill_survivors(process)
         self._changed[entry.id] = entry
         if entry.handle is None:
+            entry.facts.holder = locks.legacy_holder(entry.paths) or ""
             first, last = LOOK_S
             delay = min(last, first * 2**entry.looks)
             entry.looks += 1

@@ -409,7 +409,7 @@ def read_outcome(paths: JobPaths) -> Outcome:
     RecordError
         The marker of failure is damaged.
     """
-    if paths.done.exists():
+    if paths.done.is_file():  # a directory of that name is no marker
         return "done"
     return read_failed(paths)
 
@@ -473,12 +473,17 @@ def load_result(paths: JobPaths) -> Any:
     RecordError
         The file is damaged, or says why the value could not be kept.
     """
-    data = read_object(paths.result_json)
+    try:
+        data = read_object(paths.result_json)
+    except RecordError as error:
+        raise RecordError(f"{error}; {_run_again(paths)}") from error
     if data is not None:
         if "unstorable" in data:
             raise RecordError(f"the result is not kept: {data['unstorable']} ({paths.result_json})")
         if "value" not in data:
-            raise RecordError(f"{paths.result_json} is damaged: it has no 'value'")
+            raise RecordError(
+                f"{paths.result_json} is damaged: it has no 'value'; {_run_again(paths)}"
+            )
         return data["value"]
     try:
         pickled = paths.result_pickle.read_bytes()
@@ -490,7 +495,13 @@ def load_result(paths: JobPaths) -> Any:
         return cloudpickle.loads(pickled)
     except Exception as error:  # whatever the classes named in there raise
         what = f"{type(error).__name__}: {error}"
-        raise RecordError(f"{paths.result_pickle} cannot be loaded: {what}") from error
+        raise RecordError(
+            f"{paths.result_pickle} cannot be loaded: {what}; {_run_again(paths)}"
+        ) from error
+
+
+def _run_again(paths: JobPaths) -> str:
+    return f"to run the job again, delete {paths.done} and submit it again"
 
 
 # --- lines -----------------------------------------------------------------------------------
