@@ -698,3 +698,17 @@ def test_waiting_inside_a_callback_ends(xp, fake):
     fake.finish("")
     task.job.wait()
     assert seen == [xp]
+
+
+def test_what_was_submitted_is_not_walked_through_again(xp, monkeypatch):
+    from xpm_nb.core import nodes
+    from xpm_nb.engine import submission
+
+    first = learn()
+    first.submit()
+    score = Score.C(learn=first)
+    met = []
+    real = nodes.children
+    monkeypatch.setattr(nodes, "children", lambda node: (met.append(node.cls), real(node))[1])
+    assert not submission.needs_namespace(score)
+    assert len(met) == 1, "its own values only"

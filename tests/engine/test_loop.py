@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -530,3 +531,22 @@ def test_a_directory_with_the_name_of_the_marker_is_moved_away(desk):
     desk.submit("a")
     desk.launcher.wait_for(1)
     assert end(desk, "a") is JobState.DONE
+
+
+def test_a_loop_that_was_woken_is_not_woken_again_before_it_looked(desk, monkeypatch):
+    begun, gate = threading.Event(), threading.Event()
+    desk.entry("a").hooks.append(lambda view: (begun.set(), gate.wait(10)))
+    desk.submit("a")
+    assert begun.wait(10)
+    written = []
+    real = os.write
+    monkeypatch.setattr(
+        os,
+        "write",
+        lambda fd, data: (written.append(data) if data == b"!" else 0, real(fd, data))[1],
+    )
+    for name in "bcdef":
+        desk.submit(name)
+    assert len(written) <= 1
+    gate.set()
+    assert desk.states("bcdef") == ["ready"] * 5

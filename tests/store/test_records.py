@@ -499,3 +499,11 @@ def test_a_damaged_result_says_what_to_do(job, text):
     job.result_json.write_text(text)
     with pytest.raises(RecordError, match=r"run the job again, delete .*done and submit it again"):
         records.load_result(job)
+
+
+@pytest.mark.parametrize("document", [{}, {"a": []}, {"a": 1, "objects": [{"x": [1.5, "é"]}, {}]}])
+def test_parameters_come_back(job, document):
+    records.write_params(job, document)
+    assert records.read_params(job) == document
+    with pytest.raises(RecordError, match="JSON cannot hold"):
+        records.params_text({"objects": [{"i": 10**5000}]})

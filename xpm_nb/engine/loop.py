@@ -81,6 +81,7 @@ class Loop:
         self._thread: threading.Thread | None = None
         self._crash: BaseException | None = None
         self._stopping = False
+        self._woken = False
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
@@ -216,6 +217,9 @@ class Loop:
 
     def wake(self) -> None:
         """Have the thread look at the clock."""
+        if self._woken:  # and has not looked since: each write may cost the caller its turn
+            return
+        self._woken = True
         with contextlib.suppress(BlockingIOError):  # it has been woken more than enough
             os.write(self._wake_write, b"!")
 
@@ -252,6 +256,7 @@ class Loop:
         with contextlib.suppress(BlockingIOError):
             while len(os.read(self._wake_read, 4096)) == 4096:
                 pass
+        self._woken = False  # only now, and before we look: who comes from here on writes again
 
     def _tell(self, keys: frozenset[str]) -> None:
         for listener in self._listeners.values():

@@ -13,7 +13,7 @@ from typing import Any
 
 from xpm_nb.code import carrier
 from xpm_nb.core import config as configs
-from xpm_nb.core import serial
+from xpm_nb.core import nodes, serial
 from xpm_nb.engine.entries import Asked
 from xpm_nb.engine.job import Job, as_json_tags
 from xpm_nb.errors import ConfigError, RecordError
@@ -81,8 +81,23 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
 
 
 def needs_namespace(task: Any) -> bool:
-    """Tell whether a class of a notebook takes part in a task."""
-    return any(configs.needs_namespace(configs.declared_class(c)) for c in configs.walk(task))
+    """Tell whether a class of a notebook takes part in a task.
+
+    A task that was submitted has been asked already: in a long chain nobody walks to its beginning.
+    """
+    root = configs.info(task)
+    pending, seen = [root], {root}
+    while pending:
+        node = pending.pop()
+        if configs.needs_namespace(node.cls):
+            return True
+        record = node.job.entry.record if node is not root and isinstance(node.job, Job) else None
+        if record is None:
+            pending += [child for child in nodes.children(node) if child not in seen]
+            seen.update(pending)
+        elif record.namespace is not None:
+            return True
+    return False
 
 
 def _key(paths: JobPaths, needed: Job) -> str:
@@ -187,7 +202,7 @@ def asked(
 
 def _json_text(record: JobRecord, what: str, data: Any) -> str:
     try:
-        return records.json_text(data)
+        return records.params_text(data)
     except RecordError as error:
         raise ConfigError(f"{record.task}: {what} cannot be written as JSON: {error}") from error
 

@@ -178,6 +178,25 @@ def json_text(data: Any) -> str:
         raise RecordError(f"JSON cannot hold it: {error}") from error
 
 
+def params_text(document: Mapping[str, Any]) -> str:
+    """Give the text of ``params.json``, an object in a line; raises `RecordError`.
+
+    Not with `indent`, for which Python has no fast encoder: the file of the last job of a chain
+    holds all jobs before it.
+    """
+
+    def rows(value: Any) -> str:
+        if not isinstance(value, list) or not value:
+            return json.dumps(value)
+        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+
+    try:
+        lines = [f" {json.dumps(name)}: {rows(value)}" for name, value in document.items()]
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise RecordError(f"JSON cannot hold it: {error}") from error
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
     """Write a whole JSON file, or nothing; raises `RecordError` for what JSON cannot hold."""
     write_text(path, json_text(data), durable=durable)
@@ -281,8 +300,8 @@ def write_script(paths: JobPaths, text: str) -> None:
 
 
 def write_params(paths: JobPaths, document: Mapping[str, Any] | str) -> None:
-    """Write ``params.json``: the document of `core.serial.dump`, or its `json_text`."""
-    write_text(paths.params, document if isinstance(document, str) else json_text(document))
+    """Write ``params.json``: the document of `core.serial.dump`, or its `params_text`."""
+    write_text(paths.params, document if isinstance(document, str) else params_text(document))
 
 
 def read_params(paths: JobPaths) -> dict[str, Any] | None:
