@@ -55,7 +55,7 @@ class Desk:
         )
         entry = self.entry(name)
         entry.expect()
-        asked = Asked(f"# {name}\n", {"objects": []}, record, self.launcher)
+        asked = Asked(f"# {name}\n", '{"objects": []}', record, self.launcher)
         self.loop.post(SubmitJob(entry, asked, **options))
         return entry
 

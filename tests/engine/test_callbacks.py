@@ -124,3 +124,24 @@ def test_every_kind_of_function_has_an_identity():
     assert "Thing" in identity(Thing())[1]
     assert "print" in identity(print)[1]
     assert identity([].append) != identity(print)
+
+
+def test_chores_run_after_all_users_functions_and_nobody_waits_for_them():
+    out, thread = [], Callbacks()
+    begun, gate, stop = threading.Event(), threading.Event(), threading.Event()
+    thread.put(lambda: (begun.set(), gate.wait(10)))
+    assert begun.wait(10)
+    thread.put_chore(lambda: (out.append("chore"), stop.wait(10)))
+    thread.put(lambda: out.append("user's"))
+    gate.set()
+    assert thread.flush(10), "the chore is under way, or has not begun"
+    assert out[0] == "user's"
+    stop.set()
+    assert thread.flush(10, chores=True)
+    assert out == ["user's", "chore"]
+
+
+def test_a_flush_of_nothing_needs_no_thread():
+    thread = Callbacks()
+    assert thread.flush(0)
+    assert thread._thread is None

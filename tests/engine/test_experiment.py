@@ -652,3 +652,63 @@ def test_experiments_are_seen(xp):
     assert isinstance(xp, Experiment)
     assert repr(xp) == "Experiment('tour': no jobs)"
     assert xp
+
+
+def test_what_json_cannot_hold_is_told_in_the_cell(xp):
+    task = Load.C(factor=10**5000, model=Model.C())
+    with pytest.raises(ConfigError, match="Learn: its parameters cannot be written as JSON"):
+        (big := learn(model=Model.C(hidden=10**5000))).submit()
+    with pytest.raises(ConfigError):  # no job of which anybody might wait for the end
+        big.result()
+    with pytest.raises(ConfigError, match="its parameters"):
+        learn().submit(init_tasks=[task])
+    with pytest.raises(ConfigError, match="Learn: its tags"):
+        learn().tag("n", 10**5000).submit()
+    assert len(xp) == 0
+    assert state(learn().submit().job) == "running"
+
+
+@pytest.mark.parametrize("way", ["job", "experiment", "result", "await"])
+def test_waiting_ends_after_the_completion_callbacks(xp, fake, way):
+    task, seen, begun, gate = learn().submit(), [], threading.Event(), threading.Event()
+    task.on_completed(lambda: (begun.set(), gate.wait(10), seen.append("called")))
+
+    async def awaited():
+        await task.job
+
+    def wait():
+        wait_by = {"job": task.job.wait, "experiment": xp.wait, "result": task.result}
+        asyncio.run(awaited()) if way == "await" else wait_by[way]()
+        seen.append("waited")
+
+    thread = threading.Thread(target=wait)
+    fake.wait_for(1)
+    fake.finish("")
+    assert begun.wait(10)  # it ended, and its callback is under way
+    thread.start()
+    gate.set()
+    thread.join(10)
+    assert seen == ["called", "waited"]
+
+
+def test_waiting_inside_a_callback_ends(xp, fake):
+    task, seen = learn().submit(), []
+    task.on_completed(lambda: seen.append(xp.wait(10)))
+    fake.wait_for(1)
+    fake.finish("")
+    task.job.wait()
+    assert seen == [xp]
+
+
+def test_what_was_submitted_is_not_walked_through_again(xp, monkeypatch):
+    from xpm_nb.core import nodes
+    from xpm_nb.engine import submission
+
+    first = learn()
+    first.submit()
+    score = Score.C(learn=first)
+    met = []
+    real = nodes.children
+    monkeypatch.setattr(nodes, "children", lambda node: (met.append(node.cls), real(node))[1])
+    assert not submission.needs_namespace(score)
+    assert len(met) == 1, "its own values only"

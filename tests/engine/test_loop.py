@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine import entries
 from xpm_nb.engine.scheduler import SetSlots, Wake
 from xpm_nb.errors import InternalError
 from xpm_nb.store import locks, records
@@ -463,3 +467,86 @@ def test_an_idle_loop_does_not_turn(desk, monkeypatch):
     desk.sync()
     assert desk.loop._timeout() is None, "nothing is due: it waits for ever"
     assert len(turns) < 12
+
+
+@pytest.mark.parametrize("error", [ValueError("bad value"), InternalError("bad plan"), KeyError(1)])
+def test_whatever_goes_wrong_with_one_job_is_its_failure_only(desk, monkeypatch, caplog, error):
+    real = entries.write
+
+    def write(entry):
+        if entry.paths.name == "a":
+            raise error
+        real(entry)
+
+    monkeypatch.setattr(entries, "write", write)
+    with caplog.at_level(logging.WARNING, logger="xpm_nb"):
+        desk.submit("a")
+        desk.submit("b", "a")
+        desk.submit("c")
+        assert [desk.settled(n) for n in "ab"] == [JobState.ERROR] * 2
+    assert desk.view("a").reason is FailureReason.REJECTED
+    assert desk.view("a").message == f"{type(error).__name__}: {error}"
+    assert "Traceback" in caplog.text
+    desk.launcher.wait_for(1)
+    assert end(desk, "c") is JobState.DONE
+
+
+def test_a_mistake_while_a_job_ends_or_is_followed_is_its_failure_only(desk, monkeypatch, caplog):
+    def broken(*args):
+        raise ValueError("a mistake")
+
+    desk.submit("a")
+    (handle,) = desk.launcher.wait_for(1)
+    desk.sync()
+    monkeypatch.setattr(handle, "exit_code", broken)
+    monkeypatch.setattr(desk.entry("a"), "read_reports", broken)
+    desk.entry("a").hooks.append(broken)
+    desk.clock.advance(1)
+    desk.sync()
+    assert end(desk, "a") is JobState.ERROR
+    assert desk.view("a").message == "ValueError: a mistake"
+    desk.submit("b")
+    desk.launcher.wait_for(2)
+    assert end(desk, "b") is JobState.DONE
+
+
+def test_a_job_of_experimaestro_says_who_holds_it(desk):
+    paths = desk.paths("a").create()
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()", str(paths.script)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE)
+    paths.pid.write_text(f'{{"type": "local", "pid": {other.pid}}}')
+    desk.submit("a")
+    assert desk.states("a") == ["running"]
+    assert desk.view("a").message == (
+        f"held by process {other.pid} of experimaestro; if that is wrong, delete {paths.pid}"
+    )
+    other.communicate()
+    desk.clock.advance(5)
+    desk.launcher.wait_for(1)
+    assert desk.view("a").message == ""
+
+
+def test_a_directory_with_the_name_of_the_marker_is_moved_away(desk):
+    desk.paths("a").create().done.mkdir()
+    desk.submit("a")
+    desk.launcher.wait_for(1)
+    assert end(desk, "a") is JobState.DONE
+
+
+def test_a_loop_that_was_woken_is_not_woken_again_before_it_looked(desk, monkeypatch):
+    begun, gate = threading.Event(), threading.Event()
+    desk.entry("a").hooks.append(lambda view: (begun.set(), gate.wait(10)))
+    desk.submit("a")
+    assert begun.wait(10)
+    written = []
+    real = os.write
+    monkeypatch.setattr(
+        os,
+        "write",
+        lambda fd, data: (written.append(data) if data == b"!" else 0, real(fd, data))[1],
+    )
+    for name in "bcdef":
+        desk.submit(name)
+    assert len(written) <= 1
+    gate.set()
+    assert desk.states("bcdef") == ["ready"] * 5

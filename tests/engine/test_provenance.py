@@ -94,7 +94,7 @@ def test_a_run_has_its_directory_from_the_first_job_on(tmp_path):
     run.add(RunJob("jobs/t/" + "0" * 64, "T"))
     cells.append((2, "y = 2"))
     run.keep_cells()
-    assert callbacks.current().flush(30)
+    assert callbacks.current().flush(30, chores=True)
     (paths,) = workspace.experiment("e").runs()
     assert len(records.read_run_jobs(paths)) == 1
     assert len(records.read_object(paths.notebook)["cells"]) == 2

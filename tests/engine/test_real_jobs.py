@@ -57,7 +57,7 @@ class Lab:
         experiment._live.clear()
         experiment._opened.clear()
 
-    def kernel(self, code: str) -> subprocess.Popen[bytes]:
+    def kernel(self, code: str, **options) -> subprocess.Popen[bytes]:
         """Another process that submits."""
         head = (
             "import sys, os, signal\n"
@@ -67,7 +67,8 @@ class Lab:
             f"def begin(**o): return start('x', workspace={str(self.workspace)!r}, **o)\n"
         )
         env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-        return subprocess.Popen([sys.executable, "-c", head + code], env=env, cwd=self.path)
+        command = [sys.executable, "-c", head + code]
+        return subprocess.Popen(command, env=env, cwd=self.path, **options)
 
     def end_jobs(self):
         for path in self.workspace.glob("jobs/*/*/*.pid"):
@@ -280,3 +281,45 @@ def test_a_module_with_an_error_is_told_with_its_last_line(lab, monkeypatch):
     assert view.reason is FailureReason.FAILED
     assert "exit code 1" in view.message
     assert "ImportError: x7" in view.message
+
+
+def test_a_script_that_ends_right_after_submitting_loses_nothing(lab):
+    code = (
+        "xp = begin(slots=1)\n"
+        "tasks = [Learn.C(lr=n, gate=gate).submit() for n in range(20)]\n"
+        "Score.C(learn=tasks[2]).submit()\n"
+    )
+    script = lab.kernel(code, stderr=subprocess.PIPE)
+    _, err = script.communicate(timeout=60)
+    assert script.returncode == 0
+    assert err.decode() == (
+        'xpm_nb: 20 jobs were not started yet: start("x") goes on with them, and xp.wait() before '
+        "the end waits for them\n"
+    )
+    until(lambda: lab.said() == ["start 0.0"])
+    xp = begin(lab, slots=4)
+    assert [v.state.value for v in xp.view().jobs].count("error") == 0
+    assert len(xp) == 21
+    lab.open_gate()
+    xp.wait(60)
+    assert {j.state.value for j in xp.jobs} == {"done"}
+
+
+def test_a_script_that_waits_or_starts_everything_ends_without_a_word(lab):
+    for end in ("xp.wait()", ""):
+        code = f"xp = begin(slots=2)\nLearn.C(lr=1).submit()\n{end}\n"
+        script = lab.kernel(code, stderr=subprocess.PIPE)
+        assert script.communicate(timeout=60)[1] == b""
+    until(lambda: "end 1.0" in lab.said())
+
+
+def test_the_end_of_a_process_is_not_held_up_by_a_blocked_thread(lab):
+    code = (
+        "import threading\n"
+        "from xpm_nb.engine import loop\n"
+        "loop.EXIT_S = 0.01\n"
+        "begin()\n"
+        "loop.current().subscribe(lambda keys: threading.Event().wait())\n"
+        "Learn.C(lr=1).submit()\n"
+    )
+    assert lab.kernel(code).wait(60) == 0

@@ -227,8 +227,26 @@ class Learn(Task):
 
     def execute(self):
         print("before")
-        getattr(self, self.how)()
-        return 1
+        value = getattr(self, self.how)()
+        return 1 if value is None else value
+
+    def lines(self):
+        raise ValueError("boom\\nline2")
+
+    def syntax(self):
+        compile("x =", "f.py", "exec")
+
+    def group(self):
+        raise ExceptionGroup("all", [ValueError("one"), KeyError(2)])
+
+    async def coroutine(self):
+        print("never")
+
+    def generator(self):
+        yield 1
+
+    async def agenerator(self):
+        yield 1
 
     def value(self):
         raise ValueError("no such luck <b>")
@@ -279,6 +297,27 @@ class Learn(Task):
         ("cancel_itself", 143, "cancelled", "SIGTERM was received"),
         ("base", 1, "failed", "BaseException: rude"),
         ("broken_str", 1, "failed", "<exception str() failed>"),
+        ("lines", 1, "failed", "ValueError: boom\nline2"),
+        ("syntax", 1, "failed", "SyntaxError: "),
+        ("group", 1, "failed", "ExceptionGroup: all (2 sub-exceptions)\nValueError: one\nKeyError"),
+        (
+            "coroutine",
+            1,
+            "failed",
+            "xpm_nb.errors.ConfigTypeError: execute returned a coroutine: its body never ran",
+        ),
+        (
+            "generator",
+            1,
+            "failed",
+            "xpm_nb.errors.ConfigTypeError: execute returned a generator: its body never ran",
+        ),
+        (
+            "agenerator",
+            1,
+            "failed",
+            "xpm_nb.errors.ConfigTypeError: execute returned an asynchronous generator: its",
+        ),
         ("os_exit", 0, None, None),
         ("kill", -9, None, None),
     ],
@@ -296,6 +335,8 @@ def test_ways_to_end_badly(lab, how, code, reason, message):
     assert failure.reason is FailureReason(reason)
     assert failure.code == code
     assert message in failure.message
+    if ": " in message and reason == "failed":
+        assert failure.message.startswith(message)
     assert failure.message.splitlines()[-1] in job.stderr.read_text()
     assert job.error.read_text() in job.stderr.read_text()
     assert "before\n" in job.stdout.read_text()
@@ -593,10 +634,34 @@ def test_a_rehearsal_of_a_job_of_experimaestro_makes_no_lock(lab):
 
 def test_by_hand_while_experimaestro_runs_it(lab):
     job = simple(lab)
-    job.pid.write_text(json.dumps({"type": "local", "pid": os.getpid()}))
+    other = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], cwd=job.path, stdin=subprocess.PIPE
+    )
+    job.pid.write_text(json.dumps({"type": "local", "pid": other.pid}))
     done = lab.hand(job)
+    other.communicate()
     assert done.returncode == 75
-    assert f"process {os.getpid()} of experimaestro" in done.stderr
+    assert f"process {other.pid} of experimaestro; if that is wrong, delete" in done.stderr
+    job.pid.write_text('{"type": "local", "pid": 1}')  # of something else
+    assert lab.hand(job).returncode == 0
+
+
+def test_by_hand_with_a_damaged_record_there_is_one_line(lab):
+    job = simple(lab)
+    job.params.write_text('{"objects": [')
+    done = lab.hand(job)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().split("\n")) == 2, "the attempt, and what is wrong"
+    assert f"RecordError: {job.params} is damaged" in done.stderr
+
+
+def test_a_directory_with_the_name_of_the_marker_is_no_marker(lab):
+    job = simple(lab)
+    job.done.mkdir()
+    assert records.read_outcome(job) is None
+    assert lab.engine(job) == 0
+    assert records.read_outcome(job) == "done"
 
 
 def test_a_script_that_was_copied_away_says_what_it_is(lab, tmp_path):

@@ -394,9 +394,13 @@ def test_a_lock_of_experimaestro(job, spawn, take):
 
 
 def test_a_pid_file_of_experimaestro(job, spawn):
-    process = spawn("import sys; print('up', flush=True); sys.stdin.readline()")
-    assert line(process) == "up"
+    code = "import sys; print('up', flush=True); sys.stdin.readline()"
+    process, other = spawn(code, job.script), spawn(code)
+    assert line(process) == line(other) == "up"
+    job.pid.write_text(f'{{"type": "local", "pid": {other.pid}}}')
+    assert locks.legacy_holder(job) is None, "it knows nothing of this job"
     job.pid.write_text(f'{{"type": "local", "pid": {process.pid}}}')
+    assert locks.legacy_holder(job).endswith(f"if that is wrong, delete {job.pid}")
     assert str(process.pid) in locks.legacy_holder(job)
     os.utime(job.pid, (1, 1))  # written before that process started: the number was given again
     assert locks.legacy_holder(job) is None

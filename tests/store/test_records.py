@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -328,6 +329,16 @@ def test_a_notebook_of_executed_cells(job, tmp_path):
     ]
 
 
+def test_a_notebook_is_written_without_nbformat(tmp_path):
+    code = (
+        "import pathlib, sys; from xpm_nb.store import records\n"
+        "records.write_notebook(pathlib.Path('c.ipynb'), [(1, 'a\\nb')])\n"
+        "assert 'nbformat' not in sys.modules"
+    )
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True)
+
+
 # --- nothing is half-written -------------------------------------------------------------------
 
 WRITER = """
@@ -480,3 +491,19 @@ def test_archive_does_not_follow_a_planted_link(job, tmp_path):
         records.archive_attempt(job)
     assert list(canary.iterdir()) == []
     assert job.done.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_damaged_result_says_what_to_do(job, text):
+    job.result_json.parent.mkdir(parents=True, exist_ok=True)
+    job.result_json.write_text(text)
+    with pytest.raises(RecordError, match=r"run the job again, delete .*done and submit it again"):
+        records.load_result(job)
+
+
+@pytest.mark.parametrize("document", [{}, {"a": []}, {"a": 1, "objects": [{"x": [1.5, "é"]}, {}]}])
+def test_parameters_come_back(job, document):
+    records.write_params(job, document)
+    assert records.read_params(job) == document
+    with pytest.raises(RecordError, match="JSON cannot hold"):
+        records.params_text({"objects": [{"i": 10**5000}]})

@@ -7,12 +7,14 @@ does not call it again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from types import CodeType
 from typing import Any
 
@@ -39,36 +41,71 @@ def fill(hook: CellOf | None) -> None:
 
 
 class Callbacks:
-    """Runs acts in the order in which they come, in one thread that starts with the first."""
+    """Runs acts in the order in which they come, in one thread that starts with the first.
+
+    Chores (of provenance) run when no act waits: a user's function never stands behind them.
+    """
 
     def __init__(self) -> None:
-        self._inbox: SimpleQueue[Callable[[], object]] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._acts: deque[Callable[[], object]] = deque()
+        self._chores: deque[Callable[[], object]] = deque()
+        self._put = {True: 0, False: 0}  # how many acts (True) and chores there were
+        self._over = {True: 0, False: 0}  # and how many of them are over
+        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def put(self, act: Callable[[], object]) -> None:
-        """Have something called soon; never blocks."""
-        self._inbox.put(act)
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():  # not alive after a fork
-                self._thread = threading.Thread(target=self._run, name="xpm-callbacks", daemon=True)
-                self._thread.start()
+        """Have a user's function called soon; never blocks."""
+        self._add(self._acts, act, kind=True)
 
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until everything put so far was called; False if that took too long."""
-        if threading.current_thread() is self._thread:
+    def put_chore(self, act: Callable[[], object]) -> None:
+        """Have something of ours called when no user's function waits; never blocks."""
+        self._add(self._chores, act, kind=False)
+
+    def flush(self, timeout_s: float, *, chores: bool = False) -> bool:
+        """Wait until every act put so far was called, and every chore; False if that is too long.
+
+        False also in the thread itself, which must not wait for itself.
+        """
+        if self.in_thread():
             return False
-        reached = threading.Event()
-        self.put(reached.set)
-        return reached.wait(timeout_s)
+        with self._changed:
+            wanted = {kind: n for kind, n in self._put.items() if kind or chores}
+            return self._changed.wait_for(
+                lambda: all(self._over[kind] >= n for kind, n in wanted.items()), timeout_s
+            )
+
+    def in_thread(self) -> bool:
+        """Tell whether the caller is the thread that calls the callbacks."""
+        return threading.current_thread() is self._thread
+
+    def _add(
+        self, queue: deque[Callable[[], object]], act: Callable[[], object], *, kind: bool
+    ) -> None:
+        with self._changed:
+            queue.append(act)
+            self._put[kind] += 1
+            self._changed.notify_all()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="xpm-callbacks", daemon=True)
+                # From Python 3.12 on there are no new threads while the interpreter ends.
+                with contextlib.suppress(RuntimeError):
+                    self._thread.start()
 
     def _run(self) -> None:
         while True:
-            act = self._inbox.get()
+            with self._changed:
+                self._changed.wait_for(lambda: self._acts or self._chores)
+                kind = bool(self._acts)
+                act = (self._acts or self._chores).popleft()
             try:
                 act()
             except Exception:  # a border: the user's code runs here
                 log.exception("a callback raised")
+            del act  # and what it holds: this thread may wait for long
+            with self._changed:
+                self._over[kind] += 1
+                self._changed.notify_all()
 
 
 _current = Callbacks()
@@ -77,6 +114,15 @@ _current = Callbacks()
 def current() -> Callbacks:
     """Give the one of this process."""
     return _current
+
+
+def _after_fork() -> None:
+    # The thread is not in the child, what waits for it is the parent's, and so may the lock be.
+    global _current
+    _current = Callbacks()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @dataclass(slots=True)

@@ -34,10 +34,16 @@ class Found(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be run; without script and parameters, what the job's directory holds."""
+    """What is to be run; without script and parameters, what the job's directory holds.
+
+    Attributes
+    ----------
+    params : str or None
+        JSON already: a value that has none is the user's error, in the user's cell.
+    """
 
     script: str | None
-    params: Mapping[str, Any] | None
+    params: str | None
     record: JobRecord
     launcher: Launcher
     resumes: bool = False  # files that an earlier attempt wrote stay
@@ -61,6 +67,7 @@ class Facts:
     elsewhere: bool = False
     launcher: str = "local"
     callback_error: str = ""
+    holder: str = ""  # who has it, where that may be a mistake
 
 
 class Entry:
@@ -129,6 +136,11 @@ class Entry:
                 self._waiters.append(wake)
                 return
         wake()
+
+    def waits(self) -> bool:
+        """Tell whether it was asked for and is neither started nor over."""
+        states = (JobState.WAITING, JobState.READY, JobState.SCHEDULED)
+        return self._pending > 0 or self.view.state in states
 
     # -- for the loop ---------------------------------------------------------------------
 
@@ -202,6 +214,7 @@ class Entry:
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
+        facts.holder = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -312,7 +325,7 @@ def prepare(entry: Entry) -> Found:
     if lock is None:
         return Found.HELD
     try:
-        if entry.paths.done.exists():
+        if entry.paths.done.is_file():
             return Found.DONE
         write(entry)
         return Found.NOTHING

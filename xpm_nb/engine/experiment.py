@@ -29,7 +29,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import ExperimentView, JobView
 from xpm_nb.engine import callbacks, entries, loop, results, settings, submission
 from xpm_nb.engine.entries import Asked, Entry
-from xpm_nb.engine.job import FLUSH_S, Job, error_of, inside, settled, wait_for
+from xpm_nb.engine.job import Job, error_of, flush, inside, settled, wait_for
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.errors import (
@@ -48,6 +48,8 @@ from xpm_nb.store.records import JobRecord, RunJob
 __all__ = ["Experiment", "Job", "current", "current_namespace", "experiment", "start", "submit"]
 
 OPEN_S = 2.0  # how long opening waits for the states of earlier jobs, at most
+SYNC_S = 1.0  # how long a wait goes on for the views of what callbacks did, at most
+CLOSE_S = 1.0  # how long closing waits for callbacks and provenance, at most
 SHOWN = 10  # failed jobs that a FailedExperiment describes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -270,15 +272,20 @@ class Experiment:
         dry = mode is RunMode.DRY_RUN
         entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
         # What is done, under way or only looked at is not run: its code need not be read.
-        known = dry or paths.done.exists() or entry.view.state in _LIVE
+        known = dry or paths.done.is_file() or entry.view.state in _LIVE
         carried = None if known else self._carrier.carry(task, executed_cells)
         item = self._item(entry, task, options.launcher)
         assert item.job is not None
         configs.mark_submitted(
             task, job=item.job, identifier=identifier, namespace=self.namespace, root=paths.path
         )
-        output = configs.output(task)
-        asked = submission.asked(task, paths, record, carried, options)
+        try:
+            output = configs.output(task)
+            asked = submission.asked(task, paths, record, carried, options)
+        except BaseException:
+            if before is None:  # nobody may wait for a job that was not handed over
+                configs.info(task).job = None
+            raise
         self._hand_over(item, asked, mode)
         return output
 
@@ -441,8 +448,8 @@ class Experiment:
             if not wait_for([item.entry for item in wanted()], self._loop, left):
                 return False
             self._run.keep_cells()
-            callbacks.current().flush(FLUSH_S)
-            self._loop.sync(FLUSH_S)  # what callbacks did is in the views now
+            flush(deadline)
+            self._loop.sync(SYNC_S)  # what callbacks did is in the views now
             if all(item.entry.settled.is_set() for item in wanted()):
                 return True
 
@@ -497,7 +504,7 @@ class Experiment:
                 del _live[_place(self)]
             _opened[:] = [xp for xp in _opened if xp is not self]
         self._run.keep_cells()
-        callbacks.current().flush(FLUSH_S)
+        callbacks.current().flush(CLOSE_S, chores=True)
 
 
 _LIVE = (JobState.WAITING, JobState.READY, JobState.SCHEDULED, JobState.RUNNING)

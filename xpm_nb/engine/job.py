@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("xpm_nb")
 
 TICK_S = 0.1  # how long one wait is: in between, an interrupt gets through
-FLUSH_S = 1.0  # how long a wait goes on for callbacks of what it waited for
+CALLBACKS_S = 10.0  # how long a wait goes on for callbacks of what it waited for, at most
 TAIL_LINES = 20
 _TAIL_BYTES = 64 * 1024
 
@@ -186,9 +186,13 @@ class Job:
     # -- waiting --------------------------------------------------------------------------
 
     def wait(self, timeout_s: float | None = None) -> JobState:
-        """Wait until it has ended, and give the state; interrupting stops the waiting only."""
-        wait_for([self._entry], self._loop, timeout_s)
-        callbacks.current().flush(FLUSH_S)
+        """Wait until it has ended and its callbacks were called, and give the state.
+
+        Interrupting stops the waiting only.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        if wait_for([self._entry], self._loop, timeout_s):
+            flush(deadline)
         return self.state
 
     def __await__(self) -> Generator[Any, None, JobState]:
@@ -204,6 +208,7 @@ class Job:
             It ended in error: with its traceback, its last lines, and where its logs are.
         """
         wait_for([self._entry], self._loop, None)
+        flush(None)
         if self.state is not JobState.DONE:
             raise self.error()
         return records.load_result(self._entry.paths)
@@ -310,8 +315,14 @@ def wait_for(wanted: Iterable[Entry], loop: Loop, timeout_s: float | None) -> bo
     return True
 
 
+def flush(deadline: float | None) -> None:
+    """Wait for the callbacks of what has ended; not for ever, for one may block or wait for us."""
+    left = CALLBACKS_S if deadline is None else min(CALLBACKS_S, deadline - time.monotonic())
+    callbacks.current().flush(max(0.0, left))
+
+
 async def settled(wanted: Sequence[Entry], loop: Loop) -> None:
-    """Wait as `wait_for` does, from the event loop of a cell."""
+    """Wait as `wait_for` and `flush` do, from the event loop of a cell."""
     import asyncio  # only where somebody awaits
 
     here = asyncio.get_running_loop()
@@ -327,6 +338,15 @@ async def settled(wanted: Sequence[Entry], loop: Loop) -> None:
             entry.when_settled(wake)
             await future
     loop.check()
+    if not callbacks.current().flush(0.0) and not callbacks.current().in_thread():
+        called: Future[None] = here.create_future()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):
+                here.call_soon_threadsafe(_resolve, called)
+
+        callbacks.current().put(tell)
+        await asyncio.wait([called], timeout=CALLBACKS_S)
 
 
 def _resolve(future: Future[None]) -> None:

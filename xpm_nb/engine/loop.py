@@ -8,10 +8,12 @@ Rule 3: the loop lives on whatever a listener does.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import selectors
+import sys
 import threading
 import time
 from collections import deque
@@ -29,6 +31,7 @@ from xpm_nb.store.records import JobRecord
 
 log = logging.getLogger("xpm_nb")
 
+EXIT_S = 10.0  # how long the end of the process waits for what was submitted, at most
 _AT_ONCE = 200  # messages dealt with before we look at processes again
 
 Listener = Callable[[frozenset[str]], object]
@@ -78,6 +81,7 @@ class Loop:
         self._thread: threading.Thread | None = None
         self._crash: BaseException | None = None
         self._stopping = False
+        self._woken = False
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
@@ -171,6 +175,23 @@ class Loop:
 
         return unsubscribe
 
+    def finish(self, timeout_s: float) -> tuple[int, list[str]]:
+        """Get everything posted so far onto the disk, and started where it can be; then let go.
+
+        Returns
+        -------
+        tuple[int, list[str]]
+            How many jobs are not started, and their experiments.
+        """
+        if self._thread is None or self._crash is not None or os.getpid() != self._pid:
+            return 0, []
+        self.sync(timeout_s)
+        with self._lock:
+            known = list(self._entries.values())
+        left = [entry for entry in known if entry.waits()]
+        names = {entry.record.experiment for entry in left if entry.record is not None}
+        return len(left), sorted(names - {""})
+
     def stop(self) -> None:
         """End the thread, as the end of the process would: jobs that run go on."""
         self._stopping = True
@@ -196,6 +217,9 @@ class Loop:
 
     def wake(self) -> None:
         """Have the thread look at the clock."""
+        if self._woken:  # and has not looked since: each write may cost the caller its turn
+            return
+        self._woken = True
         with contextlib.suppress(BlockingIOError):  # it has been woken more than enough
             os.write(self._wake_write, b"!")
 
@@ -232,6 +256,7 @@ class Loop:
         with contextlib.suppress(BlockingIOError):
             while len(os.read(self._wake_read, 4096)) == 4096:
                 pass
+        self._woken = False  # only now, and before we look: who comes from here on writes again
 
     def _tell(self, keys: frozenset[str]) -> None:
         for listener in self._listeners.values():
@@ -257,6 +282,31 @@ def current() -> Loop:
                 refresh_hz=chosen.refresh_hz,
             )
         return _current
+
+
+def _at_exit() -> None:
+    """Before the process ends: have the thread deal with what was submitted, and say what is left.
+
+    With `atexit`, because daemon threads still run then: they are stopped after these functions.
+    (`threading._register_atexit` is private, is called a moment earlier, and has the same bounds:
+    from Python 3.12 on neither may start a thread, so we only wait for the one that is there.)
+    """
+    loop = _current
+    if loop is None:
+        return
+    count, names = loop.finish(EXIT_S)
+    # Not sys.stderr: in a kernel that is a cell that is no more.
+    if count and sys.__stderr__ is not None:
+        jobs = "1 job was" if count == 1 else f"{count} jobs were"
+        again = " or ".join(f'start("{name}")' for name in names) or "start()"
+        with contextlib.suppress(OSError, ValueError):  # closed: nobody reads it
+            sys.__stderr__.write(
+                f"xpm_nb: {jobs} not started yet: {again} goes on with them, and xp.wait() before "
+                "the end waits for them\n"
+            )
+
+
+atexit.register(_at_exit)
 
 
 def use(loop: Loop | None) -> Loop | None:

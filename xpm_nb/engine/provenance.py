@@ -24,6 +24,8 @@ from xpm_nb.store import records
 from xpm_nb.store.layout import ExperimentPaths, RunPaths
 from xpm_nb.store.records import RunJob
 
+GIT_S = 2.0  # a repository on a slow disk must not hold up the callbacks
+
 _SECRET = (
     r"(?:(?<![a-z])pass(?![a-z])|passw(?:or)?d|passphrase|secret|token(?!iz)|api_?key|private_?key"
     r"|credential|auth_?key)"
@@ -45,7 +47,7 @@ class Run:
     """The records of one run of an experiment; its directory is made for its first job.
 
     What takes time (listing packages, asking git, writing a notebook) is done in the callbacks'
-    thread.
+    thread, when no callback waits.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ class Run:
         if self.paths is None:
             self.paths = self._create()
             if self._keep:
-                callbacks.current().put(self._write_environment)
+                callbacks.current().put_chore(self._write_environment)
         records.add_run_job(self.paths, row)
         self.keep_cells()
 
@@ -87,7 +89,7 @@ class Run:
         """Have the executed cells written soon, once for many calls."""
         if self._keep and self.paths is not None and not self._due:
             self._due = True
-            callbacks.current().put(self._write_cells)
+            callbacks.current().put_chore(self._write_cells)
 
     def _create(self) -> RunPaths:
         stem = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
@@ -121,11 +123,6 @@ def mask(text: str) -> str:
 
 def environment(notebook: str = "") -> dict[str, Any]:
     """Describe this process: Python, packages, machine, user, commit."""
-    packages = {
-        str(found.name): str(found.version)
-        for found in metadata.distributions()
-        if found.metadata is not None and found.name
-    }
     return {
         "format": 1,
         "python": platform.python_version(),
@@ -137,8 +134,29 @@ def environment(notebook: str = "") -> dict[str, Any]:
         "directory": os.getcwd(),
         "notebook": notebook,
         "git": commit(os.getcwd()),
-        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+        "packages": packages(),
     }
+
+
+def packages() -> dict[str, str]:
+    """List the installed packages with their versions.
+
+    By two lines of each package's metadata: parsing all of it takes seconds for hundreds of them,
+    during which no callback could be called.
+    """
+    out: dict[str, str] = {}
+    for found in metadata.distributions():
+        text = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+        head = text.partition("\n\n")[0]
+        name, version = (_line(head, key) for key in ("Name", "Version"))
+        if name:
+            out.setdefault(name, version)  # the first on the path is the one that is imported
+    return dict(sorted(out.items(), key=lambda item: item[0].lower()))
+
+
+def _line(head: str, key: str) -> str:
+    found = re.search(rf"(?im)^{key}:[ \t]*(.*?)[ \t\r]*$", head)
+    return found[1] if found else ""
 
 
 def _user() -> str:
@@ -164,7 +182,7 @@ def _git(directory: str, *words: str) -> str | None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=GIT_S,
             check=False,
             env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
         )

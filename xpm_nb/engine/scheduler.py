@@ -4,7 +4,8 @@ No thread and no waiting here: `engine.loop` calls these methods from its own th
 theirs.
 
 Rule 1: the plan decides, the directory is the truth, and this module carries between the two.
-Rule 2: what goes wrong with one job (a full disk, a damaged file) becomes that job's failure.
+Rule 2: what goes wrong with one job (a full disk, a damaged file, a mistake of ours or of a
+launcher) becomes that job's failure: one thread looks after all jobs of a kernel.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine import entries
 from xpm_nb.engine.entries import Asked, Entry, Found
-from xpm_nb.errors import RecordError, XpmError
+from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths
@@ -209,7 +210,7 @@ class Scheduler:
             case CancelJobs(wanted):
                 for entry in wanted:
                     if self._live(entry):
-                        self._apply(Cancel(entry.id))
+                        self._guard(entry, partial(self._apply, Cancel(entry.id)))
             case RetryJobs(wanted):
                 self._retry(wanted)
             case SetSlots(slots):
@@ -225,6 +226,9 @@ class Scheduler:
 
     def ended(self, entry: Entry) -> None:
         """A watched process has ended."""
+        self._guard(entry, partial(self._ended, entry))
+
+    def _ended(self, entry: Entry) -> None:
         handle = entry.handle
         if handle is None:
             return
@@ -234,7 +238,7 @@ class Scheduler:
         handle.close()
         entry.handle = None
         if self.plan.state(entry.id) in _UNDER_WAY:
-            self._guard(entry, partial(self._examine, entry))
+            self._examine(entry)
 
     def tick(self) -> None:
         """Do what is due now."""
@@ -392,7 +396,7 @@ class Scheduler:
         on_the_way = {entry.id}
         while todo:
             top = todo[-1]
-            if top is not entry and (top.id in self.plan or top.paths.done.exists()):
+            if top is not entry and (top.id in self.plan or top.paths.done.is_file()):
                 new = []
             else:
                 if top.record is None:
@@ -441,15 +445,18 @@ class Scheduler:
             while self._effects:
                 effect = self._effects.popleft()
                 entry = self._entries[effect.key]
-                match effect:
-                    case Moved():
-                        self._moved(entry, effect)
-                    case Launch():
-                        self._launch(entry)
-                    case Kill():
-                        self._kill(entry, force=effect.force)
+                self._guard(entry, partial(self._effect, entry, effect))
         finally:
             self._carrying = False
+
+    def _effect(self, entry: Entry, effect: Effect) -> None:
+        match effect:
+            case Moved():
+                self._moved(entry, effect)
+            case Launch():
+                self._launch(entry)
+            case Kill():
+                self._kill(entry, force=effect.force)
 
     def _moved(self, entry: Entry, effect: Moved) -> None:
         reason, message = None, ""
@@ -469,12 +476,16 @@ class Scheduler:
         self._changed[entry.id] = entry
         entry.freeze(effect.new, reason, message)
         for hook in entry.hooks:
-            hook(entry.view)
+            try:
+                hook(entry.view)
+            except Exception:  # a border: a listener must not become the job's failure
+                log.exception("%s: a hook raised", entry.paths.key)
 
     def _message(self, entry: Entry) -> str:
         cause = self.plan.cause(entry.id)
         if cause is None:
-            return self.plan.message(entry.id)
+            held = entry.facts.holder and self.plan.state(entry.id) in _UNDER_WAY
+            return f"held by {entry.facts.holder}" if held else self.plan.message(entry.id)
         paths = self._entry_of(JobPaths.of(cause)).paths
         return f"needs {paths.name} {paths.identifier[:8]}, which is in error"
 
@@ -483,9 +494,11 @@ class Scheduler:
             return
         try:
             found, failure = entries.launch(entry)
-        except (XpmError, OSError) as error:
-            self._mark(entry, FailureReason.REJECTED, str(error))
-            self._apply(Rejected(entry.id, str(error)))
+        except Exception as error:  # a border: a launcher may be anybody's code
+            log.warning("%s: not started", entry.paths.key, exc_info=True)
+            text = _text_of(error)
+            self._mark(entry, FailureReason.REJECTED, text)
+            self._apply(Rejected(entry.id, text))
             return
         if found is Found.HELD:  # the race is lost
             entry.facts.elsewhere = entry.ran = True
@@ -534,6 +547,7 @@ class Scheduler:
             locks.kill_survivors(process)
         self._changed[entry.id] = entry
         if entry.handle is None:
+            entry.facts.holder = locks.legacy_holder(entry.paths) or ""
             first, last = LOOK_S
             delay = min(last, first * 2**entry.looks)
             entry.looks += 1
@@ -585,7 +599,7 @@ class Scheduler:
     ) -> None:
         try:
             entries.mark_failed(entry, reason, message, code)
-        except (XpmError, OSError) as error:
+        except (XpmError, OSError) as error:  # its failure stands, whether it can be noted or not
             log.warning("%s: cannot write the failed marker: %s", entry.paths.key, error)
 
     def _finish(self, entry: Entry, event: Event) -> None:
@@ -600,8 +614,8 @@ class Scheduler:
             try:
                 if entry.read_reports():
                     self._changed[entry.id] = entry
-            except RecordError as error:
-                log.warning("%s: %s", entry.paths.key, error)
+            except Exception:  # a border: figures to look at are no reason for a job to fail
+                log.warning("%s: its reports cannot be read", entry.paths.key, exc_info=True)
 
     def _poll(self, some: Iterable[Entry]) -> None:
         """Ask the launchers, one question each."""
@@ -611,17 +625,28 @@ class Scheduler:
                 group = asked.setdefault(id(entry.launcher), (entry.launcher, {}))
                 group[1][entry.handle] = entry
         for launcher, handles in asked.values():
-            for handle, status in launcher.poll(handles).items():
-                if status is Status.GONE:
-                    self.ended(handles[handle])
+            try:
+                gone = [h for h, status in launcher.poll(handles).items() if status is Status.GONE]
+            except Exception:  # a border: a launcher that cannot answer now is asked again
+                log.warning("%r cannot say how its jobs are", launcher, exc_info=True)
+                continue
+            for handle in gone:
+                self.ended(handles[handle])
 
     def _guard(self, entry: Entry, act: Callable[[], None]) -> None:
         """Do something for a job; what goes wrong becomes its failure."""
         try:
             act()
-        except (XpmError, OSError) as error:
-            log.warning("%s: %s", entry.paths.key, error, exc_info=True)
-            self._broken(entry, str(error))
+            return
+        except Exception as error:
+            # A border: whatever it is, a mistake of ours too, must not end the thread that looks
+            # after all the other jobs of this kernel, and the job must not seem to wait for ever.
+            log.warning("%s: %s", entry.paths.key, _text_of(error), exc_info=True)
+            text = _text_of(error)
+        try:
+            self._broken(entry, text)
+        except Exception:  # the same border: the plan refuses even that
+            log.exception("%s: cannot note its failure", entry.paths.key)
 
     def _broken(self, entry: Entry, text: str) -> None:
         state = self.plan.state(entry.id)
@@ -636,6 +661,12 @@ class Scheduler:
 
 def _descriptor(entry: Entry) -> int | None:
     return None if entry.handle is None else entry.handle.fileno()
+
+
+def _text_of(error: Exception) -> str:
+    """Say what went wrong; with its kind, if the message was not written for users."""
+    meant = isinstance(error, (XpmError, OSError)) and not isinstance(error, InternalError)
+    return str(error) if meant else f"{type(error).__name__}: {error}"
 
 
 def _reason(event: Event) -> FailureReason:

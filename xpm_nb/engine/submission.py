@@ -13,11 +13,12 @@ from typing import Any
 
 from xpm_nb.code import carrier
 from xpm_nb.core import config as configs
-from xpm_nb.core import serial
+from xpm_nb.core import nodes, serial
 from xpm_nb.engine.entries import Asked
 from xpm_nb.engine.job import Job, as_json_tags
-from xpm_nb.errors import ConfigError
+from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.launchers.base import Launcher
+from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import JobRecord
 
@@ -47,7 +48,13 @@ class Options:
 
 
 def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options) -> JobRecord:
-    """Make the record of a task that was prepared."""
+    """Make the record of a task that was prepared.
+
+    Raises
+    ------
+    ConfigError
+        JSON cannot hold a tag or the launcher.
+    """
     cls = configs.declared_class(task)
     launcher = options.launcher
     record = JobRecord(
@@ -66,14 +73,31 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
         submitted=options.submitted,
         tags=as_json_tags(configs.tags_of(task)),
     )
-    if options.max_retries is None:
-        return record
-    return record._replace(max_retries=options.max_retries)
+    if options.max_retries is not None:
+        record = record._replace(max_retries=options.max_retries)
+    what = {"tags": record.tags, "launcher": record.launcher, "retries": record.max_retries}
+    _json_text(record, "its tags or its launcher", what)
+    return record
 
 
 def needs_namespace(task: Any) -> bool:
-    """Tell whether a class of a notebook takes part in a task."""
-    return any(configs.needs_namespace(configs.declared_class(c)) for c in configs.walk(task))
+    """Tell whether a class of a notebook takes part in a task.
+
+    A task that was submitted has been asked already: in a long chain nobody walks to its beginning.
+    """
+    root = configs.info(task)
+    pending, seen = [root], {root}
+    while pending:
+        node = pending.pop()
+        if configs.needs_namespace(node.cls):
+            return True
+        record = node.job.entry.record if node is not root and isinstance(node.job, Job) else None
+        if record is None:
+            pending += [child for child in nodes.children(node) if child not in seen]
+            seen.update(pending)
+        elif record.namespace is not None:
+            return True
+    return False
 
 
 def _key(paths: JobPaths, needed: Job) -> str:
@@ -146,7 +170,16 @@ def asked(
     carried: carrier.Carried | None,
     options: Options,
 ) -> Asked:
-    """Put together what is to be run; without code, what the job's directory holds."""
+    """Put together what is to be run; without code, what the job's directory holds.
+
+    The parameters are made JSON text here already, so that what JSON cannot hold is told in the
+    user's cell and not found in the scheduler's thread.
+
+    Raises
+    ------
+    ConfigError
+        JSON cannot hold a parameter.
+    """
     if carried is None:
         return Asked(None, None, record, options.launcher)
     text = carrier.script(
@@ -159,11 +192,19 @@ def asked(
         sys_path=record.sys_path,
         python=record.python,
     )
-    params = serial.dump(
+    document = serial.dump(
         task, namespace=options.namespace, workspace=paths.workspace, job=paths.path
     )
+    params = _json_text(record, "its parameters", document)
     resumes = bool(getattr(configs.declared_class(task), "__xpm_resumable__", False))
     return Asked(text, params, record, options.launcher, resumes)
+
+
+def _json_text(record: JobRecord, what: str, data: Any) -> str:
+    try:
+        return records.params_text(data)
+    except RecordError as error:
+        raise ConfigError(f"{record.task}: {what} cannot be written as JSON: {error}") from error
 
 
 def _stamp(value: Any) -> tuple[int, str]:

@@ -27,13 +27,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import time
-from types import FrameType, TracebackType
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import Any, NoReturn, TextIO
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import serial
 from xpm_nb.core.states import FailureReason
-from xpm_nb.errors import RecordError, TaskCancelled, XpmError
+from xpm_nb.errors import ConfigTypeError, RecordError, TaskCancelled, XpmError
 from xpm_nb.runtime import report
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths, make_next
@@ -79,7 +79,7 @@ class _Job:
         """Run the attempt for which an engine handed us the lock."""
         if locks.adopt(self.paths, fd) is None:
             return self.say_busy()
-        if self.paths.done.exists():
+        if self.paths.done.is_file():
             return 0
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # the cells may have put another there
@@ -88,14 +88,14 @@ class _Job:
 
     def by_hand(self) -> int:
         """Do what a person at a terminal may want of this job."""
-        if self.paths.done.exists():
+        if self.paths.done.is_file():
             return self.rehearse()
         if locks.legacy_holder(self.paths) is not None:
             return self.say_busy()
         lock = locks.try_lock(self.paths)
         if lock is None:
             return self.say_busy()
-        if self.paths.done.exists():  # it ended just now
+        if self.paths.done.is_file():  # it ended just now
             lock.release()
             return self.rehearse()
         record = self.record()
@@ -103,7 +103,7 @@ class _Job:
         attempt = self.paths.next_attempt()
         self.note(f"attempt {attempt} of {self.paths.key}")
         for key in record.dependencies if record else ():
-            if not self.paths.sibling(key).done.exists():
+            if not self.paths.sibling(key).done.is_file():
                 self.note(f"warning: it depends on {key}, which is not done")
         out, err = sys.stdout, sys.stderr
         with self.paths.stdout.open("a") as out_log, self.paths.stderr.open("a") as err_log:
@@ -210,8 +210,8 @@ class _Job:
         for instance in (*init_tasks, task):
             vars(instance)["__maintaskdir__"] = root
         for init_task in init_tasks:
-            init_task.execute()
-        return task.execute()
+            _executed(init_task.execute())
+        return _executed(task.execute())
 
     def resolve(self, module: str, qualname: str, typename: str) -> type:
         """Find a class: one of a cell in the script, any other in its module."""
@@ -269,6 +269,26 @@ class _Tee:
         return getattr(self._stream, name)
 
 
+def _executed(value: Any) -> Any:
+    """Give what `execute` returned, unless that only promises to run its body some day."""
+    kind = _NEVER_RAN.get(type(value))
+    if kind is None:
+        return value
+    if isinstance(value, (CoroutineType, GeneratorType)):
+        value.close()  # no warning that nobody awaited it: we say so
+    way = "call asyncio.run() in it" if kind == "a coroutine" else "no yield in it"
+    raise ConfigTypeError(
+        f"execute returned {kind}: its body never ran (make it a plain def, {way})"
+    )
+
+
+_NEVER_RAN = {
+    CoroutineType: "a coroutine",
+    GeneratorType: "a generator",
+    AsyncGeneratorType: "an asynchronous generator",
+}
+
+
 def _left_threads() -> list[Any]:
     """List the threads that the task left and that the end of the interpreter waits for."""
     threading = sys.modules.get("threading")
@@ -318,9 +338,39 @@ def _describe(error: BaseException, received: int | None = None) -> tuple[record
     reason = FailureReason.MEMORY if isinstance(error, MemoryError) else FailureReason.FAILED
     if received is not None:  # told to end, it ended in a way of its own
         reason = FailureReason.CANCELLED
+    message = _message(error)
+    if isinstance(error, XpmError) and _all_ours(error.__traceback__):
+        # A record we cannot use: the way we found that out tells nobody anything.
+        return records.Failure(reason, 1, message[:2000]), f"{message}\n"
     lines = traceback.format_exception(type(error), error, _users(error.__traceback__))
-    message = "".join(traceback.format_exception_only(error)).strip()
     return records.Failure(reason, 1, message[:2000]), "".join(lines)
+
+
+def _message(error: BaseException) -> str:
+    """Say what an exception says: its kind and its own first line first, where a table ends."""
+    kind = type(error)
+    plain = kind.__module__ in ("builtins", "__main__")
+    name = kind.__qualname__ if plain else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        said = str(error.msg if isinstance(error, SyntaxError) else error).strip()
+    except Exception:  # a border: the user's code
+        said = "<exception str() failed>"
+    lines = [f"{name}: {said}" if said else name]
+    if isinstance(error, SyntaxError):
+        lines.append(f'File "{error.filename}", line {error.lineno}')
+    if isinstance(error, BaseExceptionGroup):
+        lines += [_message(one) for one in error.exceptions]
+    lines += [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
+    return "\n".join(lines)
+
+
+def _all_ours(tb: TracebackType | None) -> bool:
+    """Tell whether only files of this package were at work."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    inner = _users(tb)
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(package + os.sep):
+        inner = inner.tb_next
+    return inner is None
 
 
 def _users(tb: TracebackType | None) -> TracebackType | None:

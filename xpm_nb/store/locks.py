@@ -307,9 +307,27 @@ def legacy_holder(paths: JobPaths) -> str | None:
     if pid is None or (process is not None and process.pid == pid):
         return None  # our own processes are judged by the lock
     start = start_of(pid)
-    if start is None or not _started_before(start, paths.pid):
+    if start is None or not _started_before(start, paths.pid) or _is_other(pid, paths):
         return None
-    return f"process {pid} of experimaestro"
+    return f"process {pid} of experimaestro; if that is wrong, delete {paths.pid}"
+
+
+def _is_other(pid: int, paths: JobPaths) -> bool:
+    """Tell whether a process surely is not of this job: neither there, nor told its name.
+
+    Numbers are given again, and files copied with the number in them. False where the system does
+    not tell.
+    """
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    try:
+        there = os.readlink(f"/proc/{pid}/cwd")
+    except OSError:  # somebody else's process: experimaestro gives it the script's whole path
+        there = ""
+    names = {str(paths.path), os.path.realpath(paths.path)}
+    return there not in names and not any(os.fsencode(name) in words for name in names)
 
 
 def _legacy_locked(path: Path) -> bool:

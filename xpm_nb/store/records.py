@@ -164,9 +164,42 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
+def json_text(data: Any) -> str:
+    """Give the text of a JSON file (NaN and Infinity as Python writes them).
+
+    Raises
+    ------
+    RecordError
+        JSON cannot hold it: an integer of thousands of digits, say.
+    """
+    try:
+        return json.dumps(data, indent=1) + "\n"
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise RecordError(f"JSON cannot hold it: {error}") from error
+
+
+def params_text(document: Mapping[str, Any]) -> str:
+    """Give the text of ``params.json``, an object in a line; raises `RecordError`.
+
+    Not with `indent`, for which Python has no fast encoder: the file of the last job of a chain
+    holds all jobs before it.
+    """
+
+    def rows(value: Any) -> str:
+        if not isinstance(value, list) or not value:
+            return json.dumps(value)
+        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+
+    try:
+        lines = [f" {json.dumps(name)}: {rows(value)}" for name, value in document.items()]
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise RecordError(f"JSON cannot hold it: {error}") from error
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
-    """Write a whole JSON file, or nothing (NaN and Infinity as Python writes them)."""
-    write_bytes(path, json.dumps(data, indent=1).encode("ascii") + b"\n", durable=durable)
+    """Write a whole JSON file, or nothing; raises `RecordError` for what JSON cannot hold."""
+    write_text(path, json_text(data), durable=durable)
 
 
 def read_text(path: Path) -> str | None:
@@ -266,9 +299,9 @@ def write_script(paths: JobPaths, text: str) -> None:
     write_text(paths.script, text)
 
 
-def write_params(paths: JobPaths, document: Mapping[str, Any]) -> None:
-    """Write ``params.json``, the document of `core.serial.dump`."""
-    write_json(paths.params, document)
+def write_params(paths: JobPaths, document: Mapping[str, Any] | str) -> None:
+    """Write ``params.json``: the document of `core.serial.dump`, or its `params_text`."""
+    write_text(paths.params, document if isinstance(document, str) else params_text(document))
 
 
 def read_params(paths: JobPaths) -> dict[str, Any] | None:
@@ -395,7 +428,7 @@ def read_outcome(paths: JobPaths) -> Outcome:
     RecordError
         The marker of failure is damaged.
     """
-    if paths.done.exists():
+    if paths.done.is_file():  # a directory of that name is no marker
         return "done"
     return read_failed(paths)
 
@@ -459,12 +492,17 @@ def load_result(paths: JobPaths) -> Any:
     RecordError
         The file is damaged, or says why the value could not be kept.
     """
-    data = read_object(paths.result_json)
+    try:
+        data = read_object(paths.result_json)
+    except RecordError as error:
+        raise RecordError(f"{error}; {_run_again(paths)}") from error
     if data is not None:
         if "unstorable" in data:
             raise RecordError(f"the result is not kept: {data['unstorable']} ({paths.result_json})")
         if "value" not in data:
-            raise RecordError(f"{paths.result_json} is damaged: it has no 'value'")
+            raise RecordError(
+                f"{paths.result_json} is damaged: it has no 'value'; {_run_again(paths)}"
+            )
         return data["value"]
     try:
         pickled = paths.result_pickle.read_bytes()
@@ -476,7 +514,13 @@ def load_result(paths: JobPaths) -> Any:
         return cloudpickle.loads(pickled)
     except Exception as error:  # whatever the classes named in there raise
         what = f"{type(error).__name__}: {error}"
-        raise RecordError(f"{paths.result_pickle} cannot be loaded: {what}") from error
+        raise RecordError(
+            f"{paths.result_pickle} cannot be loaded: {what}; {_run_again(paths)}"
+        ) from error
+
+
+def _run_again(paths: JobPaths) -> str:
+    return f"to run the job again, delete {paths.done} and submit it again"
 
 
 # --- lines -----------------------------------------------------------------------------------
@@ -578,13 +622,24 @@ def write_notebook(
     path: Path, cells: Sequence[tuple[int, str]], metadata: Mapping[str, Any] | None = None
 ) -> None:
     """Write executed cells, (number, source) each, as a notebook without outputs."""
-    import nbformat
-
-    notebook = nbformat.v4.new_notebook(metadata=dict(metadata or {}))  # type: ignore[no-untyped-call]
-    for number, (count, source) in enumerate(cells):
-        cell = nbformat.v4.new_code_cell(source, execution_count=count, id=f"cell-{number}")  # type: ignore[no-untyped-call]
-        notebook.cells.append(cell)
-    write_text(path, nbformat.writes(notebook))  # type: ignore[no-untyped-call]
+    # By hand: importing nbformat takes up to seconds, in a thread whose callbacks users wait for.
+    document = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": count,
+                "id": f"cell-{number}",
+                "metadata": {},
+                "outputs": [],
+                "source": source.splitlines(keepends=True),
+            }
+            for number, (count, source) in enumerate(cells)
+        ],
+        "metadata": dict(metadata or {}),
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    write_json(path, document)
 
 
 # --- a new attempt ---------------------------------------------------------------------------
