@@ -913,6 +913,18 @@ def test_a_script_may_be_named_like_a_module(notebook, tmp_path, name, flags):
         assert said["script"] == str(path)
 
 
+@pytest.mark.slow
+def test_modules_of_a_path_that_is_gone_are_found_where_this_python_has_them(notebook, tmp_path):
+    notebook.cell("class Learn:\n  def execute(self): return 1")
+    path = write(notebook, tmp_path, "learn", sys_path=["/there/is/no/such/directory"])
+    (runner,) = tmp_path.glob("*/xpm_nb")
+    environ = {"PYTHONPATH": str(runner.parent)}
+    out = subprocess.run(
+        [sys.executable, str(path)], env=environ, capture_output=True, text=True, check=True
+    )
+    assert json.loads(out.stdout)["value"] == 1
+
+
 def test_the_whole_text(notebook):
     notebook.cell("from __future__ import annotations")
     notebook.cell("class Learn:\n    def execute(self):\n        return 1")
@@ -949,13 +961,16 @@ def test_the_whole_text(notebook):
         if sys.version_info[:2] != {version}:
             sys.exit("made by Python {patch}, but this is " + sys.version.split()[0])
 
-        # Where the notebook found its modules. This replaces the path before anything is imported: the
-        # directory of a script, which is first on it, may hold a random.py or json.py: this very file.
-        sys.path[:] = [
+        # Where the notebook found its modules, and behind that what this Python knows of. It is done before
+        # anything is imported: the directory of a script, which is first on the path, may hold a random.py
+        # or json.py: this very file.
+        _paths = [
             "/a",
             "/b c\\n",
             "/\\"d\\"\\\\\\udc80",
+            *sys.path[0 if sys.flags.safe_path else 1 :],
         ]
+        sys.path[:] = dict.fromkeys(_paths)
 
 
         # --- In[2]

@@ -38,10 +38,13 @@ _TEMPLATE = """\
 if sys.version_info[:2] != {minor}:
     sys.exit("made by Python {version}, but this is " + sys.version.split()[0])
 
-# Where the notebook found its modules. This replaces the path before anything is imported: the
-# directory of a script, which is first on it, may hold a random.py or json.py: this very file.
-sys.path[:] = [
-{paths}]
+# Where the notebook found its modules, and behind that what this Python knows of. It is done before
+# anything is imported: the directory of a script, which is first on the path, may hold a random.py
+# or json.py: this very file.
+_paths = [
+{paths}    *sys.path[0 if sys.flags.safe_path else 1 :],
+]
+sys.path[:] = dict.fromkeys(_paths)
 
 
 {source}
