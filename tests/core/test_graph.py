@@ -524,6 +524,7 @@ def test_tasks_that_no_job_could_execute(submitter, monkeypatch, cls, why):
     assert not submitter.submitted
 
 
-def test_init_tasks_that_no_job_could_execute(submitter):
+def test_init_tasks_that_no_job_could_execute(submitter, monkeypatch):
+    monkeypatch.delattr(LightweightTask, "execute")
     with pytest.raises(ConfigTypeError, match="BodilessInit has no execute"):
         Chained.C(n=1).submit(init_tasks=[BodilessInit.C()])
