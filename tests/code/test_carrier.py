@@ -1065,3 +1065,16 @@ def test_text_that_is_no_parameter_brings_nothing(notebook):
     notebook.cell("from __future__ import annotations\nimport itertools\ncount = itertools.count()")
     notebook.cell("class Learn:\n  a: 'count'\n  b: absent\n  c: 'Param[absent]'")
     assert "count" not in notebook.job("Learn")
+
+
+def test_code_from_standard_input():
+    code = (
+        "from xpm_nb import Task\nfrom xpm_nb.code.carrier import carry\n"
+        "from xpm_nb.core.config import site\n"
+        "class Learn(Task):\n  def execute(self): return 1\n\n"
+        "carry([Learn], namespace_globals=globals(), numbers={}, site=site)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-"], input=code, cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert "Save it in a file or a notebook." in done.stderr

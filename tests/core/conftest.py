@@ -53,6 +53,9 @@ def submitter(monkeypatch):
     found = Submitter()
     monkeypatch.setattr(doors, "submitter", found)
     monkeypatch.setattr(graph, "_JOB_ROOTS", {})
+    # Nothing runs here: most tasks of these tests do without.
+    for base in (config.Task, config.LightweightTask):
+        monkeypatch.setattr(base, "execute", lambda self: None, raising=False)
     return found
 
 

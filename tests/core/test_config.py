@@ -891,3 +891,22 @@ class Sum(Task):
 
     def execute(self):
         return self.a
+
+
+class Forgot(Config):
+    a: int
+    b = Param[int]
+    c: Param[int] = 1
+
+
+def test_messages_on_parameters_that_are_none():
+    with pytest.raises(
+        ConfigError, match=r"`a: int` is a plain annotation: write `a: Param\[int\]`"
+    ):
+        Forgot.C(a=1)
+    with pytest.raises(ConfigError, match=r"write `b: Param\["):
+        Forgot.C(b=1)
+    with pytest.raises(FrozenError, match=r"write Param\[int \| None\] to allow None"):
+        Forgot.C(c=None)
+    with pytest.raises(AttributeError, match=r"'Forgot\.C' object has no attribute 'foo'"):
+        Forgot.C().foo  # noqa: B018

@@ -483,3 +483,48 @@ def test_what_was_written_before_is_written_the_same_way(submitter):
     assert elsewhere["objects"][0]["fields"]["file"]["value"].startswith("/ws/jobs")
     beside = serial.dump(Chained.C(n=9, before=[Chained.C(n=8).submit(), last]), namespace="exp")
     assert [item["id"] for item in beside["objects"]] == list(range(1, 8))
+
+
+class Bodiless(Task):
+    pass
+
+
+class Waiting(Task):
+    async def execute(self):
+        pass
+
+
+class Yielding(Task):
+    def execute(self):
+        yield 1
+
+
+class Streaming(Task):
+    async def execute(self):
+        yield 1
+
+
+class BodilessInit(LightweightTask):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("cls", "why"),
+    [
+        (Bodiless, r"Bodiless has no execute: write"),
+        (Waiting, r"Waiting\.execute is a coroutine function: a job would never run"),
+        (Yielding, r"Yielding\.execute is a generator: a job would never run"),
+        (Streaming, r"Streaming\.execute is an asynchronous generator"),
+    ],
+)
+def test_tasks_that_no_job_could_execute(submitter, monkeypatch, cls, why):
+    monkeypatch.delattr(Task, "execute")
+    with pytest.raises(ConfigTypeError, match=why):
+        cls.C().submit()
+    assert not submitter.submitted
+
+
+def test_init_tasks_that_no_job_could_execute(submitter, monkeypatch):
+    monkeypatch.delattr(LightweightTask, "execute")
+    with pytest.raises(ConfigTypeError, match="BodilessInit has no execute"):
+        Chained.C(n=1).submit(init_tasks=[BodilessInit.C()])

@@ -156,6 +156,12 @@ class Gathering:
                 f"{refused.way.format(name=name, root=name)}."
             ) from None
         if statement is None:
+            where = self._origins.file_of(cls)
+            if where == "<stdin>" or where.startswith("<python-input"):
+                raise CarrierError(
+                    f"{name} cannot be carried into a job: it was typed in, or read from standard "
+                    "input, and its source is kept nowhere. Save it in a file or a notebook."
+                )
             raise CarrierError(
                 f"{name} cannot be carried into a job: its source is in no cell (made by exec(), "
                 "type() or a tool of its own?). Write it as a class statement in a cell."

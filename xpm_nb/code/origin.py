@@ -72,6 +72,12 @@ class Origins:
         found = self._classes[cls]
         return None if found is None else found[0]
 
+    def file_of(self, cls: type) -> str:
+        """Give the file name noted when a class was defined, or that of its code."""
+        site = self._site(cls)
+        codes = (function.__code__.co_filename for function in _own_functions(cls))
+        return next(codes, "") if site is None else site.filename
+
     def alike(self, a: type, b: type) -> bool:
         """Tell whether two classes come from equal statements: a cell that was executed again."""
         if a.__module__ != "__main__" or b.__module__ != "__main__":

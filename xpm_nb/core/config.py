@@ -323,7 +323,7 @@ def config_class(cls: type) -> type:
             "__xpm_class__": cls,
             "__xpm_schema__": schema,
         }
-        found = type(cls)("C", (*parents, cls), body)
+        found = type(cls)(f"{cls.__name__}.C", (*parents, cls), body)
         memory.made = found
     return cast(type, found)
 

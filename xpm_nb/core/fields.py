@@ -541,6 +541,19 @@ def _looks_like_parameter(annotation: Any) -> bool:
     return any(isinstance(hint, Mark) for hint in getattr(annotation, "__metadata__", ()))
 
 
+def forgotten(cls: type, name: str) -> str:
+    """Say how to make a parameter of something in a class that was perhaps meant as one."""
+    for base in cls.__mro__:
+        own = _own_annotations(base)
+        if name in own:
+            text = annotation_text(own[name])
+            return f"`{name}: {text}` is a plain annotation: write `{name}: Param[{text}]`"
+        value = vars(base).get(name)
+        if isinstance(value, Kind) or _looks_like_parameter(value):
+            return f"`{name} = Param[…]` is no annotation: write `{name}: Param[…]`"
+    return ""
+
+
 def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
     text = annotation if isinstance(annotation, str) else None
     if text is not None:

@@ -330,10 +330,42 @@ def prepare(task: Any, namespace: str | None, init_tasks: Sequence[Any] = ()) ->
     node = info(task)
     set_init_tasks(task, init_tasks)
     if not node.submitted:
+        for one in (node, *node.init_nodes()):
+            _check_execute(one.cls)
         validate(task)
         check_paths(task)
         seal(task)
     return identify(task, namespace)
+
+
+_NEVER_RUNS = {
+    0x80: "a coroutine function",
+    0x20: "a generator",
+    0x200: "an asynchronous generator",
+}
+"""What a function is whose body a call does not run, by the flag of its code."""
+
+
+def _check_execute(cls: type) -> None:
+    """Refuse a task that a job could not execute.
+
+    Raises
+    ------
+    ConfigTypeError
+        Naming the class.
+    """
+    execute = getattr(cls, "execute", None)
+    if execute is None:
+        raise ConfigTypeError(
+            f"{cls.__qualname__} has no execute: write `def execute(self)` in it ({place_text()})"
+        )
+    flags = getattr(getattr(execute, "__code__", None), "co_flags", 0)
+    for flag, what in _NEVER_RUNS.items():
+        if flags & flag:
+            raise ConfigTypeError(
+                f"{cls.__qualname__}.execute is {what}: a job would never run its body"
+                f" ({place_text()})"
+            )
 
 
 def mark_submitted(

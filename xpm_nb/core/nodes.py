@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from xpm_nb.core import doors
-from xpm_nb.core.fields import FieldSpec, Schema
+from xpm_nb.core.fields import FieldSpec, Schema, forgotten
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING, Form, Unresolved, alternatives, signature
 from xpm_nb.core.forms import bare as bare_form
@@ -286,7 +286,8 @@ def convert(cls: type, spec: FieldSpec, value: Any) -> Any:
         return value
     if value is None and not _takes_none(form):
         raise FrozenError(
-            f"{cls.__qualname__}.{spec.name} cannot be None: {spec.type_text} is required"
+            f"{cls.__qualname__}.{spec.name} cannot be None: {spec.type_text} is required;"
+            f" write {spec.kind.capitalize()}[{spec.type_text} | None] to allow None"
             f" ({place_text()})"
         )
     if form[0] == "config" and spec.choices is None:
@@ -365,6 +366,7 @@ def unknown_name(cls: type, name: str) -> ConfigError:
     names = list(schema_of(cls).fields)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    hint = forgotten(cls, name) or hint
     return ConfigError(
         f"{cls.__qualname__} has no parameter {name!r}; {hint} (type {plain_name(cls)},"
         f" {place_text()})"
