@@ -19,6 +19,7 @@ from xpm_nb.engine.job import Job
 from xpm_nb.engine.settings import Settings
 from xpm_nb.errors import (
     ConfigError,
+    ConfigTypeError,
     FailedExperiment,
     JobError,
     NoExperimentError,
@@ -642,8 +643,11 @@ def test_an_identifier_that_is_not_there_or_not_one(xp):
     known = xp.jobs[0].identifier[:8]
     with pytest.raises(ConfigError, match=f"begins with.*did you mean {known}"):
         xp[known[:-1] + ("0" if known[-1] != "0" else "1")]
-    with pytest.raises(ConfigError, match="stands for 2 jobs"):
-        xp[""]
+    for n in range(3, 18):  # two of seventeen begin with the same digit
+        learn(n).submit()
+    digits = [job.identifier[0] for job in xp.jobs]
+    with pytest.raises(ConfigError, match=r"stands for \d+ jobs"):
+        xp[max(digits, key=digits.count)]
     with pytest.raises(ConfigError, match="not been submitted"):
         xp.job(learn(3))
 
@@ -712,3 +716,37 @@ def test_what_was_submitted_is_not_walked_through_again(xp, monkeypatch):
     monkeypatch.setattr(nodes, "children", lambda node: (met.append(node.cls), real(node))[1])
     assert not submission.needs_namespace(score)
     assert len(met) == 1, "its own values only"
+
+
+def test_calls_that_cannot_be_meant_say_so(xp):
+    task = learn().submit()
+    for register in (task.on_completed, task.job.on_state):
+        with pytest.raises(ConfigTypeError, match=r"takes a function, not 3"):
+            register(3)
+    for wait in (xp.wait, task.job.wait):
+        for bad in ("x", -1, True, float("nan")):
+            with pytest.raises(ConfigError, match="timeout_s is a number of seconds"):
+                wait(bad)
+    with pytest.raises(TypeError, match=r"for the default workspace: experiment\(None, 'outer'\)"):
+        opened("outer")
+    with pytest.raises(ConfigError, match="empty text names no job"):
+        xp[""]
+    with pytest.raises(ConfigError, match="has 1 jobs, and no number 1"):
+        xp[1]
+
+
+def test_a_job_by_its_place_its_task_and_itself(xp):
+    tasks = [learn(n).submit() for n in (1, 2)]
+    assert [xp[0], xp[-1]] == [task.job for task in tasks]
+    assert xp[tasks[1]] == xp[tasks[1].job] == tasks[1].job
+
+
+def test_cancel_and_retry_give_the_jobs_they_act_on(xp, fake):
+    tasks = [learn(n).submit() for n in range(3)]
+    fake.wait_for(2)
+    assert xp.retry() == ()
+    assert xp.cancel(tasks[2]) == (tasks[2].job,)
+    tasks[2].job.wait(10)
+    assert xp.cancel(tasks[2]) == ()
+    assert xp.retry() == (tasks[2].job,)
+    assert set(xp.cancel()) == {task.job for task in tasks}

@@ -29,7 +29,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import ExperimentView, JobView
 from xpm_nb.engine import callbacks, entries, loop, results, settings, submission
 from xpm_nb.engine.entries import Asked, Entry
-from xpm_nb.engine.job import Job, error_of, flush, inside, settled, wait_for
+from xpm_nb.engine.job import Job, error_of, flush, inside, seconds, settled, wait_for
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.errors import (
@@ -350,17 +350,30 @@ class Experiment:
     def __bool__(self) -> bool:
         return True
 
-    def __getitem__(self, prefix: str) -> Job:
-        """Give the job whose identifier begins like this.
+    def __getitem__(self, what: Any) -> Job:
+        """Give the job whose identifier begins like this, of that number, or of that task.
 
         Raises
         ------
         ConfigError
             If there is none, or more than one.
         """
-        wanted = str(prefix).lower()
+        if isinstance(what, int) and not isinstance(what, bool):
+            jobs = self.jobs
+            if not -len(jobs) <= what < len(jobs):
+                raise ConfigError(f"{self.name!r} has {len(jobs)} jobs, and no number {what}")
+            return jobs[what]
+        return self._begins(what) if isinstance(what, str) else self.job(what)
+
+    def _begins(self, prefix: str) -> Job:
+        wanted = prefix.strip().lower()
+        if not wanted:
+            raise ConfigError(
+                f"an empty text names no job of {self.name!r}: give the first digits of its "
+                "identifier"
+            )
         found = [job for job in self.jobs if job.identifier.startswith(wanted)]
-        if len(found) == 1 and wanted:
+        if len(found) == 1:
             return found[0]
         if not found:
             known = [job.identifier[: max(8, len(wanted))] for job in self.jobs]
@@ -436,6 +449,7 @@ class Experiment:
 
         Interrupting (Ctrl-C, the kernel's stop button) stops the waiting, never the jobs.
         """
+        timeout_s = seconds(timeout_s)
         with on_wait(self) if on_wait is not None else contextlib.nullcontext():
             self._wait(self._all, timeout_s)
         return self
@@ -461,20 +475,24 @@ class Experiment:
 
     # -- acting ---------------------------------------------------------------------------
 
-    def cancel(self, *jobs: Any) -> None:
-        """Ask jobs to end, by default all that have not; what needs them will not run."""
-        wanted = self._entries(jobs) if jobs else [item.entry for item in self._all()]
-        self._loop.post(CancelJobs(tuple(wanted)))
+    def cancel(self, *jobs: Any) -> tuple[Job, ...]:
+        """Ask jobs to end, by default all; what needs them will not run. Give those not over."""
+        wanted = self._wanted(jobs)
+        found = tuple(job for job in wanted if not job.entry.settled.is_set())
+        self._loop.post(CancelJobs(tuple(job.entry for job in wanted)))
+        return found
 
-    def retry(self, *jobs: Any) -> None:
-        """Run jobs again that are in error, by default all; others are left alone."""
-        wanted = self._entries(jobs) if jobs else [item.entry for item in self._all()]
-        for entry in wanted:
-            entry.expect()
-        self._loop.post(RetryJobs(tuple(wanted)))
+    def retry(self, *jobs: Any) -> tuple[Job, ...]:
+        """Run jobs again that are in error, by default all; give those that are."""
+        wanted = self._wanted(jobs)
+        found = tuple(job for job in wanted if job.state is JobState.ERROR)
+        for job in wanted:
+            job.entry.expect()
+        self._loop.post(RetryJobs(tuple(job.entry for job in wanted)))
+        return found
 
-    def _entries(self, jobs: Iterable[Any]) -> list[Entry]:
-        return [self.job(job).entry for job in jobs]
+    def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
+        return tuple(self[job] for job in jobs) or self.jobs
 
     @property
     def slots(self) -> int:
@@ -712,7 +730,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
     def __init__(
         self,
         workspace: str | PathLike[str] | Workspace | None,
-        name: str,
+        name: str = "",
         *,
         launcher: Any = None,
         run_mode: Any = None,
@@ -721,6 +739,11 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         provenance: bool | None = None,
         **ignored: Any,
     ) -> None:
+        if name == "":  # `experiment("name")`, which may as well be a workspace
+            raise TypeError(
+                "experiment(workspace, name); for the default workspace: "
+                f"experiment(None, {str(workspace or 'name')!r})"
+            )
         _note_ignored(ignored)
         self._name = name
         self._workspace = workspace

@@ -24,7 +24,7 @@ from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.scheduler import CancelJobs, NoteError, RetryJobs
-from xpm_nb.errors import InternalError, JobError, RecordError
+from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
 
@@ -190,6 +190,7 @@ class Job:
 
         Interrupting stops the waiting only.
         """
+        timeout_s = seconds(timeout_s)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if wait_for([self._entry], self._loop, timeout_s):
             flush(deadline)
@@ -235,6 +236,7 @@ class Job:
         It is called with no argument in the callbacks' thread, once. The same function of the same
         cell, registered when the cell is run again, takes the former's place.
         """
+        _check_callable("on_completed", callback)
         register = self._register()
         register.on_completed(callback, self._experiment)
         if self._entry.view.state is JobState.DONE:
@@ -242,6 +244,7 @@ class Job:
 
     def on_state(self, callback: Callable[[JobView], object]) -> None:
         """Have a function called with a `JobView` at each change of state."""
+        _check_callable("on_state", callback)
         self._register().on_state(callback, self._experiment)
 
     def _register(self) -> Register:
@@ -265,6 +268,11 @@ class Job:
 
 _registers: dict[Entry, Register] = {}
 _registers_guard = threading.Lock()
+
+
+def _check_callable(what: str, callback: object) -> None:
+    if not callable(callback):
+        raise ConfigTypeError(f"{what}() takes a function, not {callback!r:.60}")
 
 
 def _told(entry: Entry, loop: Loop, register: Register, view: JobView) -> None:
@@ -295,6 +303,22 @@ def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
 
 
 # -- waiting ----------------------------------------------------------------------------------
+
+
+def seconds(timeout_s: Any) -> float | None:
+    """Check how long somebody wants to wait.
+
+    Raises
+    ------
+    ConfigError
+        It is no number of seconds.
+    """
+    if timeout_s is None:
+        return None
+    number = isinstance(timeout_s, (int, float)) and not isinstance(timeout_s, bool)
+    if not number or not timeout_s >= 0:
+        raise ConfigError(f"timeout_s is a number of seconds from 0 on, or None, not {timeout_s!r}")
+    return min(float(timeout_s), threading.TIMEOUT_MAX)
 
 
 def wait_for(wanted: Iterable[Entry], loop: Loop, timeout_s: float | None) -> bool:
