@@ -533,6 +533,37 @@ def test_reports_of_a_job(lab):
     assert job.stderr.read_text() == ""
 
 
+def test_cancelled_by_an_engine_says_no_more(lab):
+    job = lab.job("""
+        class Learn(Task):
+            def execute(self):
+                import time
+                print("up")
+                time.sleep(60)
+        """)
+    handle = lab.launch(job)
+    wait_for(job.stdout)
+    records.write_cancel(job)
+    lab.launcher.kill(handle)
+    finish(handle)
+    assert records.read_outcome(job)[::2] == (FailureReason.CANCELLED, "cancelled")
+
+
+def test_the_marker_comes_after_the_result(lab):
+    job = lab.job("""
+        class Looks:
+            def __reduce__(self):
+                return str, ("done" if Path("learn.done").exists() else "not yet",)
+
+        class Learn(Task):
+            def execute(self):
+                return Looks()
+        """)
+    assert lab.engine(job) == 0
+    assert records.load_result(job) == "not yet"
+    assert records.read_outcome(job) == "done"
+
+
 def test_a_result_that_cannot_be_kept_says_so_when_asked(lab):
     job = lab.job("""
         class Learn(Task):

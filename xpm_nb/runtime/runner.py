@@ -168,6 +168,8 @@ class _Job:
             records.store_result(paths, value)
         except BaseException as error:  # the border round execute(): whatever it is, it is recorded
             failure, text = _describe(error, signals.received)
+            if isinstance(error, TaskCancelled) and records.cancel_asked(paths):
+                failure = failure._replace(message="cancelled")  # by us: the signal is no news
             sys.stderr.write(text)
             with suppress(OSError):  # a full disk: the marker still may find a place
                 _flush()
