@@ -51,6 +51,28 @@ class Unresolved(Exception):
     """A name in an annotation that is not defined (yet)."""
 
 
+def repr_of(value: Any) -> str:
+    """Give the repr of a value; integers that Python will not write in decimal are in hex."""
+    try:
+        return repr(value)
+    except ValueError:  # beyond sys.get_int_max_str_digits()
+        if isinstance(value, int):
+            return hex(value)
+    if isinstance(value, dict):
+        items = (f"{repr_of(key)}: {repr_of(item)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        brackets = {list: "[]", tuple: "()"}.get(type(value), "{}")
+        return f"{brackets[0]}{', '.join(map(repr_of, value))}{brackets[1]}"
+    return f"<{type(value).__qualname__}>"
+
+
+def shorten(value: Any, limit: int = 80) -> str:
+    """Give the repr of a value, cut in the middle."""
+    text = repr_of(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]} … {text[-17:]}"
+
+
 def alternatives(form: Form) -> tuple[Form, ...]:
     """Give the parts of a union, or the form alone."""
     inner = bare(form)

@@ -9,6 +9,8 @@ from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from xpm_nb.core import doors
+from xpm_nb.core.forms import repr_of as repr_of
+from xpm_nb.core.forms import shorten as shorten
 from xpm_nb.core.identifier import HASHING, namespaced
 
 _PACKAGE = __name__.partition(".")[0]
@@ -128,28 +130,6 @@ def warn(message: str) -> None:
     """Warn at the nearest line of the user's, once for each line and message."""
     filename, lineno = user_place()
     warnings.warn_explicit(message, UserWarning, filename, lineno, registry=_WARNED)
-
-
-def repr_of(value: Any) -> str:
-    """Give the repr of a value; integers that Python will not write in decimal are in hex."""
-    try:
-        return repr(value)
-    except ValueError:  # beyond sys.get_int_max_str_digits()
-        if isinstance(value, int):
-            return hex(value)
-    if isinstance(value, dict):
-        items = (f"{repr_of(key)}: {repr_of(item)}" for key, item in value.items())
-        return f"{{{', '.join(items)}}}"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        brackets = {list: "[]", tuple: "()"}.get(type(value), "{}")
-        return f"{brackets[0]}{', '.join(map(repr_of, value))}{brackets[1]}"
-    return f"<{type(value).__qualname__}>"
-
-
-def shorten(value: Any, limit: int = 80) -> str:
-    """Give the repr of a value, cut in the middle."""
-    text = repr_of(value)
-    return text if len(text) <= limit else f"{text[: limit - 20]} … {text[-17:]}"
 
 
 def local_name(cls: type) -> str:

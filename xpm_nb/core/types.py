@@ -19,7 +19,7 @@ from typing import Any
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
 
-from xpm_nb.core.names import repr_of, shorten
+from xpm_nb.core.forms import repr_of, shorten
 
 Form = tuple[Any, ...]
 Accept = Callable[[type, Any], Any]
