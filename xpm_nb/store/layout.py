@@ -10,7 +10,6 @@ The tree::
     <workspace>/.__experimaestro__                marker
     <workspace>/jobs/<type name>/<64 hex>/        JobPaths; the job's working directory
     <workspace>/experiments/<name>/xpm_nb/<run>/  RunPaths
-    <workspace>/events                            append-only hints
 """
 
 from __future__ import annotations
@@ -347,11 +346,6 @@ class RunPaths:
         """The cells that were executed."""
         return self.path / "cells.ipynb"
 
-    @property
-    def results(self) -> Path:
-        """The directory for what the experiment saves."""
-        return self.path / "results"
-
 
 class ExperimentPaths:
     """The directory of one experiment, whose runs are kept apart."""
@@ -448,11 +442,6 @@ class Workspace:
     def experiments_dir(self) -> Path:
         """Where the experiments are."""
         return self.root / "experiments"
-
-    @property
-    def events(self) -> Path:
-        """Lines that say that something happened to a job: hints, never truth."""
-        return self.root / "events"
 
     def create(self) -> Workspace:
         """Make the directory if need be, and see that it can be used.
