@@ -52,6 +52,15 @@ class Screen:
         with self.sent_one:
             assert self.sent_one.wait_for(lambda: len(self.sent) >= count, timeout=30)
 
+    def rest(self) -> None:
+        """End all pictures: the thread, which cannot be stopped, has nothing left to send."""
+        pictures = self.publisher._pictures.values()
+        deadline = time.monotonic() + 20
+        while not all(picture.finished for picture in pictures):
+            assert time.monotonic() < deadline
+            self.change(JobState.DONE)
+            time.sleep(0.01)
+
     @property
     def texts(self) -> list[str]:
         return [text for *_, text in self.sent]
@@ -67,7 +76,9 @@ def screen(monkeypatch):
     monkeypatch.setattr(bridge.loop, "current", lambda: loop)
     monkeypatch.setattr(bridge, "_publisher", screen.publisher)
     monkeypatch.setattr(bridge, "PERIOD_S", 0.05)
-    return screen
+    yield screen
+    monkeypatch.setattr(bridge, "_send", screen.send)
+    screen.rest()
 
 
 def test_a_value_is_drawn_and_kept_up_to_date(screen):
