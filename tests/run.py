@@ -81,8 +81,9 @@ def main(names: list[str]) -> int:
             print(f"\n== {name}: {' '.join(command)}", flush=True)
             start = time.monotonic()
             env = environ if name.startswith("nbval") else plain
-            code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
-            results.append((name, code, time.monotonic() - start))
+            # No test may depend on who started this, and IPython needs an open standard input.
+            done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
+            results.append((name, done.returncode, time.monotonic() - start))
     print("\n== summary (skipped tests are listed with their reasons by pytest above)")
     for name, code, seconds in results:
         print(f"{'ok    ' if code == 0 else 'FAILED'} {name} ({seconds:.0f} s)")
