@@ -32,9 +32,11 @@ class Screen:
         self.sent_one = threading.Condition()
         self.listeners = []
         self.now = view()
+        self.looks = threading.Semaphore(0)  # one for each time that somebody asked for the view
         self.publisher = bridge.Publisher()
 
     def view(self) -> ExperimentView:
+        self.looks.release()
         return self.now
 
     def send(self, bundle, display_id="", *, update=False) -> None:
@@ -104,10 +106,14 @@ def test_a_value_is_drawn_and_kept_up_to_date(screen):
 def test_a_picture_that_has_not_changed_is_not_sent_again(screen):
     screen.now = view(JobState.DONE)
     bridge.show(screen)
+    assert screen.looks.acquire(timeout=30)
     for _ in range(3):
         screen.change(JobState.DONE)
-        time.sleep(0.1)
-    assert len(screen.sent) == 1
+        assert screen.looks.acquire(timeout=30)  # the publisher has looked
+    screen.change(JobState.ERROR)
+    screen.wait_for(2)
+    assert [update for _, _, update, _ in screen.sent] == [False, True]
+    assert screen.texts[1].startswith("digits: 1 job (1 error)")
 
 
 @pytest.mark.slow
