@@ -13,15 +13,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 FLOORS = str.split("""
 errors
 core.doors core.forms core.types core.identifier core.names core.fields core.nodes core.graph
-core.derive core.config core.serial core.states core.views core.events core.plan
+core.derive core.config core.serial core.states core.views core.compare core.drawing core.estimate core.events core.plan
 store.layout store.records store.locks store.cache store.index
 code.bytecode code.values code.cells code.drift code.origin code.imports code.binding code.gather code.carrier
 code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.settings engine.entries engine.scheduler engine.loop engine.callbacks engine.provenance
+engine.settings engine.usage engine.entries engine.scheduler engine.loop engine.callbacks engine.provenance
 engine.results engine.job engine.submission engine.experiment
-notebook.html notebook.history notebook.bridge notebook.widgets notebook.magics
+notebook.svg notebook.html notebook.history notebook.protocol notebook.capture notebook.widgets notebook.forms notebook.bridge notebook.magics
 cli testing __init__
 """)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from itertools import islice
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from xpm_nb.core.fields import FieldSpec
 from xpm_nb.core.graph import dependencies, tags_of
@@ -34,6 +34,10 @@ class ParamView:
     default: bool = False  # the value equals the default
     hashed: bool = True  # it went into the identifier
     help: str = ""
+    input: str = ""  # how it is edited: "int", "float", "bool", "choice", "text"; "" for not at all
+    choices: tuple[str, ...] = ()  # for "choice"
+    raw: str = ""  # for an input: the value in full, as it would be typed
+    error: str = ""  # what is wrong with what was typed last
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,15 @@ class ConfigView:
     dependencies: tuple[tuple[str, str], ...] = ()  # (task name, identifier) it needs done first
     shared: bool = False
     state: JobState | None = None  # of its job, once submitted
+    number: int = 0  # of the configs of the tree, from 0 on; a shared stub has that of its original
+
+
+class Said(NamedTuple):
+    """Something that a callback printed, displayed or raised."""
+
+    kind: str  # "out", "err", "display", "error"
+    text: str
+    image: str = ""  # a data URI, where an image was displayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,7 @@ class JobView:
     path: str = ""  # the job's directory, absolute
     launcher: str = "local"
     callback_error: str = ""  # the last exception of a completion callback
+    said: tuple[Said, ...] = ()  # what its callbacks printed, displayed and raised, in order
 
     def as_json(self) -> dict[str, Any]:
         """Give a dictionary of JSON values (enums by their value)."""
@@ -122,6 +136,70 @@ class TableView:
     numeric: tuple[bool, ...]  # per column: aligned to the right
     keys: tuple[str, ...] = ()  # the job of each row
     caption: str = ""
+    best: tuple[tuple[int, int], ...] = ()  # (row, column) of the best figure of each column
+    hidden: tuple[tuple[str, str], ...] = ()  # constant columns left out: (name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """A box of a graph: one job, or all jobs of one task."""
+
+    key: str  # the job's key, or the task's name
+    label: str
+    sublabel: str  # identifier (8 digits), or how many jobs
+    x: float  # the left upper corner, in units of a pixel
+    y: float
+    counts: tuple[tuple[str, int], ...]  # (state, how many jobs), none of them zero
+
+
+@dataclass(frozen=True, slots=True)
+class GraphView:
+    """What needs what, laid out in layers from left to right."""
+
+    by: str  # "task" or "job"
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[tuple[int, int], ...]  # (needed, needing): numbers of nodes
+    width: float  # of the whole, and of each box
+    height: float
+    box: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CurveView:
+    """One metric of one job over its steps."""
+
+    key: str  # the job's
+    label: str  # its tags, or its identifier
+    metric: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffRow:
+    """One place at which two configs differ; None where a side has nothing there."""
+
+    path: str  # "model.hidden", "models[1].depth"
+    left: str | None
+    right: str | None
+    hashed: bool = True  # the place counts in the identifier
+    type_only: bool = False  # the classes of two nested configs differ
+
+
+@dataclass(frozen=True, slots=True)
+class DiffView:
+    """Where two configs differ: only leaves that do, in the order of the parameters."""
+
+    left: tuple[str, str]  # (class name, identifier) of each side
+    right: tuple[str, str]
+    rows: tuple[DiffRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the processes of one running job use."""
+
+    cpu: float  # processors: 1.0 is one that is fully used
+    memory_mb: float
 
 
 MAX_LEVELS = 8
