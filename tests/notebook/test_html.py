@@ -164,6 +164,9 @@ def test_the_style_sheet_loads_nothing_and_touches_nothing_else():
     assert "@import" not in sheet
     assert "<" not in sheet
     body = sheet.replace("@media (prefers-color-scheme: dark){", "")
+    # One rule stands outside: it hides what a front-end writes just above a picture of ours.
+    body, found = re.subn(r"\.jp-OutputArea-child:has\([^{}]*\[data-xpm\]\)\{", ".xpm{", body)
+    assert found == 1
     for selectors in re.findall(r"([^{}]+)\{", body):
         assert all(part.strip().startswith(".xpm") for part in selectors.split(",")), selectors
 
@@ -268,16 +271,16 @@ def test_a_thousand_jobs_are_cut_and_counted_and_late_errors_still_seen():
         jobs[i] = job(JobState.WAITING, f"job{i}")
     page = html.experiment_html(ExperimentView("big", "/w", "big", tuple(jobs)))
     rows = rows_of(page)
-    assert len(rows) == 1 + html.MAX_ROWS + 2
+    assert len(rows) == 1 + html.MAX_ROWS + 1
     assert rows[-1] == ["boom"]
-    assert "… and 799 more: 699 done, 100 waiting" in without_style(page)
-    assert len(page) < 200_000
+    assert "… and 900 more: 800 done, 100 waiting" in without_style(page)
+    assert len(page) < 60_000
 
 
 def test_too_many_columns_are_cut_and_counted():
     tags = tuple((f"t{i}", str(i)) for i in range(30))
     page = html.jobs_html([job(tags=tags)])
-    assert len(rows_of(page)[0]) == 2 + html.MAX_TAG_COLUMNS
+    assert len(rows_of(page)[0]) == 2 + 12
     assert "18 columns not shown" in without_style(page)
 
 
@@ -444,7 +447,7 @@ def test_an_empty_results_table():
 
 def test_a_long_results_table_is_cut():
     table = TableView(("n",), tuple((str(i),) for i in range(1_000)), (True,))
-    assert len(rows_of(html.table_html(table))) == 1 + html.MAX_ROWS
+    assert len(rows_of(html.table_html(table))) == 1 + html.MAX_TABLE_ROWS
     assert "… and 800 more rows" in without_style(html.table_html(table))
     assert html.table_text(table).endswith("… and 940 more rows")
 
