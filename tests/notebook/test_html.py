@@ -226,7 +226,7 @@ def test_experiment_has_header_cells_and_a_row_for_each_job():
     assert rows[0] == ["job", "state", "model", "C", "progress", "accuracy", "time"]
     assert rows[1] == [f"Split {digits('split')[:8]}", "✓ done reused", "", "", "", "", "1.2 s"]
     name = f"Train {digits('a')[:8]}"
-    assert rows[2] == [name, "✓ done", "svc", "1.0", "100%", "0.9877", "3 min 05 s"]
+    assert rows[2] == [name, "✓ done", "svc", "1.0", "", "0.9877", "3 min 05 s"]
     assert rows[3][1:] == ["▶ running", "forest", "", "62% tree 5", "", "30 s"]
     assert rows[4][1] == "✗ error (failed)"
     assert rows[5] == ["ValueError: no such kernel but there are others"]

@@ -200,7 +200,7 @@ def _said(item: Said, text: str, room: Room) -> Html:
             shown = Html(f'<img src="{item.image}" alt="{body(clean(text, MAX_TEXT))}">')
             return el("p", label, " ", shown, cls=f"xpm-{kind}")
     mark = "✗ " if kind == "error" else ""
-    return el("pre", label, " ", mark, body(text), cls=f"xpm-{kind}")
+    return el("pre", label, " ", el("span", mark, body(text)), cls=f"xpm-{kind}")
 
 
 # -- text ---------------------------------------------------------------------------------------

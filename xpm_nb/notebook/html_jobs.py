@@ -175,7 +175,7 @@ def _jobs_table(jobs: Sequence[JobView], now: float | None, stable: bool) -> lis
         parts.append(foot(f"… and {len(left_out)} more: {counts_text(count_states(left_out))}"))
     if same:
         words = (f"{clean(name, 60)}={clean(value, 60)}" for name, value in same[:MAX_TAGS])
-        parts.append(foot("in all rows: ", ", ".join(words)))
+        parts.append(foot("constant: ", ", ".join(words)))
     hidden = len(tags) - len(shown_tags) + len(metrics) - len(shown_metrics)
     if hidden:
         parts.append(foot(f"{plural(hidden, 'column')} not shown"))
@@ -183,15 +183,16 @@ def _jobs_table(jobs: Sequence[JobView], now: float | None, stable: bool) -> lis
 
 
 def _varying(jobs: Sequence[JobView]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Give the tags that differ between jobs, and those that all jobs share, with their value."""
+    """Give the tags that differ between jobs, and those that all jobs with tags share, with their value."""
     values: dict[str, list[str]] = {}
     for job in jobs:
         for name, value in job.tags:
             values.setdefault(name, []).append(value)
+    tagged = sum(bool(job.tags) for job in jobs)
     same = [
         (name, found[0])
         for name, found in values.items()
-        if len(found) == len(jobs) > 1 and len(set(found)) == 1
+        if len(found) == tagged > 1 and len(set(found)) == 1
     ]
     shared = dict(same)
     return [name for name in values if name not in shared], same
@@ -250,7 +251,7 @@ def _job_cells(
         for name, number in tags.items()
     ]
     if progress:
-        cells.append(el("td", progress_bar(job)))
+        cells.append(el("td", "" if job.state is JobState.DONE else progress_bar(job)))
     numbers = dict(job.metrics)
     # Two digits are what one may expect to be equal on another processor.
     digits = 2 if stable else 4
@@ -282,7 +283,7 @@ def _job_rows(job: JobView, cells: list[Html], limit: int, room: Room) -> list[H
     names = f"xpm-{job.state.value}-row"
     if not notes and not job.said:
         return [el("tr", *cells, cls=names)]
-    told = el("div", body("\n".join(notes)), cls="xpm-why") if notes else ""
+    told = el("pre", body("\n".join(notes)), cls="xpm-why") if notes else ""
     said = said_html(job.said, limit, room) if job.said else ""
     note = el("td", told, said, colspan=str(len(cells)))
     return [el("tr", *cells, cls=f"{names} xpm-with-note"), el("tr", note, cls="xpm-note")]

@@ -50,7 +50,7 @@ def _notes(view: TableView, mark: str) -> list[str]:
         shown = (f"{clean(n, 60)}={clean(v, 60)}" for n, v in view.hidden[:MAX_TAGS])
         rest = len(view.hidden) - MAX_TAGS
         more = f" and {rest} more" if rest > 0 else ""
-        notes.append(f"in all rows: {', '.join(shown)}{more}")
+        notes.append(f"constant: {', '.join(shown)}{more}")
     return notes
 
 

@@ -127,7 +127,7 @@ def _edges(
 def _node(node: GraphNode, box: tuple[float, float]) -> Html:
     width, height = box
     counts = _counts(node)
-    columns = max(4, int((width - 18) / 6.9))
+    columns = max(4, int((width - 16) / 7.5))
     label, sub = clean(node.label, 80), clean(node.sublabel, 60)
     told = ", ".join(f"{number} {state.value}" for state, number in counts)
     name = el("text", fit(label, columns), x="9", y=_n(height / 2 - 4), font_weight="600")
@@ -339,11 +339,11 @@ def _grid(across: _Axis, up: _Axis) -> Html:
     """Draw round numbers: lines for the metric, words for the steps."""
     right, bottom = _LEFT + _PLOT[0], _TOP + _PLOT[1]
     lines, words = [], []
-    for value in up.ticks(3):
+    for value in up.ticks(4):
         y = bottom - up.at(value)
         lines.append(f"M{_LEFT} {_n(y)}H{right}")
         words.append(el("text", _tick(value), x=_n(_LEFT - 6), y=_n(y + 3.5), text_anchor="end"))
-    for value in across.ticks(4):
+    for value in across.ticks(5):
         if value == int(value) or across.high - across.low < 4:
             x = _LEFT + across.at(value)
             words.append(el("text", _tick(value), x=_n(x), y=_n(bottom + 15), text_anchor="middle"))
