@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from xpm_nb.core import drawing
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import CurveView, ExperimentView, GraphView, JobView
 from xpm_nb.notebook.html_job import (
@@ -46,7 +48,9 @@ from xpm_nb.notebook.words import (
 )
 
 MAX_ROWS = 100  # of jobs; the rest is counted in a line below them
+MAX_SIZE = 36_000  # characters of the rows, of those that are cut anyway
 MAX_URGENT = 40  # jobs in error or running behind the last row that are shown all the same
+MAX_LAYOUT = 2_000  # jobs whose graph is laid out again for each picture while they change
 MAX_METRIC_COLUMNS = 8
 MAX_NOTES = 12_000  # characters of messages and of what callbacks said, of all rows together
 
@@ -79,7 +83,7 @@ def experiment_html(
     eta : float, optional
         Seconds until all jobs have ended, as far as one can know.
     graph : GraphView, optional
-        What needs what.
+        What needs what; by default laid out here, but for many jobs that still change.
     curves : sequence of CurveView
         Metrics over steps.
     """
@@ -89,6 +93,8 @@ def experiment_html(
         parts.append(foot("no jobs yet: submit a task and it appears here"))
     else:
         parts += [_bar(view.counts, len(view.jobs)), *_jobs_table(view.jobs, now, stable)]
+    if graph is None and (view.finished or len(view.jobs) <= MAX_LAYOUT):
+        graph = drawing.graph(view.jobs)
     if graph is not None and graph.edges:
         size = plural(len(graph.nodes), graph.by)
         parts.append(_folded(f"graph: {size}", graph_svg(graph)))
@@ -149,41 +155,128 @@ def _bar(counts: dict[str, int], total: int) -> Html:
 
 
 def _jobs_table(jobs: Sequence[JobView], now: float | None, stable: bool) -> list[Html]:
-    tags, same = _varying(jobs)
-    metrics = _names(job.metrics for job in jobs)
-    shown_tags, shown_metrics = tags[:MAX_TAGS], metrics[:MAX_METRIC_COLUMNS]
-    progress = any(j.progress is not None and j.state is not JobState.DONE for j in jobs)
-    times = not stable and any(elapsed_s(job, now) is not None for job in jobs)
-    numbers = [_all_numbers(jobs, name) for name in shown_tags]
-    head = ["job", "state", *shown_tags, *["progress"] * progress, *shown_metrics]
-    numeric = [False, False, *numbers, *[False] * progress, *[True] * len(shown_metrics)]
-    if times:
-        head, numeric = [*head, "time"], [*numeric, True]
+    if stable:  # what callbacks say, and when, is up to them
+        jobs = [replace(job, said=()) for job in jobs]
     rows, left_out = _choose(jobs)
-    columns = dict(zip(shown_tags, numbers, strict=True))
+    columns = _Columns(jobs, now, stable)
+    notes = _Notes(rows)
     content: list[Html] = []
-    noted = sum(bool(job.message or job.callback_error or job.said) for job in rows)
-    room, limit = Room(), max(120, min(2 * MAX_MESSAGE, MAX_NOTES // max(1, noted)))
-    for job in rows:
-        cells = _job_cells(job, columns, shown_metrics, progress, stable)
-        if times:
-            elapsed = elapsed_s(job, now)
-            cells.append(el("td", "" if elapsed is None else duration_text(elapsed), cls="xpm-num"))
-        content += _job_rows(job, cells, limit, room)
-    parts = [table([clean(name, 60) for name in head], content, numeric)]
+    room = MAX_SIZE if left_out else math.inf
+    for i, job in enumerate(rows):
+        cells = columns.cells(job, notes.asides(job, stable))
+        room -= sum(map(len, cells))
+        if room < 0:
+            left_out = [*rows[i:], *left_out]
+            break
+        content += notes.rows(job, cells)
+    parts = [table([clean(name, 60) for name in columns.head], content, columns.numeric)]
     if left_out:
         parts.append(foot(f"… and {len(left_out)} more: {counts_text(count_states(left_out))}"))
-    if same:
-        words = (f"{clean(name, 60)}={clean(value, 60)}" for name, value in same[:MAX_TAGS])
+    if columns.same:
+        words = (f"{clean(name, 60)}={clean(value, 60)}" for name, value in columns.same[:MAX_TAGS])
         parts.append(foot("constant: ", ", ".join(words)))
-    hidden = len(tags) - len(shown_tags) + len(metrics) - len(shown_metrics)
-    if hidden:
-        parts.append(foot(f"{plural(hidden, 'column')} not shown"))
+    if columns.hidden:
+        parts.append(foot(f"{plural(columns.hidden, 'column')} not shown"))
     return parts
 
 
+class _Columns:
+    """Which columns a table of jobs has: the tags that vary, metrics, progress and times if any."""
+
+    def __init__(self, jobs: Sequence[JobView], now: float | None, stable: bool) -> None:
+        tags, self.same = _varying(jobs)
+        metrics = _names(job.metrics for job in jobs)
+        self.metrics = metrics[:MAX_METRIC_COLUMNS]
+        self.tags = {name: _all_numbers(jobs, name) for name in tags[:MAX_TAGS]}
+        self.hidden = len(tags) - len(self.tags) + len(metrics) - len(self.metrics)
+        self.progress = any(
+            job.progress is not None and job.state is not JobState.DONE for job in jobs
+        )
+        self.times = not stable and any(elapsed_s(job, now) is not None for job in jobs)
+        self.now = now
+        # Two digits are what one may expect to be equal on another processor.
+        self.digits = 2 if stable else 4
+
+    @property
+    def head(self) -> list[str]:
+        middle = [*self.tags, *["progress"] * self.progress, *self.metrics]
+        return ["job", "state", *middle, *["time"] * self.times]
+
+    @property
+    def numeric(self) -> list[bool]:
+        metrics = [True] * len(self.metrics)
+        return [False, False, *self.tags.values(), *[False] * self.progress, *metrics, self.times]
+
+    def cells(self, job: JobView, asides: Sequence[str]) -> list[Html]:
+        """Give the cells of a job's row."""
+        state: list[object] = [state_mark(job.state, job.reason)]
+        if asides:
+            state.append(el("span", " " + ", ".join(asides), cls="xpm-dim"))
+        cells = [el("td", clean(job.task, 60), " ", identifier_code(job.identifier))]
+        cells.append(el("td", *state))
+        values, figures = dict(job.tags), dict(job.metrics)
+        cells += [_tag_cell(values.get(name, ""), number) for name, number in self.tags.items()]
+        if self.progress:
+            cells.append(el("td", "" if job.state is JobState.DONE else progress_bar(job)))
+        texts = [
+            number_text(figures[name], self.digits) if name in figures else ""
+            for name in self.metrics
+        ]
+        if self.times:
+            elapsed = elapsed_s(job, self.now)
+            texts.append("" if elapsed is None else duration_text(elapsed))
+        return [*cells, *(el("td", text, cls="xpm-num") for text in texts)]
+
+
+def _tag_cell(value: str, number: bool) -> Html:
+    title = long_title(value, 60)
+    return el("td", clean(value, 60), title=title, cls="xpm-num" if number else None)
+
+
+class _Notes:
+    """What stands below the rows of a table: what went wrong and what callbacks said.
+
+    Many jobs often fail in one and the same way: their message is written once.
+    """
+
+    def __init__(self, jobs: Sequence[JobView]) -> None:
+        noted = sum(bool(job.message or job.callback_error or job.said) for job in jobs)
+        self.limit = max(120, min(2 * MAX_MESSAGE, MAX_NOTES // max(1, noted)))
+        self.room = Room()
+        self.first: dict[str, str] = {}  # message -> the key of the first job that has it
+        for job in jobs:
+            self.first.setdefault(job.message, job.key)
+
+    def repeats(self, job: JobView) -> bool:
+        """Tell whether a job's message stands below another job already."""
+        return bool(job.message) and self.first[job.message] != job.key
+
+    def asides(self, job: JobView, stable: bool) -> list[str]:
+        """Give small words behind a job's state."""
+        words = ["the same message as above"] if self.repeats(job) else []
+        if not stable:
+            words += ["reused"] if job.reused else []
+            words += ["started by another kernel"] if job.elsewhere else []
+            words += [f"attempt {job.attempt}"] if job.attempt > 1 else []
+        return words
+
+    def rows(self, job: JobView, cells: Sequence[Html]) -> list[Html]:
+        """Give the row of a job, and one below it with its notes, if it has any."""
+        limit = min(self.limit, MAX_MESSAGE)
+        why = [clean(job.message, limit, lines=True)] if not self.repeats(job) else []
+        if has_callback_error(job):
+            why.append("callback: " + clean(job.callback_error, limit, lines=True))
+        names, text = f"xpm-{job.state.value}-row", "\n".join(line for line in why if line)
+        if not text and not job.said:
+            return [el("tr", *cells, cls=names)]
+        told = el("pre", body(text), cls="xpm-why") if text else ""
+        said = said_html(job.said, self.limit, self.room) if job.said else ""
+        note = el("td", told, said, colspan=str(len(cells)))
+        return [el("tr", *cells, cls=f"{names} xpm-with-note"), el("tr", note, cls="xpm-note")]
+
+
 def _varying(jobs: Sequence[JobView]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Give the tags that differ between jobs, and those that all jobs with tags share, with their value."""
+    """Give the tags that differ between jobs, and with their value those that do not."""
     values: dict[str, list[str]] = {}
     for job in jobs:
         for name, value in job.tags:
@@ -226,67 +319,6 @@ def _choose(jobs: Sequence[JobView]) -> tuple[list[JobView], list[JobView]]:
         [job for i, job in enumerate(jobs) if i in shown],
         [job for i, job in enumerate(jobs) if i not in shown],
     )
-
-
-def _job_cells(
-    job: JobView, tags: Mapping[str, bool], metrics: Sequence[str], progress: bool, stable: bool
-) -> list[Html]:
-    """Give the cells of a job's row; `tags` says of each whether its column holds numbers."""
-    state: list[object] = [state_mark(job.state, job.reason)]
-    aside = [] if stable else _asides(job)
-    if aside:
-        state.append(el("span", " " + ", ".join(aside), cls="xpm-dim"))
-    cells = [
-        el("td", clean(job.task, 60), " ", identifier_code(job.identifier)),
-        el("td", *state),
-    ]
-    values = dict(job.tags)
-    cells += [
-        el(
-            "td",
-            clean(values.get(name, ""), 60),
-            title=long_title(values.get(name, ""), 60),
-            cls="xpm-num" if number else None,
-        )
-        for name, number in tags.items()
-    ]
-    if progress:
-        cells.append(el("td", "" if job.state is JobState.DONE else progress_bar(job)))
-    numbers = dict(job.metrics)
-    # Two digits are what one may expect to be equal on another processor.
-    digits = 2 if stable else 4
-    cells += [
-        el("td", number_text(numbers[name], digits) if name in numbers else "", cls="xpm-num")
-        for name in metrics
-    ]
-    return cells
-
-
-def _asides(job: JobView) -> list[str]:
-    words = []
-    if job.reused:
-        words.append("reused")
-    if job.elsewhere:
-        words.append("started by another kernel")
-    if job.attempt > 1:
-        words.append(f"attempt {job.attempt}")
-    return words
-
-
-def _job_rows(job: JobView, cells: list[Html], limit: int, room: Room) -> list[Html]:
-    """Give the row of a job, and one below it with what went wrong and what callbacks said."""
-    notes = []
-    if job.message:
-        notes.append(clean(job.message, min(limit, MAX_MESSAGE), lines=True))
-    if has_callback_error(job):
-        notes.append("callback: " + clean(job.callback_error, min(limit, MAX_MESSAGE), lines=True))
-    names = f"xpm-{job.state.value}-row"
-    if not notes and not job.said:
-        return [el("tr", *cells, cls=names)]
-    told = el("pre", body("\n".join(notes)), cls="xpm-why") if notes else ""
-    said = said_html(job.said, limit, room) if job.said else ""
-    note = el("td", told, said, colspan=str(len(cells)))
-    return [el("tr", *cells, cls=f"{names} xpm-with-note"), el("tr", note, cls="xpm-note")]
 
 
 # -- text ---------------------------------------------------------------------------------------

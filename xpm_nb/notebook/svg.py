@@ -41,6 +41,8 @@ STATE_COLOURS = {
 }
 GREY = "#8b929a"
 
+Bends = Sequence[tuple[float, float]]
+
 _PLOT = (220, 116)  # the inside of a chart, in pixels
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 10, 12, 22
 
@@ -87,12 +89,14 @@ def graph_svg(view: GraphView) -> Html:
     if not view.nodes:
         return foot("no jobs")
     nodes = view.nodes[:MAX_NODES]
-    edges = [edge for edge in view.edges if max(edge) < len(nodes)][:MAX_EDGES]
+    drawn = [i for i, edge in enumerate(view.edges) if max(edge) < len(nodes)][:MAX_EDGES]
+    edges = [view.edges[i] for i in drawn]
+    bends = [view.bends[i] if i < len(view.bends) else () for i in drawn]
     picture = _svg(
         (view.width, view.height),
         f"what needs what, by {view.by}",
         graph_text(view, limit=12),
-        _edges(nodes, edges, view.box),
+        _edges(view, edges, bends),
         *(_node(node, view.box) for node in nodes),
         kind="graph",
     )
@@ -105,19 +109,23 @@ def graph_svg(view: GraphView) -> Html:
     return join([el("div", picture, cls="xpm-figure"), note])
 
 
-def _edges(
-    nodes: Sequence[GraphNode], edges: Sequence[tuple[int, int]], box: tuple[float, float]
-) -> Html:
+def _edges(view: GraphView, edges: Sequence[tuple[int, int]], bends: Sequence[Bends]) -> Html:
     """Draw all lines as one path, and their heads as another."""
     lines, heads = [], []
-    for needed, needing in edges:
-        x = nodes[needed].x + box[0]
-        y = nodes[needed].y + box[1] / 2
-        dx = nodes[needing].x - 4 - x
-        dy = nodes[needing].y + box[1] / 2 - y
-        bend = max(abs(dx) / 2, 12.0)
-        lines.append(f"M{_n(x)} {_n(y)}c{_n(bend)} 0 {_n(dx - bend)} {_n(dy)} {_n(dx)} {_n(dy)}")
-        heads.append(f"M{_n(x + dx + 4)} {_n(y + dy)}l-5-3v6z")
+    for (needed, needing), between in zip(edges, bends, strict=True):
+        start, end = view.nodes[needed], view.nodes[needing]
+        width, half = view.box[0], view.box[1] / 2
+        places = [(start.x + width, start.y + half), *between, (end.x - 4, end.y + half)]
+        path = [f"M{_n(places[0][0])} {_n(places[0][1])}"]
+        for (ax, ay), (bx, by) in pairwise(places):
+            dx, dy = bx - ax, by - ay
+            if abs(dy) < 0.05 and dx > 0:
+                path.append(f"h{_n(dx)}")
+            else:  # a line backwards, between tasks that need each other, leaves and comes as all
+                bend = max(abs(dx) / 2, 12.0)
+                path.append(f"c{_n(bend)} 0 {_n(dx - bend)} {_n(dy)} {_n(dx)} {_n(dy)}")
+        lines.append("".join(path))
+        heads.append(f"M{_n(end.x)} {_n(end.y + half)}l-5-3v6z")
     if not lines:
         return Html("")
     line = el("path", d=Html("".join(lines)), fill="none", stroke=GREY, stroke_width="1.2")
