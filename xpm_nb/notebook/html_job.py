@@ -36,7 +36,7 @@ MAX_METRICS = 60
 MAX_NEEDS = 12
 MAX_SAID = 40  # things that callbacks said, of one job
 MAX_SAID_TEXT = 6_000  # characters of text of one job
-MAX_IMAGES = 150_000  # characters of all images of one display
+MAX_IMAGES = 100_000  # characters of all images of one display
 
 # What a browser shows as an image and nothing else; in an <img> no script of an SVG is run.
 _IMAGE = re.compile(

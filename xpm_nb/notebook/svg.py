@@ -7,6 +7,7 @@ those that have a meaning by the front-end's own. What a colour says, a word or 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -44,14 +45,14 @@ GREY = "#8b929a"
 Bends = Sequence[tuple[float, float]]
 
 _PLOT = (220, 116)  # the inside of a chart, in pixels
-_LEFT, _TOP, _RIGHT, _BOTTOM = 44, 10, 12, 22
+_LEFT, _TOP, _RIGHT, _BOTTOM = 10, 10, 16, 22
 
 
 def _n(value: float) -> str:
     """Write a coordinate: at most one decimal; what is no number is 0."""
     if not math.isfinite(value):
         return "0"
-    text = f"{value:.1f}".removesuffix(".0")
+    text = f"{min(max(value, -1e6), 1e6):.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
 
 
@@ -60,10 +61,9 @@ def _svg(size: tuple[float, float], title: str, about: str, *parts: object, kind
     return el(
         "svg",
         el("title", clean(title, 200)),
-        el("desc", clean(about, 600)) if about else "",
+        el("desc", clean(about, 600, lines=True)) if about else "",
         "\n",
         join(parts, "\n"),
-        xmlns="http://www.w3.org/2000/svg",
         width=_n(width),
         height=_n(height),
         viewBox=f"0 0 {_n(width)} {_n(height)}",
@@ -135,7 +135,7 @@ def _edges(view: GraphView, edges: Sequence[tuple[int, int]], bends: Sequence[Be
 def _node(node: GraphNode, box: tuple[float, float]) -> Html:
     width, height = box
     counts = _counts(node)
-    columns = max(4, int((width - 16) / 7.5))
+    columns = 4 if not 50 <= width <= 1_000 else int((width - 16) / 7.5)
     label, sub = clean(node.label, 80), clean(node.sublabel, 60)
     told = ", ".join(f"{number} {state.value}" for state, number in counts)
     name = el("text", fit(label, columns), x="9", y=_n(height / 2 - 4), font_weight="600")
@@ -304,14 +304,15 @@ def _chart(metric: str, lines: Sequence[tuple[int, list[tuple[float, float]]]]) 
     xs = [x for _, points in lines for x, _ in points]
     ys = [y for _, points in lines for _, y in points]
     across, up = _Axis(min(xs), max(xs), _PLOT[0]), _Axis(min(ys), max(ys), _PLOT[1], pad=0.06)
-    width = _LEFT + _PLOT[0] + _RIGHT
+    left = _LEFT + 6.2 * max((len(text) for _, text in up.ticks(4)), default=0)
+    width = left + _PLOT[0] + _RIGHT
     height = _TOP + _PLOT[1] + _BOTTOM
     picture = _svg(
         (width, height),
         f"{name} over steps",
         f"from {number_text(min(ys))} to {number_text(max(ys))}",
-        _grid(across, up),
-        *(_curve(i, points, across, up) for i, points in lines),
+        _grid(across, up, left),
+        *(_curve(i, points, across, up, left) for i, points in lines),
         kind="chart",
     )
     return el("div", el("p", el("bdi", fit(name, 40)), cls="xpm-head"), picture)
@@ -321,59 +322,70 @@ class _Axis:
     """Where a number stands on an axis, in pixels from its beginning, and its round numbers."""
 
     def __init__(self, low: float, high: float, length: int, pad: float = 0.0) -> None:
-        # Halves and thirds, so that a difference of two huge numbers stays finite.
-        low, high = max(low, -1e300), min(high, 1e300)
+        # So that the difference of two huge numbers is one.
+        low, high = (min(max(end, -1e300), 1e300) for end in (low, high))
         space = (high - low) * pad if high > low else abs(low) * 0.1 or 1.0
         if not pad and high == low:
             space = 0.5
         self.low, self.high, self.length = low - space, high + space, length
 
     def at(self, value: float) -> float:
-        return self.length * (value - self.low) / (self.high - self.low or 1.0)
+        value = min(max(value, self.low), self.high)
+        return self.length * ((value - self.low) / (self.high - self.low or 1.0))
 
-    def ticks(self, about: int) -> list[float]:
-        """Give a few round numbers between the ends."""
+    def ticks(self, about: int) -> list[tuple[float, str]]:
+        """Give a few round numbers between the ends, and how they are written."""
         raw = (self.high - self.low) / about
-        if not math.isfinite(raw) or raw <= 0:
+        if not 1e-290 < raw < 1e300:
             return []
-        power = 10.0 ** math.floor(math.log10(raw)) if raw > 1e-300 else raw
+        power = 10.0 ** math.floor(math.log10(raw))
         step = next((f * power for f in (1, 2, 5) if f * power >= raw), 10 * power)
         first = math.ceil(self.low / step)
         found = [(first + i) * step for i in range(2 * about + 2)]
-        return [value for value in found if self.low <= value <= self.high]
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        return [(v, _tick(v, decimals)) for v in found if self.low <= v <= self.high]
 
 
-def _grid(across: _Axis, up: _Axis) -> Html:
+def _tick(value: float, decimals: int) -> str:
+    """Write a round number with as many decimals as its neighbours need to differ."""
+    text = f"{value or 0.0:.{decimals}f}" if abs(value) < 1e9 and decimals < 7 else ""
+    if not 0 < len(text) <= 9:
+        text = re.sub(r"e\+?(-?)0*(?=\d)", r"e\1", f"{value or 0.0:.3g}")
+    return text
+
+
+def _grid(across: _Axis, up: _Axis, left: float) -> Html:
     """Draw round numbers: lines for the metric, words for the steps."""
-    right, bottom = _LEFT + _PLOT[0], _TOP + _PLOT[1]
+    right, bottom = _n(left + _PLOT[0]), _TOP + _PLOT[1]
     lines, words = [], []
-    for value in up.ticks(4):
+    for value, text in up.ticks(4):
         y = bottom - up.at(value)
-        lines.append(f"M{_LEFT} {_n(y)}H{right}")
-        words.append(el("text", _tick(value), x=_n(_LEFT - 6), y=_n(y + 3.5), text_anchor="end"))
-    for value in across.ticks(5):
+        lines.append(f"M{_n(left)} {_n(y)}H{right}")
+        words.append(el("text", text, x=_n(left - 6), y=_n(y + 3.5), text_anchor="end"))
+    for value, text in across.ticks(5):
         if value == int(value) or across.high - across.low < 4:
-            x = _LEFT + across.at(value)
-            words.append(el("text", _tick(value), x=_n(x), y=_n(bottom + 15), text_anchor="middle"))
-    lines.append(f"M{_LEFT} {bottom}H{right}")
+            x = _n(left + across.at(value))
+            words.append(el("text", text, x=x, y=_n(bottom + 15), text_anchor="middle"))
+    lines.append(f"M{_n(left)} {bottom}H{right}")
     path = el(
-        "path", d=Html("".join(lines)), fill="none", stroke=GREY, stroke_opacity="0.35",
+        "path",
+        d=Html("".join(lines)),
+        fill="none",
+        stroke=GREY,
+        stroke_opacity="0.35",
         cls="xpm-grid",
-    )  # fmt: skip
+    )
     return join([path, el("g", join(words, "\n"), font_size="10.5", cls="xpm-dim")], "\n")
 
 
-def _tick(value: float) -> str:
-    text = f"{value:.6g}" if value else "0"
-    return text if len(text) <= 7 else f"{value:.1e}"
-
-
-def _curve(i: int, points: Sequence[tuple[float, float]], across: _Axis, up: _Axis) -> Html:
+def _curve(
+    i: int, points: Sequence[tuple[float, float]], across: _Axis, up: _Axis, left: float
+) -> Html:
     """Draw one line, in whole numbers of half pixels from one point to the next."""
     colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // 4 % len(DASHES)]
     places = [(round(2 * across.at(x)), round(2 * (_PLOT[1] - up.at(y)))) for x, y in points]
     (x, y), *_ = places
-    place = f"translate({_LEFT} {_TOP}) scale(0.5)"
+    place = f"translate({_n(left)} {_TOP}) scale(0.5)"
     if len(places) == 1:
         return el("circle", cx=str(x), cy=str(y), r="5", fill=colour, transform=place)
     steps = [f"{bx - ax} {by - ay}" for (ax, ay), (bx, by) in pairwise(places)]

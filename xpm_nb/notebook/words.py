@@ -47,6 +47,8 @@ def number_text(value: float, digits: int = 4) -> str:
 
 def duration_text(seconds: float) -> str:
     """Write a duration in at most two units: ``0.4 s``, ``3 min 04 s``, ``2 h 05 min``."""
+    if not math.isfinite(seconds):
+        return "?"
     seconds = max(0.0, seconds)
     if seconds < 9.95:
         return f"{seconds:.1f} s"
