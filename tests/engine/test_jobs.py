@@ -113,3 +113,25 @@ def test_jobs_can_be_copied(jobs):
     assert copy.copy(jobs) == jobs
     with pytest.raises((TypeError, pickle.PicklingError)):  # a job is a thing of this kernel
         pickle.dumps(jobs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_jedi", [True, False])
+def test_tab_finds_the_jobs_of_an_experiment(xp, jobs, by_jedi):
+    from IPython.core.completer import IPCompleter, provisionalcompleter
+
+    completer = IPCompleter(namespace={"xp": xp, "jobs": jobs}, use_jedi=by_jedi)
+    names = {name_of(job.view()) for job in jobs if job.name == "learn"}
+    for begun in ("jobs.le", "xp.jobs.le", "xp.jobs."):
+        with provisionalcompleter():
+            found = {c.text.lstrip(".") for c in completer.completions(begun, len(begun))}
+        assert names <= found, begun
+    with provisionalcompleter():
+        found = {c.text for c in completer.completions('xp["', 4)}
+    assert found >= {job.identifier[:8] for job in jobs}
+
+
+def test_the_jobs_of_an_experiment_cannot_be_set(xp):
+    with pytest.raises(AttributeError, match="jobs cannot be set"):
+        xp.jobs = ()
+    assert "in order of submission" in type(xp).jobs.__doc__

@@ -16,6 +16,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import estimate
 from xpm_nb.core.views import ExperimentView, JobView
 from xpm_nb.engine import entries, figures, outlook, results, submission
+from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
@@ -75,9 +76,12 @@ class Contents:
         with self._lock:
             return [*self._items.values(), *self._earlier.values()]
 
-    @property
+    @attribute
     def jobs(self) -> Jobs:
-        """All jobs: those of this run in order of submission, then those of earlier runs."""
+        """All jobs: those of this run in order of submission, then those of earlier runs.
+
+        Each is an attribute of its own, named by its task and identifier: ``xp.jobs.train_<Tab>``.
+        """
         return Jobs(item.job for item in self._all() if item.job is not None)
 
     def __iter__(self) -> Iterator[Job]:
@@ -103,6 +107,9 @@ class Contents:
                 raise ConfigError(f"{self.name!r} has {len(jobs)} jobs, and no number {what}")
             return jobs[what]
         return self._begins(what) if isinstance(what, str) else self.job(what)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [job.identifier[:8] for job in self.jobs]
 
     def _begins(self, prefix: str) -> Job:
         wanted = prefix.strip().lower()
