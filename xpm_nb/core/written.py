@@ -17,7 +17,7 @@ MAX_TEXT = 100_000
 """Characters of a value's text beyond which it is cut."""
 
 _BRACKETS = {"list": ("[", "]"), "tuple": ("(", ")"), "set": ("{", "}"), "dict": ("{", "}")}
-_LEAVES = frozenset({"enum", "path", "int", "float", "python"})
+_LEAVES = frozenset({"enum", "path", "int", "float", "other", "python"})
 
 
 class Mark(NamedTuple):
@@ -207,7 +207,7 @@ def leaf_text(value: object) -> str:
     word = value.get("type")
     if word == "enum":
         return f"{_word(value, 'enum').rpartition('.')[2]}.{_word(value, 'value')}"
-    if word == "path":
+    if word in ("path", "other"):
         return _word(value, "value")
     if word == "int":
         return f"0x{_word(value, 'hex')}".replace("0x-", "-0x")
