@@ -22,6 +22,7 @@ from xpm_nb.errors import (
     FailedExperiment,
     JobError,
     NoExperimentError,
+    RecordError,
     WorkspaceError,
 )
 from xpm_nb.launchers.local import LocalLauncher
@@ -901,3 +902,56 @@ def test_a_table_is_that_of_the_run_under_way(xp, fake, new_kernel):
     for n in (2, 3):
         learn(n).submit()
     assert len(table) == 2
+
+
+# -- differences ------------------------------------------------------------------------------
+
+
+def changes(diff):
+    return [(row.path, row.left, row.right) for row in diff.rows]
+
+
+def test_where_two_jobs_differ(xp, fake):
+    one, other = learn(0.1).submit(), learn(0.2, model=Model.C(hidden=16)).submit()
+    wanted = [("lr", "0.1", "0.2"), ("model.hidden", "8", "16")]
+    digits = [task.job.identifier[:12] for task in (one, other)]
+    for a, b in [(one, other), (one.job, other.job), digits, (0, 1), (one.job, digits[1])]:
+        assert changes(xp.diff(a, b)) == wanted
+    found = xp.diff(one, other).view()
+    assert (found.left, found.right) == (
+        ("Learn", one.job.identifier),
+        ("Learn", other.job.identifier),
+    )
+    assert not xp.diff(one, learn(0.1)), "a config that was not submitted will do"
+    assert changes(xp.diff(0, learn(0.3))) == [("lr", "0.1", "0.3")]
+
+
+def test_where_jobs_of_another_kernel_differ(xp, fake, new_kernel):
+    first = learn(0.1)
+    xp.submit(first)
+    for task in (learn(0.2), Score.C(learn=first)):
+        xp.submit(task)
+    assert loop.current().sync(10)
+    new_kernel()
+    again = start("tour", launcher=fake)
+    assert [job.config for job in again.jobs] == [None] * 3
+    assert changes(again.diff(0, 1)) == [("lr", "0.1", "0.2")]
+    assert changes(again.diff(0, learn(0.1))) == []
+    assert changes(again.diff(learn(0.3), 1)) == [("lr", "0.3", "0.2")]
+    kinds = again.diff(0, 2).view()
+    assert (kinds.left[0], kinds.right[0]) == ("Learn", "Score")
+    assert kinds.rows[0].type_only
+    path = again.jobs[0].entry.paths.params
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"nothing says what Learn .* is: .*params\.json"):
+        again.diff(0, 1)
+    path.write_text("{torn")
+    with pytest.raises(RecordError, match=r"params\.json"):
+        again.diff(0, 1)
+
+
+def test_what_cannot_be_compared(xp):
+    learn().submit()
+    for bad in ("ffff0000", 7, None, Learn, 1.5):
+        with pytest.raises((ConfigError, ConfigTypeError)):
+            xp.diff(0, bad)

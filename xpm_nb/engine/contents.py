@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from xpm_nb.core import compare, estimate, serial
 from xpm_nb.core import config as configs
-from xpm_nb.core import estimate
 from xpm_nb.core.views import ExperimentView, JobView
 from xpm_nb.engine import entries, figures, outlook, results, submission
 from xpm_nb.engine.attributes import attribute
@@ -22,6 +22,7 @@ from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.loop import Loop
 from xpm_nb.errors import ConfigError, XpmError
+from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths, Workspace
 
 
@@ -237,6 +238,43 @@ class Contents:
             past=estimate.durations(self.view().jobs),
             workspace=self.workspace,
         )
+
+    def diff(self, a: Any, b: Any) -> compare.Diff:
+        """Give where two jobs or tasks differ in their parameters.
+
+        Of jobs that another kernel submitted, what their directories hold is compared: the classes
+        need not be there.
+
+        Parameters
+        ----------
+        a, b : task, job, number, or text
+            What is compared; a text is the beginning of an identifier. A config that was not
+            submitted will do.
+
+        Raises
+        ------
+        ConfigError
+            For what names no job, or a job without parameters.
+        """
+        sides = [what if configs.is_config(what) else self[what] for what in (a, b)]
+        live = [side.config if isinstance(side, Job) else side for side in sides]
+        if None not in live:
+            return compare.Diff(compare.between(live[0], live[1], self.namespace))
+        one, other = map(self._written, sides)
+        return compare.Diff(compare.diff(one, other))
+
+    def _written(self, side: Any) -> Mapping[str, Any]:
+        """Give the parameters of a job or config as they are on disk, or would be."""
+        job = side if isinstance(side, Job) else submission.job_of(side)
+        found = None if job is None else records.read_params(job.entry.paths)
+        if found is not None:
+            return found
+        config = side if job is None else job.config
+        if config is None:
+            assert job is not None
+            who = f"{job.view().task} {job.identifier[:8]}"
+            raise ConfigError(f"nothing says what {who} is: {job.entry.paths.params} is missing")
+        return serial.outline(config, self.namespace)
 
     def _seen(self, task: str | None = None) -> list[results.Seen]:
         """Give the jobs of this run, or of the latest before it, maybe only those of a task."""
