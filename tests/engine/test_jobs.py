@@ -131,6 +131,18 @@ def test_tab_finds_the_jobs_of_an_experiment(xp, jobs, by_jedi):
     assert found >= {job.identifier[:8] for job in jobs}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("by_jedi", [True, False])
+def test_tab_finds_the_files_of_a_job(jobs, by_jedi):
+    from IPython.core.completer import IPCompleter, provisionalcompleter
+
+    (jobs[0].path / "model.npz").write_text("")
+    completer = IPCompleter(namespace={"job": jobs[0]}, use_jedi=by_jedi)
+    with provisionalcompleter():
+        found = {c.text.lstrip(".") for c in completer.completions("job.files.mo", 12)}
+    assert "model_npz" in found
+
+
 def test_the_jobs_of_an_experiment_cannot_be_set(xp):
     with pytest.raises(AttributeError, match="jobs cannot be set"):
         xp.jobs = ()
