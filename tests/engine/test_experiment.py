@@ -745,3 +745,126 @@ def test_cancel_and_retry_give_the_jobs_they_act_on(xp, fake):
     assert xp.cancel(tasks[2]) == ()
     assert xp.retry() == (tasks[2].job,)
     assert set(xp.cancel()) == {task.job for task in tasks}
+
+
+# -- looking, a few at a time -----------------------------------------------------------------
+
+
+def test_peek_gives_the_views_asked_for(xp, fake):
+    tasks = [learn(tag(n)).submit() for n in (1, 2, 3)]
+    keys = [task.job.key for task in tasks]
+    assert xp.peek(()) == ()
+    assert xp.peek([keys[2], "no/such", keys[0]]) == (tasks[2].job.view(), tasks[0].job.view())
+    assert xp.peek(iter(keys)) == xp.view().jobs
+    assert xp.peek(keys[:1])[0].tags == (("lr", "1"),), "as this experiment shows it"
+
+
+def test_peek_knows_the_jobs_of_earlier_runs(xp, fake, new_kernel):
+    key = learn().submit().job.key
+    assert loop.current().sync(10)
+    new_kernel()
+    (view,) = start("tour", launcher=fake).peek([key])
+    assert view.earlier
+
+
+@pytest.mark.parametrize(
+    "folder", ["runs", "a b", "it's", 'the "best"', "back\\slash", "Zoë\u202e"]
+)
+@pytest.mark.parametrize("namespace", [None, "other"])
+def test_the_way_back_opens_the_same_experiment(new_kernel, tmp_path, folder, namespace):
+    xp = start("tour", workspace=tmp_path / folder, namespace=namespace)
+    line = xp.way_back
+    assert ("namespace=" in line) is (namespace is not None)
+    assert line.isprintable()
+    new_kernel()
+    space: dict = {}
+    exec(line, space)
+    again = space["xp"]
+    assert again is not xp
+    assert (again.name, again.namespace) == (xp.name, xp.namespace)
+    assert again.workspace.root == xp.workspace.root
+
+
+def test_the_way_back_reads_well(new_kernel):
+    xp = start("digits", workspace="/tmp/results/runs")
+    assert xp.way_back == (
+        'from xpm_nb import start; xp = start("digits", workspace="/tmp/results/runs")'
+    )
+
+
+# -- what would become of a task --------------------------------------------------------------
+
+
+def test_fate_follows_a_task(xp, fake):
+    tasks = [learn(n) for n in (1, 2, 3)]
+    one, two, three = tasks
+    assert [experiment.fate(task) for task in tasks] == [("new", "new")] * 3
+    assert not experiment.configs.info(one).sealed, "it can still be changed"
+    assert not (xp.workspace.jobs_dir / "tests.engine.some_tasks.learn").exists()
+    for task in tasks:
+        task.submit()
+    fake.wait_for(2)
+    assert loop.current().sync(10)
+    assert [experiment.fate(task).text for task in tasks] == [
+        *["running"] * 2,
+        "waiting for a free slot",
+    ]
+    score = Score.C(learn=three)
+    assert experiment.fate(score).kind == "new"
+    score.submit()
+    assert loop.current().sync(10)
+    assert experiment.fate(score) == ("waiting", "waiting for other jobs")
+    fake.finish(fake.handles[0])
+    fake.fail(fake.handles[1])
+    for task in tasks[:2]:
+        task.job.wait(10)
+    assert experiment.fate(one) == experiment.fate(learn(1)) == ("computed", "computed already")
+    assert experiment.fate(two) == ("failed", "failed before (failed): would run again")
+    assert experiment.fate(learn(2)).kind == "failed"
+    xp.cancel(three)
+    score.job.wait(10)
+    assert experiment.fate(three).text == "failed before (cancelled): would run again"
+    assert experiment.fate(score).text == "failed before (dependency): would run again"
+
+
+def test_fate_of_what_has_none(xp):
+    assert experiment.fate(Model.C()) == ("none", "")
+    assert experiment.fate(3) == ("none", "")
+    assert experiment.fate(Learn) == ("none", "")
+    kind, text = experiment.fate(Learn.C())
+    assert kind == "none"
+    assert "lr" in text
+    xp.close()
+    kind, text = experiment.fate(learn())
+    assert kind == "none"
+    assert 'start("name")' in text
+
+
+def test_fate_in_a_new_kernel_is_what_the_directory_says(xp, fake, new_kernel):
+    tasks = [learn(n).submit() for n in (1, 2)]
+    fake.wait_for(2)
+    fake.finish(fake.handles[0])
+    tasks[0].job.wait(10)
+    new_kernel()
+    start("other", workspace=xp.workspace, launcher=fake)
+    before = sorted(xp.workspace.root.rglob("*"))
+    assert experiment.fate(learn(1)).kind == "computed"
+    assert experiment.fate(learn(2)) == ("running", "running elsewhere")
+    fake.fail(fake.handles[1])
+    assert experiment.fate(learn(2)).text == "failed before (failed): would run again"
+    assert experiment.fate(learn(3)).kind == "new"
+    after = sorted(xp.workspace.root.rglob("*"))
+    assert {path.name for path in set(after) - set(before)} <= {
+        *("learn.failed", "error.txt", "outcome.json")
+    }
+
+
+def test_fate_is_that_of_the_workspace(xp, fake):
+    learn(1).submit()
+    here = start("other", launcher=fake)
+    there = start("tour", workspace="elsewhere", launcher=fake)
+    assert xp.fate(learn(1)).kind in ("waiting", "running"), "also before the scheduler met it"
+    fake.wait_for(1)
+    assert loop.current().sync(10)
+    assert (xp.fate(learn(1)).kind, here.fate(learn(1)).kind) == ("running", "running")
+    assert there.fate(learn(1)).kind == "new"

@@ -27,7 +27,7 @@ from xpm_nb.core import doors
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import ExperimentView, JobView
-from xpm_nb.engine import callbacks, entries, loop, results, settings, submission
+from xpm_nb.engine import callbacks, entries, loop, outlook, results, settings, submission
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, error_of, flush, inside, seconds, settled, wait_for
 from xpm_nb.engine.provenance import Run
@@ -395,6 +395,22 @@ class Experiment:
             raise ConfigError(f"{what!r} has no job: it has not been submitted")
         return job
 
+    def peek(self, keys: Iterable[str]) -> tuple[JobView, ...]:
+        """Give the views of jobs by their keys, in that order; of unknown ones there are none."""
+        place = f"{self.workspace.jobs_dir}/"
+        with self._lock:
+            ids = [place + key for key in keys]
+            found = [self._items.get(id_) or self._earlier.get(id_) for id_ in ids]
+        return tuple(item.view() for item in found if item is not None)
+
+    @property
+    def way_back(self) -> str:
+        """The line that opens this experiment again, in whatever kernel."""
+        given = f"{_literal(self.name)}, workspace={_literal(str(self.workspace.root))}"
+        if self.namespace != self.name:
+            given += f", namespace={_literal(self.namespace)}"
+        return f"from xpm_nb import start; xp = start({given})"
+
     def view(self) -> ExperimentView:
         """Give a frozen copy of all that is known."""
         return ExperimentView(
@@ -441,6 +457,19 @@ class Experiment:
     def _latest(self) -> list[_Item]:
         items = self._all()
         return [item for item in items if item.run == items[0].run]
+
+    def fate(self, task: Any) -> outlook.Fate:
+        """Say what would become of a task if it were submitted here now; see `fate`."""
+        try:
+            paths = outlook.place_of(task, self.workspace, self.namespace)
+        except XpmError as error:
+            return outlook.no_identifier(error)
+        with self._lock:
+            item = self._items.get(str(paths.path)) or self._earlier.get(str(paths.path))
+        if item is not None:
+            return outlook.fate_of(paths, item.entry.view, asked=item.entry.waits())
+        view = self._loop.view(paths.key)  # of another experiment, maybe of another workspace
+        return outlook.fate_of(paths, view if view and view.path == str(paths.path) else None)
 
     # -- waiting --------------------------------------------------------------------------
 
@@ -539,6 +568,14 @@ def _dry_entry(paths: JobPaths, record: JobRecord) -> Entry:
     return entry
 
 
+def _literal(text: str) -> str:
+    """Write a text as Python takes it, in double quotes where it can be."""
+    written = repr(text)
+    if written[0] == '"' or "'" in text:
+        return written
+    return '"' + written[1:-1].replace('"', '\\"') + '"'
+
+
 def _json_result(job: JobView) -> Any:
     """Read a result where it is JSON; nothing is ever unpickled for a table."""
     paths = JobPaths.of(job.path)
@@ -575,6 +612,29 @@ def current_namespace() -> str | None:
     """Give the namespace of the current experiment, None if none is open."""
     found = current()
     return None if found is None else found.namespace
+
+
+def fate(config: Any) -> outlook.Fate:
+    """Say what would become of a task if it were submitted to the current experiment now.
+
+    Of one that was submitted: how its job is. It is neither sealed, nor is anything written.
+
+    Returns
+    -------
+    Fate
+        ``kind``: "computed", "running" (maybe elsewhere), "waiting", "failed" (it would run again)
+        or "new"; "none" for what is no task, has no identifier yet, or if no experiment is open.
+        ``text``: the same in a few words.
+    """
+    xp = current()
+    if not configs.is_config(config) or not issubclass(configs.info(config).cls, configs.Task):
+        return outlook.NONE
+    job = submission.job_of(config)
+    if job is not None:
+        return outlook.fate_of(job.entry.paths, job.view(), asked=job.entry.waits())
+    if xp is None:
+        return outlook.Fate("none", f"no experiment is open: {doors.HOW_TO_OPEN}")
+    return xp.fate(config)
 
 
 def submit(task: Any, **options: Any) -> Any:
