@@ -162,6 +162,8 @@ class GraphView:
     width: float  # of the whole, and of each box
     height: float
     box: tuple[float, float]
+    # Per edge: points between its two boxes, at which it passes those of the layers in between.
+    bends: tuple[tuple[tuple[float, float], ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
