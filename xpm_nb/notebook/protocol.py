@@ -7,8 +7,9 @@ are is nothing.
 
 A row is two lists, with what is empty cut off at their ends::
 
-    s = [id, task, submitted, tag values…]      what is known from the start
-    d = [state, reason, started, ended, progress, its text, attempt, flags, metrics, message, said]
+    s = [id, task, submitted, [tag value…]]     what is known from the start
+    d = [state, reason, started, ended, progress, its text, attempt, flags, [metric…], message,
+         said]
 
 with the first 12 digits of the identifier as `id`, times in seconds since the feed's `t0`, and
 tasks and values of tags by their numbers in lists that are sent once.
@@ -116,15 +117,23 @@ def plain(value: Any) -> Any:
 def trimmed(row: list[Any], empty: Sequence[Any]) -> list[Any]:
     """Cut off what is empty at the end of a row."""
     length = len(row)
-    while length and row[length - 1] == (empty[length - 1] if length <= len(empty) else -1):
+    while length and row[length - 1] == empty[length - 1]:
         length -= 1
     return row[:length]
 
 
 # -- what a panel is told -----------------------------------------------------------------------
 
-_EMPTY_S = ("", -1, None)  # and -1 for each tag
-_EMPTY_D = ("", "", None, None, None, "", 1, 0, [], "", 0)
+_EMPTY_S: Sequence[Any] = ("", -1, None, [])
+_EMPTY_D: Sequence[Any] = ("", "", None, None, None, "", 1, 0, [], "", 0)
+
+
+def _put(row: list[Any], index: int, value: Any, empty: Any) -> None:
+    """Set an item of a row that may be too short, and cut what is empty at its end."""
+    row += [empty] * (index + 1 - len(row))
+    row[index] = value
+    while row and row[-1] == empty:
+        row.pop()
 
 
 class _Words:
@@ -169,6 +178,7 @@ class Feed:
         self.seq = 0
         self.unfinished = 0
         self.broken = False  # what is new cannot be told as a change: a snapshot is due
+        self.running: set[str] = set()  # keys
         self.structure = 0  # counts what changed of which jobs there are, and what needs what
         self.numbers: dict[str, int] = {}  # of rows, by the job's key
         self._rows: list[_Row] = []
@@ -199,11 +209,17 @@ class Feed:
         self._ids[short_id(view.key)] = view.key
         self._rows.append(_Row(view, self._static(view), self._dynamic(view)))
         self.unfinished += not view.state.final
+        if view.state is JobState.RUNNING:
+            self.running.add(view.key)
         self.structure += 1
 
     def _change(self, index: int, row: _Row, view: JobView) -> None:
         before, row.view = row.view, view
         self.unfinished += before.state.final - view.state.final
+        if view.state is JobState.RUNNING:
+            self.running.add(view.key)
+        else:
+            self.running.discard(view.key)
         if view.dependencies != before.dependencies or view.task != before.task:
             self.structure += 1
         if (view.tags, view.submitted, view.task) != (before.tags, before.submitted, before.task):
@@ -221,20 +237,16 @@ class Feed:
         return round(value - self.t0, 2)
 
     def _static(self, view: JobView) -> list[Any]:
-        row = [
-            short_id(view.key),
-            self._tasks.number(text(view.task, MAX_NAME)),
-            self._time(view.submitted),
-        ]
+        tags: list[int] = []
         for name, value in view.tags:
             index = self._tag_names.number(text(name, MAX_NAME))
             if index < 0:
                 continue
             while len(self._tags) <= index:
                 self._tags.append(_Words())
-            row += [-1] * (index + len(_EMPTY_S) + 1 - len(row))
-            row[index + len(_EMPTY_S)] = self._tags[index].number(text(value, MAX_TAG))
-        return trimmed(row, _EMPTY_S)
+            _put(tags, index, self._tags[index].number(text(value, MAX_TAG)), -1)
+        task = self._tasks.number(text(view.task, MAX_NAME))
+        return trimmed([short_id(view.key), task, self._time(view.submitted), tags], _EMPTY_S)
 
     def _dynamic(self, view: JobView) -> list[Any]:
         flags = REUSED * view.reused + ELSEWHERE * view.elsewhere + EARLIER * view.earlier
@@ -242,10 +254,7 @@ class Feed:
         for name, value in view.metrics:
             index = self._metrics.number(text(name, MAX_NAME))
             if index >= 0:
-                metrics += [None] * (index + 1 - len(metrics))
-                metrics[index] = number(value)
-        while metrics and metrics[-1] is None:
-            metrics.pop()
+                _put(metrics, index, number(value), None)
         row = [
             LETTERS[view.state],
             "" if view.reason is None else view.reason.value,

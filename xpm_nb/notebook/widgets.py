@@ -22,12 +22,14 @@ import traitlets
 log = logging.getLogger("xpm_nb")
 
 STATIC = resources.files("xpm_nb") / "notebook" / "static"
-PANEL = ("twin", "format", "dom", "store", "graph", "timeline", "curves", "results")
-PANEL += ("jobs", "drawer", "panel")
-FORM = ("twin", "format", "dom", "config")
+PANEL: tuple[str, ...] = ("twin", "format", "dom", "store", "graph", "timeline", "curves")
+PANEL += ("results", "jobs", "drawer", "panel")
+FORM: tuple[str, ...] = ("twin", "format", "dom", "config")
 
-_IMPORT = re.compile(r"^import\b[^;]*?\bfrom\s+[\"']\./[\w-]+\.js[\"'];?[ \t]*$", re.MULTILINE)
-_EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:function|class|const|let)\b)", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^import\s*\{([^}]*)\}\s*from\s*[\"']\./[\w-]+\.js[\"'];?[ \t]*$", re.MULTILINE
+)
+_EXPORT = re.compile(r"^export\s+((?:async\s+)?(?:function\*?|class|const|let)\s+(\w+))", re.M)
 _DEFAULT = re.compile(r"^export\s+default\s+", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*//.*\n|^[ \t]*/\*(?:(?!\*/)[\s\S])*\*/[ \t]*\n", re.MULTILINE)
 
@@ -39,23 +41,36 @@ _COMMENT = re.compile(r"^[ \t]*//.*\n|^[ \t]*/\*(?:(?!\*/)[\s\S])*\*/[ \t]*\n", 
 def esm(*names: str) -> str:
     """Join modules of ``static/js`` into one, in this order; the last one's default is given.
 
-    Imports from each other and the word ``export`` go, comments on lines of their own too. What
-    the last module exports by default is wrapped so that the static twin of a live display is
-    hidden while there is a view of it (`twin.js`).
+    Each stands in a function of its own and gives what it exports, so that only exported names
+    have to differ. Comments on lines of their own are left out. What the last one exports by
+    default is wrapped: the static twin of a live display is hidden while it has a view (`twin.js`).
     """
     parts = [
         _plain(name, (STATIC / "js" / f"{name}.js").read_text(encoding="utf-8")) for name in names
     ]
-    return "\n".join([*parts, "export default withTwin(_display);\n"])
+    return "\n".join([*parts, f"export default withTwin({_default_of(names[-1])});\n"])
+
+
+def _default_of(name: str) -> str:
+    return f"default_{name}"
 
 
 def _plain(name: str, source: str) -> str:
-    text = _COMMENT.sub("", _IMPORT.sub("", source))
-    text = _EXPORT.sub("", text)
-    text = _DEFAULT.sub("const _display = ", text, count=1)
+    text = _COMMENT.sub("", _IMPORT.sub(_without_aliases, source))
+    exported = [match[2] for match in _EXPORT.finditer(text)]
+    text = _EXPORT.sub(r"\1", text)
+    if _DEFAULT.search(text):
+        exported.append(_default_of(name))
+        text = _DEFAULT.sub(f"const {_default_of(name)} = ", text, count=1)
     if re.search(r"^(?:import|export)\b", text, re.MULTILINE):
         raise ValueError(f"{name}.js imports or exports in a way that cannot be joined")
-    return re.sub(r"\n[ \t]*(?=\n)", "", text).strip("\n") + "\n"
+    given = ", ".join(exported)
+    body = re.sub(r"\n[ \t]*(?=\n)", "", text).strip("\n")
+    return f"const {{ {given} }} = (() => {{\n{body}\nreturn {{ {given} }};\n}})();\n"
+
+
+def _without_aliases(found: re.Match[str]) -> str:
+    return found[0] if re.search(r"\bas\b", found[1]) else ""
 
 
 @cache
@@ -88,17 +103,21 @@ class Display(anywidget.AnyWidget):
     def __init__(self, uid: str, handler: Handler, **traits: Any) -> None:
         super().__init__(uid=uid, **traits)
         self._handler = handler
-        self.on_msg(self._hear)
         _answer_at_once(self.comm)
+
+    def _handle_msg(self, msg: Mapping[str, Any]) -> None:
+        """Take a message of a front-end, in the place of what ipywidgets does with one."""
+        try:
+            data = msg["content"]["data"]
+            if data["method"] == "request_state":
+                self.send_state()
+            elif data["method"] == "custom":
+                self._handler(data["content"])
+        except Exception:  # a border: see Rule 2
+            log.warning("cannot deal with a message of a front-end", exc_info=True)
 
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Take nothing over from a front-end: it asks in messages."""
-
-    def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        try:
-            self._handler(content)
-        except Exception:  # a border: see Rule 2
-            log.exception("cannot deal with a message of a front-end")
 
 
 def _answer_at_once(comm: Any) -> None:
