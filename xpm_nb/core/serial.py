@@ -18,12 +18,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from xpm_nb.core.config import config_class
+from xpm_nb.core.fields import FieldSpec
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.graph import walk_nodes
 from xpm_nb.core.identifier import SCALARS, digests_of
 from xpm_nb.core.names import shorten, type_name, user_place
-from xpm_nb.core.nodes import ConfigInfo, children, in_order, info, node_of
-from xpm_nb.errors import ConfigError
+from xpm_nb.core.nodes import ConfigInfo, children, in_order, info, is_default, node_of
+from xpm_nb.errors import ConfigError, UnsetError
 
 FORMAT = 1
 SCHEME = 1
@@ -81,6 +82,40 @@ def dump(
         "namespace": namespace,
         "objects": objects,
     }
+
+
+def hashed_names(node: ConfigInfo) -> set[str]:
+    """Give the names of the parameters that are part of the identifier."""
+    try:
+        return {name for _prefix, name, _value in node.entries(None)}
+    except (ConfigError, UnsetError):
+        return {spec.name for spec in node.schema.ordered if not spec.unhashed}
+
+
+def equals_default(spec: FieldSpec, value: Any) -> bool:
+    """Tell whether a value is what the parameter has when nothing is said."""
+    if spec.default is None or (value is None and not spec.has_default):
+        return value is None
+    return bool(spec.has_default) and is_default(spec, value)
+
+
+def _marks(node: ConfigInfo) -> dict[str, str]:
+    """Say what the schema knew of the values: their kind, and what went into the identifier.
+
+    For people who look at the file when the class is gone; loading does without.
+    """
+    hashed = hashed_names(node)
+    marks: dict[str, str] = {}
+    for name, spec in node.schema.fields.items():
+        words = ["meta"] if spec.meta else [spec.kind] if spec.kind != "param" else []
+        if spec.generator is not None:
+            words.append("generated")
+        elif spec.factory is None and name in node.values:  # a factory is the user's to call
+            words += ["default"] * equals_default(spec, node.values[name])
+        words += ["unhashed"] * (name not in hashed)
+        if words:
+            marks[name] = " ".join(words)
+    return marks
 
 
 def _bits(value: float) -> str:
@@ -141,9 +176,14 @@ class _Writer:
             written["tags"] = {
                 name: self.value(value, f"tag {name}") for name, value in node.tags.items()
             }
+        marks = _marks(node)
+        if marks:
+            written["marks"] = marks
+        values = node.values
+        ordered = [name for name in node.schema.fields if name in values]
+        ordered += [name for name in values if name not in node.schema.fields]
         written["fields"] = {
-            name: self.value(value, f"{node.cls.__qualname__}.{name}")
-            for name, value in node.values.items()
+            name: self.value(values[name], f"{node.cls.__qualname__}.{name}") for name in ordered
         }
         return written
 
