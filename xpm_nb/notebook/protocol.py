@@ -455,7 +455,7 @@ PANEL: Mapping[str, tuple[Checks, Checks]] = {
 }
 FORM: Mapping[str, tuple[Checks, Checks]] = {
     "set": ({"path": _is_text(MAX_PATH), "value": _is_text(MAX_VALUE)}, _OPTIONAL),
-    "submit": ({"at": _is_number}, {}),
+    "submit": ({}, _OPTIONAL),
     "reset": ({}, _OPTIONAL),
 }
 

@@ -156,16 +156,27 @@ class Panel(Display):
         return css("xpm", "panel", "tabs")
 
 
-class Form(Display):
+class FormWidget(Display):
     """A config as a tree, and as a form.
 
     Parameters
     ----------
+    form : Form
+        What deals with it; knows the config.
     view : dict
         What there is to see.
     """
 
     view = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, uid: str, handler: Handler, form: Any, view: dict[str, Any]) -> None:
+        self._form = form
+        super().__init__(uid, handler, view=view)
+
+    @property
+    def config(self) -> Any:
+        """The edited config: a copy of the one that was displayed."""
+        return self._form.config
 
     @traitlets.default("_esm")
     def _form_esm(self) -> str:
