@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
@@ -18,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.core.views import JobView
+from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine import callbacks, entries
 from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.scheduler import CancelJobs, NoteError, RetryJobs
+from xpm_nb.engine.scheduler import CancelJobs, NoteError, RetryJobs, Say
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
@@ -35,8 +36,13 @@ log = logging.getLogger("xpm_nb")
 
 TICK_S = 0.1  # how long one wait is: in between, an interrupt gets through
 CALLBACKS_S = 10.0  # how long a wait goes on for callbacks of what it waited for, at most
+VIEWS_S = 1.0  # and for the views of what callbacks did, at most
 TAIL_LINES = 20
+TRACE_FRAMES = 8  # of a callback's exception
 _TAIL_BYTES = 64 * 1024
+
+# Where an exception goes through before and after the user's code.
+_OURS = (__file__, callbacks.__file__, contextlib.__file__)
 
 inside: ContextVar[Any] = ContextVar("xpm_nb_experiment", default=None)
 """The experiment of the `with` block, or of the job whose callback runs."""
@@ -194,6 +200,7 @@ class Job:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if wait_for([self._entry], self._loop, timeout_s):
             flush(deadline)
+            self._loop.sync(VIEWS_S)  # what callbacks said is in the view now
         return self.state
 
     def __await__(self) -> Generator[Any, None, JobState]:
@@ -293,13 +300,38 @@ def _call_due(entry: Entry, loop: Loop, register: Register) -> None:
 def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
     """In the callbacks' thread: call a user's function, inside its job's experiment."""
     token = inside.set(listener.owner)
+    sink = partial(_say, entry, loop)
+    entry.voice.begin()
     try:
-        listener.function(*args)
-    except Exception as error:  # a border: the user's code
-        log.exception("a callback of %s raised", entry.paths.key)
-        loop.post(NoteError(entry, f"{type(error).__name__}: {error}"))
+        with callbacks.capture(sink):
+            listener.function(*args)
+    except BaseException as error:  # a border: the user's code, which may also call sys.exit()
+        trace = _trace(error)
+        sink(Said("error", trace))
+        loop.post(NoteError(entry, trace.rpartition("\n")[2]))
+        # Where it is shown, a handler of logging would print it once more, into some cell.
+        log.log(logging.DEBUG if callbacks.captured() else logging.ERROR, "%s", trace)
     finally:
         inside.reset(token)
+    loop.post(Say(entry, last=True))
+
+
+def _say(entry: Entry, loop: Loop, said: Said) -> None:
+    if entry.voice.say(said):
+        with contextlib.suppress(InternalError):  # the scheduler has ended: `print` must not raise
+            loop.post(Say(entry))
+
+
+def _trace(error: BaseException) -> str:
+    """Write an exception of a callback with the user's lines; the last line says what it is."""
+    found = traceback.TracebackException.from_exception(error)
+    lines = []
+    for frame in found.stack[-TRACE_FRAMES:]:
+        if frame.filename not in _OURS:
+            where = doors.place(frame.filename, frame.lineno or 0)
+            lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
+    what = " ".join("".join(found.format_exception_only()).split("\n")).strip()
+    return "\n".join([*lines, what])
 
 
 # -- waiting ----------------------------------------------------------------------------------
