@@ -12,11 +12,10 @@ import pytest
 from tests.engine.some_tasks import Learn, Load, Model, Report, Score
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import callbacks, experiment, loop, provenance
+from xpm_nb.engine import callbacks, experiment, loop
 from xpm_nb.engine.experiment import Experiment, current, start
 from xpm_nb.engine.experiment import experiment as opened
 from xpm_nb.engine.job import Job
-from xpm_nb.engine.settings import Settings
 from xpm_nb.errors import (
     ConfigError,
     ConfigTypeError,
@@ -27,44 +26,6 @@ from xpm_nb.errors import (
 )
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import records
-from xpm_nb.testing import FakeLauncher
-
-
-@pytest.fixture
-def fake():
-    return FakeLauncher()
-
-
-@pytest.fixture
-def new_kernel(monkeypatch, tmp_path, fake):
-    """What a kernel begins with; call it to begin again."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("XPM_WORKSPACE", raising=False)
-    monkeypatch.setattr(experiment, "_noted", set())
-    monkeypatch.setitem(loop.LAUNCHERS, "fake", lambda data: fake)
-    monkeypatch.setattr(provenance, "environment", lambda notebook: {"format": 1})
-    former = loop.use(None)
-
-    def begin():
-        old = loop.use(None)
-        if old is not None:
-            old.stop()
-        experiment._live.clear()
-        experiment._opened.clear()
-
-    begin()
-    yield begin
-    begin()
-    Settings.clear_instance()
-    loop.use(former)
-    for handle in fake.handles:
-        handle.end(None)
-        handle.close()
-
-
-@pytest.fixture
-def xp(new_kernel, fake):
-    return start("tour", launcher=fake, slots=2)
 
 
 def learn(lr=0.5, **options):
@@ -868,3 +829,75 @@ def test_fate_is_that_of_the_workspace(xp, fake):
     assert loop.current().sync(10)
     assert (xp.fate(learn(1)).kind, here.fate(learn(1)).kind) == ("running", "running")
     assert there.fate(learn(1)).kind == "new"
+
+
+# -- tables that live -------------------------------------------------------------------------
+
+
+def test_a_table_fills_in_while_jobs_finish(xp, fake):
+    table = xp.table("loss")
+    assert len(table) == 0
+    assert table.finished
+    assert table.experiment is xp
+    tasks = [learn(tag(n)) for n in (1, 2, 3)]
+    for task in tasks:
+        task.submit()
+    assert not table.finished
+    fake.wait_for(2)
+    assert loop.current().sync(10)
+    assert [row[1] for row in table.rows] == ["running", "running", "ready"]
+    for n, handle in enumerate(fake.wait_for(2)):
+        records.append_line(handle.paths.metrics, {"metrics": {"loss": n / 2}})
+        fake.finish(handle)
+    handle = fake.wait_for(3)[2]
+    xp.wait(0.01)
+    assert not table.finished
+    assert tasks[0].job.wait(10)
+    assert tasks[1].job.wait(10)
+    assert table.rows[:2] == ((1, "done", 0.0), (2, "done", 0.5))
+    assert table.view().best == ((0, 2),)
+    fake.fail(handle)
+    xp.wait(10)
+    assert table.finished
+    assert table.rows[2] == (3, "error (failed)", None)
+    assert table.df["loss"].count() == 2
+
+
+def test_a_table_over_a_tag(xp, fake):
+    for lr in (0.1, 0.2):
+        for seed in (0, 1):
+            learn(tag(lr), gate=str(seed), model=Model.C(hidden=seed)).tag("seed", seed).submit()
+    for n in range(4):
+        handle = fake.wait_for(n + 1)[n]
+        fake.finish(handle, {"accuracy": (n + 1) / 10})
+    xp.wait(10)
+    table = xp.table("accuracy", over="seed", decimals=2)
+    assert table.view().rows == (
+        ("0.1", "2 done", "0.15 ± 0.07 (2)"),
+        ("0.2", "2 done", "0.35 ± 0.07 (2)"),
+    )
+    assert table.view().best == ((1, 2),)
+    assert list(xp.table("accuracy", over=["seed"]).df["accuracy_mean"]) == [
+        pytest.approx(0.15),
+        pytest.approx(0.35),
+    ]
+    with pytest.raises(ConfigError, match="there are lr, seed"):
+        xp.table(over="sed")
+    with pytest.raises(ConfigError, match='best is "min", "max"'):
+        xp.table(best="most")
+    with pytest.raises(ConfigError, match="'los' is none of the figures accuracy"):
+        xp.table("accuracy", best={"los": "min"})
+
+
+def test_a_table_is_that_of_the_run_under_way(xp, fake, new_kernel):
+    learn(1).submit()
+    fake.wait_for(1)
+    fake.finish("")
+    xp.wait(10)
+    new_kernel()
+    again = start("tour", launcher=fake)
+    table = again.table()
+    assert len(table) == 1, "the latest run's, before anything is submitted"
+    for n in (2, 3):
+        learn(n).submit()
+    assert len(table) == 2

@@ -50,12 +50,17 @@ def _text_only(config: Any) -> dict[str, Any]:
     return {"text/plain": repr(config)}
 
 
+def _only_picture(thing: Any) -> Any:
+    return renderer(thing)["text/plain"]
+
+
 def _file_and_line(filename: str, lineno: int) -> str:
     return f"{filename}:{lineno}"
 
 
 submitter: Submitter = _Nowhere()
 renderer: Callable[[Any], dict[str, Any]] = _text_only
+widget: Callable[[Any], Any] = _only_picture
 place: Callable[[str, int], str] = _file_and_line
 
 
@@ -63,6 +68,7 @@ def fill(
     *,
     submitter: Submitter | None = None,
     renderer: Callable[[Any], dict[str, Any]] | None = None,
+    widget: Callable[[Any], Any] | None = None,
     place: Callable[[str, int], str] | None = None,
 ) -> None:
     """Put something behind one or more doors; the others stay as they are.
@@ -73,10 +79,11 @@ def fill(
         Takes submitted tasks and knows the current namespace.
     renderer : callable, optional
         Gives the mime bundle of a config.
+    widget : callable, optional
+        Gives what shows a config or an experiment alive, for front-ends that ask by ``_display_``
+        (marimo).
     place : callable, optional
         Turns a file name and a line number into words (``In[7], line 2``).
     """
-    doors = globals()
-    for name, filling in (("submitter", submitter), ("renderer", renderer), ("place", place)):
-        if filling is not None:
-            doors[name] = filling
+    fillings = {"submitter": submitter, "renderer": renderer, "widget": widget, "place": place}
+    globals().update({name: it for name, it in fillings.items() if it is not None})

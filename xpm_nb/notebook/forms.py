@@ -30,6 +30,7 @@ from xpm_nb.notebook.live import (
     PICTURE_BYTES_S,
     PICTURE_S,
     Pace,
+    Send,
     marked,
 )
 from xpm_nb.notebook.protocol import Json, Request, plain
@@ -128,7 +129,7 @@ class Form:
             self.widget.view = seen
         self._pace.done(began)
 
-    def picture(self, send: Callable[[dict[str, str], bool], None], *, again: bool = False) -> None:
+    def picture(self, send: Send, *, again: bool = False) -> None:
         """Send the static picture, if it is another than last time, or again."""
         began = time.monotonic()
         assert self._shown is not None
@@ -146,7 +147,7 @@ class Form:
         if keys is None or self._key in keys:
             self._dirty = True
 
-    def tick(self, send: Callable[[dict[str, str], bool], None]) -> float:
+    def tick(self, send: Send) -> float:
         """Tell what there is to tell now; give when to come again, at the latest."""
         now = time.monotonic()
         if self._around is not experiment.current():

@@ -70,6 +70,7 @@ class _Watched:
         self.sent: Json | None = None
 
 
+Send = Callable[[dict[str, str], bool], None]  # a bundle, and whether it is an update
 Wanted = tuple[str, Any]  # a kind, and what of it
 
 
@@ -167,7 +168,7 @@ class Live:
         }
         return self.feed.snapshot(time.time(), **about, **self._about)
 
-    def picture(self, send: Callable[[dict[str, str], bool], None], *, again: bool = False) -> None:
+    def picture(self, send: Send, *, again: bool = False) -> None:
         """Send the static picture, if it is another than last time, or again."""
         began = time.monotonic()
         view = self._view()
@@ -294,7 +295,7 @@ class Live:
         if self.panel is not None:
             self.panel.send(message)
 
-    def tick(self, send: Callable[[dict[str, str], bool], None]) -> float:
+    def tick(self, send: Send) -> float:
         """Tell what there is to tell now; give when to come again, at the latest."""
         due = [NEVER]
         if self.panel is not None:
@@ -364,7 +365,7 @@ class Live:
             log.exception("cannot make what a view watches")
             return None
 
-    def _tick_picture(self, send: Callable[[dict[str, str], bool], None]) -> float:
+    def _tick_picture(self, send: Send) -> float:
         now = time.monotonic()
         running = self.panel is None and bool(self.feed.running)
         ended = self.feed.finished and not self._was_finished
@@ -377,7 +378,7 @@ class Live:
             due = self._picture.due + clock
         return due if self._stale or running else NEVER
 
-    def settle(self, send: Callable[[dict[str, str], bool], None]) -> None:
+    def settle(self, send: Send) -> None:
         """Bring everything up to date from the cell that waited: nothing may come after it."""
         self.touch(None)
         if self.panel is not None:
@@ -432,7 +433,7 @@ class Live:
         if job.config is not None:
             config = views.describe(job.config, self.experiment.namespace)
         else:
-            config = views.describe_params(job.params())  # type: ignore[attr-defined]
+            config = views.describe_params(job.params())
         return {
             "t": "detail",
             "job": job_id,
@@ -468,6 +469,48 @@ class Live:
 
     def _table(self, over: str) -> Json | None:
         return None
+
+
+class LiveTable:
+    """A table of results that a cell has displayed: rows fill in while jobs finish.
+
+    Parameters
+    ----------
+    table : LiveTable
+        Of the engine.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        self.display_id = f"xpm-{uuid.uuid4().hex}"
+        self.finished = False
+        self._pace = Pace(PERIOD_S, PICTURE_BYTES_S)
+        self._dirty = False
+        self._sent: dict[str, str] | None = None
+
+    def answer(self) -> None:
+        """Nobody asks a table anything."""
+
+    def touch(self, keys: Iterable[str] | None) -> None:
+        """Take note of jobs that changed."""
+        self._dirty = self._dirty or keys is None or bool(self.table.experiment.peek(keys))
+
+    def draw(self, send: Send, *, again: bool = False) -> None:
+        """Send the table as it is now, if it is another than last time, or again."""
+        began = time.monotonic()
+        self._dirty = False
+        self.finished = self.table.finished
+        bundle = html.bundle(self.table.view())
+        if again or bundle != self._sent:
+            send(bundle, not again)
+        self._sent = bundle
+        self._pace.done(began, len(bundle["text/html"]))
+
+    def tick(self, send: Send) -> float:
+        """Send what there is to send now; give when to come again, at the latest."""
+        if self._dirty and (time.monotonic() >= self._pace.due or self.table.finished):
+            self.draw(send)
+        return self._pace.due if self._dirty else NEVER
 
 
 _ABLE: Mapping[str, Callable[[JobState], bool]] = {
