@@ -522,7 +522,7 @@ function drawHead(page, now, { editing, before, pending, wrong, note }) {
   }
   page.id.hidden = page.copy.hidden = !id;
   attr(page.id, "data-pending", pending);
-  const moved = Boolean(before) && before !== id;
+  const moved = now.editable && Boolean(before) && before !== id;
   replaceText(page.was, !id ? clean(config.note || "no identifier yet", 300) : moved ? `was ${before.slice(0, 8)}` : "");
   attr(page.fate, "data-kind", now.fate_kind);
   replaceText(page.mark, FATE_MARKS[now.fate_kind] ?? "");
@@ -627,9 +627,10 @@ function fieldFor(kind, row, commit) {
     const set = (/** @type {string} */ text, /** @type {string[]} */ choices) => {
       const list = choices.length ? choices : ["true", "false"];
       const all = list.includes(text) ? list : [text, ...list];
+      const nothing = !list.includes("") ? "(not set)" : /\b(None|Optional)\b/.test(row.param.type) && !list.includes("None") ? "None" : "(empty)";
       if (input.dataset.mark !== all.join("\n")) {
         input.dataset.mark = all.join("\n");
-        input.replaceChildren(...all.map((value) => el("option", { value, text: clean(value, 120) || "(empty)" })));
+        input.replaceChildren(...all.map((value) => el("option", { value, text: clean(value, 120) || nothing })));
       }
       input.value = text;
     };
