@@ -19,7 +19,7 @@ code.bytecode code.values code.cells code.drift code.origin code.imports code.bi
 code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.settings engine.usage engine.entries engine.scheduler engine.loop engine.callbacks engine.provenance
+engine.settings engine.usage engine.reading engine.entries engine.scheduler engine.loop engine.callbacks engine.provenance
 engine.figures engine.results engine.outlook engine.job engine.jobs engine.submission engine.contents engine.experiment
 notebook.svg notebook.html notebook.history notebook.protocol notebook.capture notebook.widgets notebook.live notebook.forms notebook.bridge notebook.magics
 cli testing __init__

@@ -15,6 +15,7 @@ from typing import Any
 
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import JobView, Said
+from xpm_nb.engine.reading import Curves
 from xpm_nb.errors import LaunchError, RecordError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
 from xpm_nb.store import locks, records
@@ -181,6 +182,7 @@ class Entry:
         self.facts = Facts(task=paths.name)
         self.voice = Voice()
         self.said: tuple[Said, ...] = ()
+        self.curves = Curves(paths.metrics)  # which has its own lock: any thread may ask
         self._offsets = {"progress": 0, "metrics": 0}
         self._pending = 0  # submissions that the loop has not met yet
         self._waiters: list[Callable[[], None]] = []

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 import traceback
@@ -19,15 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.core.views import JobView, Said
-from xpm_nb.engine import callbacks, entries
+from xpm_nb.core.views import CurveView, JobView, Said
+from xpm_nb.engine import callbacks, entries, reading
 from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.loop import Loop
+from xpm_nb.engine.reading import Files, tail
 from xpm_nb.engine.scheduler import CancelJobs, NoteError, RetryJobs, Say
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
+from xpm_nb.store.layout import numbered
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -39,7 +40,6 @@ CALLBACKS_S = 10.0  # how long a wait goes on for callbacks of what it waited fo
 VIEWS_S = 1.0  # and for the views of what callbacks did, at most
 TAIL_LINES = 20
 TRACE_FRAMES = 8  # of a callback's exception
-_TAIL_BYTES = 64 * 1024
 
 # Where an exception goes through before and after the user's code.
 _OURS = (__file__, callbacks.__file__, contextlib.__file__)
@@ -178,16 +178,57 @@ class Job:
         return self._entry.paths.stderr
 
     def log(self, n: int = 40) -> str:
-        """Give the last lines of what it printed, the error stream after the other."""
+        """Give the last lines of what it printed, 5,000 at most; the error stream comes last."""
         parts = {path: tail(path, n) for path in (self.stdout(), self.stderr())}
         texts = [(path, text) for path, text in parts.items() if text]
         if len(texts) == 1:
             return texts[0][1]
         return "\n".join(f"--- {path.name}\n{text}" for path, text in texts)
 
+    def log_size(self) -> int:
+        """Give how many bytes it printed, on both streams: a change tells that there is more."""
+        return reading.size(self.stdout(), self.stderr())
+
     def metrics(self) -> dict[str, float]:
         """Give the latest value of each metric."""
         return dict(self.view().metrics)
+
+    def curves(
+        self, names: Iterable[str] | None = None, points: int = 200
+    ) -> tuple[CurveView, ...]:
+        """Give the course of metrics, by default of all.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            Those that are wanted; what the job has not reported is left out.
+        points : int
+            How many points of each, at most: the first, the last, and of each stretch in between
+            the lowest and the highest are kept. Their ``x`` is the step that was reported, or else
+            their number from 0 on. Figures that are not finite are left out.
+        """
+        view = self.view()
+        label = " ".join(f"{name}={value}" for name, value in view.tags) or view.identifier[:8]
+        wanted = (names,) if isinstance(names, str) else names
+        found = self._entry.curves.points(wanted, max(4, points))
+        return tuple(CurveView(view.key, label, name, some) for name, some in found.items() if some)
+
+    @property
+    def files(self) -> Files:
+        """The files of its directory: ``job.files["model.npz"]``."""
+        return Files(self._entry.paths)
+
+    @property
+    def attempts(self) -> tuple[Path, ...]:
+        """The directories of its earlier attempts, the first one first."""
+        return tuple(numbered(self._entry.paths.attempts))
+
+    def params(self) -> dict[str, Any]:
+        """Give what its ``params.json`` holds, {} if there is none that can be read."""
+        try:
+            return records.read_params(self._entry.paths) or {}
+        except RecordError:
+            return {}
 
     # -- waiting --------------------------------------------------------------------------
 
@@ -437,18 +478,6 @@ def _evidence(entry: Entry) -> Iterator[str]:
         if text and not (paths.error.exists() and path == paths.stderr):
             yield f"\nLast lines of {path.name}:\n{text}"
     yield "\nIts logs:\n" + "\n".join(f"  {path}" for path in logs)
-
-
-def tail(path: Path, lines: int) -> str:
-    """Give the last lines of a file that may be large or missing."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            data = file.read()
-    except OSError:
-        return ""
-    return "\n".join(data.decode("utf-8", "replace").rstrip().split("\n")[-lines:])
 
 
 def as_json_value(value: Any) -> Any:

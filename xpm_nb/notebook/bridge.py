@@ -228,9 +228,8 @@ class Publisher:
         self._start(shell)
         return made
 
-    def draw_form(self, config: Any, shell: Any) -> None:
+    def draw_form(self, form: Form) -> None:
         """Draw a config in the cell that runs, and keep it up to date."""
-        form = self.form(config, shell)
         with self._lock:
             _send(_view_of(form.widget))
             form.picture(partial(_send_picture, form.display_id), again=True)
@@ -381,10 +380,28 @@ def show_config(config: Any) -> None:
     if not (ours and configs.is_config(config) and _alive(shell)):
         raise NotImplementedError
     try:
-        _publisher.draw_form(config, shell)
+        form = _publisher.form(config, shell)
     except ImportError as error:  # no widgets here
         log.info("no form", exc_info=True)
         raise NotImplementedError from error
+    _publisher.draw_form(form)
+
+
+def show_widget(shown: Any) -> None:
+    """Display a widget of ours that is the value of a cell, with its static twin.
+
+    Raises
+    ------
+    NotImplementedError
+        As `show_config` does.
+    """
+    shell = _shell()
+    if shown.comm is None or not _alive(shell):  # closed, or no place for twins
+        raise NotImplementedError
+    if isinstance(shown.source, Form):
+        _publisher.draw_form(shown.source)
+    else:
+        _publisher.draw(shown.source, shell)
 
 
 def show_table(table: Any) -> None:
@@ -406,6 +423,7 @@ DISPLAYS: Sequence[tuple[str, str, Callable[[Any], None]]] = (
     ("xpm_nb.engine.experiment", "Experiment", show),
     ("xpm_nb.core.config", "Config", show_config),
     ("xpm_nb.engine.results", "LiveTable", show_table),
+    ("xpm_nb.notebook.widgets", "Display", show_widget),
 )
 
 

@@ -84,7 +84,7 @@ class Form:
         self._sent: dict[str, str] | None = None
         self._shown: ConfigView | None = None
         self.config = self._fresh()
-        self.widget = widgets.FormWidget(self.uid, self.hear, self, self.look())
+        self.widget = widgets.FormWidget(self.uid, self.hear, self, view=self.look())
 
     def close(self) -> None:
         """Take the widget away."""

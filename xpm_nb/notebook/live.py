@@ -15,12 +15,13 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from xpm_nb.core import estimate, views
+from xpm_nb.core import drawing, estimate, views
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
-from xpm_nb.core.views import ExperimentView, JobView
+from xpm_nb.core.views import ExperimentView, JobView, TableView
 from xpm_nb.errors import XpmError
 from xpm_nb.notebook import html, protocol
 from xpm_nb.notebook.protocol import Feed, Json, Request, Watch, plain, short_id
@@ -38,6 +39,7 @@ CLOCK_S = 2.0  # and at most while jobs run, for the times in it
 SHARE = 0.05  # of a processor's time that any one of these may take
 MAX_WAITING = 1_000  # messages of front-ends
 MAX_VIEWS = 16
+MAX_NODES = 200  # of a graph by job
 MAX_LOG = 1_000_000  # characters
 
 NEVER = math.inf
@@ -60,34 +62,57 @@ class Pace:
         self.due = now + pause
 
 
-class _Watched:
-    """One thing that views want kept up to date."""
-
-    def __init__(self, make: Callable[[], Json | None]) -> None:
-        self.make = make
-        self.pace = Pace(WATCH_S, WATCH_BYTES_S)
-        self.dirty = True
-        self.sent: Json | None = None
-
-
 Send = Callable[[dict[str, str], bool], None]  # a bundle, and whether it is an update
-Wanted = tuple[str, Any]  # a kind, and what of it
+Wanted = tuple[str, str]  # a kind, and of what: a job, a way to draw the graph, a tag
 
 
-def wanted(watch: Watch) -> dict[Wanted, None]:
-    """List what a view wants, in the order in which it is told."""
-    found: dict[Wanted, None] = {}
+def wanted(watch: Watch) -> dict[Wanted, Any]:
+    """List what a view wants, in the order in which it is told, each with how much of it."""
+    found: dict[Wanted, Any] = {}
     if watch.log:
-        found["log", (watch.log[: protocol.DIGITS], watch.lines)] = None
+        found["log", watch.log[: protocol.DIGITS]] = watch.lines
     if watch.detail:
         found["detail", watch.detail[: protocol.DIGITS]] = None
     if watch.curves:
-        found["curves", tuple(job[: protocol.DIGITS] for job in watch.curves)] = None
+        found["curves", ""] = tuple(job[: protocol.DIGITS] for job in watch.curves)
     if watch.graph:
         found["graph", watch.graph] = None
     if watch.table:
         found["table", watch.over] = None
     return found
+
+
+def together(views: Iterable[Mapping[Wanted, Any]]) -> dict[Wanted, Any]:
+    """Say what several views want: of each thing as much as the one that wants most.
+
+    All views hear what one of them is told, so that each must get at least what it wants.
+    """
+    found: dict[Wanted, Any] = {}
+    for wants in views:
+        for want, much in wants.items():
+            known = found.get(want)
+            if want[0] == "log":
+                found[want] = max(known or 0, much)
+            elif want[0] == "curves":
+                found[want] = tuple(dict.fromkeys((known or ()) + much))[-protocol.MAX_CURVES :]
+            else:
+                found[want] = None
+    return found
+
+
+class _Watched:
+    """One thing that views want kept up to date."""
+
+    def __init__(self) -> None:
+        self.pace = Pace(WATCH_S, WATCH_BYTES_S)
+        self.much: Any = None
+        self.dirty = True
+        self.sent: Json | None = None
+        self.seen: Any = None  # what it was made from, where that is cheaper to look at
+
+    def again(self) -> None:
+        """Have it told now, also if it has not changed."""
+        self.dirty, self.sent, self.seen, self.pace.due = True, None, None, 0.0
 
 
 class Live:
@@ -114,9 +139,9 @@ class Live:
         self._wake, self._lock = wake, lock
         self._inbox: deque[tuple[Request, str]] = deque()
         self._acts: deque[tuple[Any, ...]] = deque(maxlen=256)
-        self._views: dict[str, dict[Wanted, None]] = {}
+        self._views: dict[str, dict[Wanted, Any]] = {}
         self._watched: dict[Wanted, _Watched] = {}
-        self._log_sizes: dict[Wanted, tuple[int, JobState | None]] = {}
+        self._tables: dict[str, Any] = {}  # by the tag they are over
         self._needed_by: tuple[int, dict[str, list[str]]] = (-1, {})
         self._snapshot = Pace(SNAPSHOT_S, SNAPSHOT_BYTES_S)
         self._estimate = Pace(ETA_S)
@@ -141,7 +166,7 @@ class Live:
         try:
             from xpm_nb.notebook import widgets
 
-            self.panel = widgets.Panel(self.uid, self.hear, self._look)
+            self.panel = widgets.Panel(self.uid, self.hear, self.experiment, self._look)
         except Exception:  # a border: not there, or not here; the picture serves
             log.info("no live panel", exc_info=True)
         else:
@@ -201,14 +226,14 @@ class Live:
         touched = {view.key for view in seen}
         for (kind, what), watched in self._watched.items():
             if kind == "graph":
-                watched.dirty = watched.dirty or self.feed.structure != structure
+                changed = self.feed.structure != structure
             elif kind == "table":
-                watched.dirty = watched.dirty or bool(touched)
+                changed = bool(touched)
             elif kind == "curves":
-                watched.dirty = watched.dirty or any(self.feed.key(job) in touched for job in what)
+                changed = any(self.feed.key(job) in touched for job in watched.much)
             else:
-                job = what[0] if kind == "log" else what
-                watched.dirty = watched.dirty or self.feed.key(job) in touched
+                changed = self.feed.key(what) in touched
+            watched.dirty = watched.dirty or changed
 
     # -- from the front-end ---------------------------------------------------------------
 
@@ -278,16 +303,12 @@ class Live:
             del self._views[next(iter(self._views))]
         if before is None:
             self._tell(self.feed.greeting(time.time()))
-        alive = {want for wants in self._views.values() for want in wants}
-        self._watched = {w: it for w, it in self._watched.items() if w in alive}
-        self._log_sizes = {w: it for w, it in self._log_sizes.items() if w in alive}
-        for want in now:
-            if want not in self._watched:
-                self._watched[want] = self._watcher(want)
-            elif want not in (before or {}):
-                watched = self._watched[want]
-                watched.dirty, watched.sent, watched.pace.due = True, None, 0.0
-                self._log_sizes.pop(want, None)
+        alive = together(self._views.values())
+        self._watched = {want: self._watched.get(want, _Watched()) for want in alive}
+        for want, watched in self._watched.items():
+            if watched.much != alive[want] or (want in now and want not in (before or {})):
+                watched.again()
+            watched.much = alive[want]
 
     # -- telling --------------------------------------------------------------------------
 
@@ -344,23 +365,30 @@ class Live:
         self._snapshot.done(began, 60 * len(self.feed.numbers))
 
     def _tick_watched(self, want: Wanted, watched: _Watched) -> float:
-        follow = want[0] == "log" and self._running(want[1][0])
+        follow = want[0] == "log" and self._running(want[1])
         now = time.monotonic()
         if not (watched.dirty or follow):
             return NEVER
         if now >= watched.pace.due:
             watched.dirty = False
-            message = self._made(watched)
+            message = self._made(want, watched)
             if message is not None and message != watched.sent:
                 self._tell(message)
                 watched.sent = message
             watched.pace.done(now, _size(message))
         return watched.pace.due if watched.dirty or follow else NEVER
 
-    @staticmethod
-    def _made(watched: _Watched) -> Json | None:
+    def _made(self, want: Wanted, watched: _Watched) -> Json | None:
+        kind, what = want
+        make: dict[str, Callable[[str, _Watched], Json | None]] = {
+            "log": self._log,
+            "detail": self._detail,
+            "curves": self._curves,
+            "graph": self._graph,
+            "table": self._table,
+        }
         try:
-            return watched.make()
+            return make[kind](what, watched)
         except Exception:  # a border: a damaged file, a mistake of ours
             log.exception("cannot make what a view watches")
             return None
@@ -392,28 +420,16 @@ class Live:
 
     # -- what views watch -----------------------------------------------------------------
 
-    def _watcher(self, want: Wanted) -> _Watched:
-        make: dict[str, Callable[[Any], Json | None]] = {
-            "log": self._log,
-            "detail": self._detail,
-            "curves": self._curves,
-            "graph": self._graph,
-            "table": self._table,
-        }
-        kind, what = want
-        return _Watched(lambda: make[kind](what))
-
     def _running(self, job_id: str) -> bool:
         view = self.feed.view(self.feed.key(job_id) or "")
         return view is not None and view.state in (JobState.SCHEDULED, JobState.RUNNING)
 
-    def _log(self, what: tuple[str, int]) -> Json | None:
-        job_id, lines = what
-        job = self._job(job_id)
-        size = (job.log_size(), job.state)
-        if self._log_sizes.get(("log", what)) == size:
+    def _log(self, job_id: str, watched: _Watched) -> Json | None:
+        job, lines = self._job(job_id), watched.much
+        size = job.log_size()
+        if watched.seen == (size, job.state):
             return None
-        self._log_sizes["log", what] = size
+        watched.seen = size, job.state
         text = job.log(lines)
         more = lines < protocol.MAX_LINES and text.count("\n") + 1 >= lines
         if len(text) > MAX_LOG:
@@ -424,10 +440,10 @@ class Live:
             "text": protocol.text(text),
             "lines": lines,
             "more": more,
-            "size": size[0],
+            "size": size,
         }
 
-    def _detail(self, job_id: str) -> Json | None:
+    def _detail(self, job_id: str, _watched: _Watched) -> Json | None:
         job = self._job(job_id)
         view: JobView = job.view()
         if job.config is not None:
@@ -461,14 +477,35 @@ class Live:
             self._needed_by = self.feed.structure, found
         return self._needed_by[1].get(short_id(key), [])
 
-    def _curves(self, job_ids: tuple[str, ...]) -> Json | None:
-        return None
+    def _curves(self, _all: str, watched: _Watched) -> Json | None:
+        jobs = {short_id(job.key): job for job in self.experiment.jobs}
+        found = []
+        for job_id in watched.much:
+            for curve in jobs[job_id].curves() if job_id in jobs else ():
+                points = [[protocol.number(x, 9), protocol.number(y)] for x, y in curve.points]
+                found.append({**plain(replace(curve, points=())), "key": job_id, "points": points})
+        return {"t": "curves", "curves": found}
 
-    def _graph(self, by: str) -> Json | None:
-        return None
+    def _graph(self, by: str, watched: _Watched) -> Json | None:
+        if watched.seen == self.feed.structure:
+            return None
+        watched.seen = self.feed.structure
+        view = plain(drawing.graph(self.feed.views(), by=by, max_nodes=MAX_NODES))
+        if view["by"] == "job":
+            for node in view["nodes"]:
+                node["key"] = short_id(node["key"])
+        return {"t": "graph", "graph": view, "by": by}
 
-    def _table(self, over: str) -> Json | None:
-        return None
+    def _table(self, over: str, _watched: _Watched) -> Json | None:
+        if over not in self._tables:
+            self._tables[over] = self.experiment.table(over=over or None)
+        try:
+            view = self._tables[over].view()
+        except XpmError as error:  # there is no such tag any more
+            view = TableView((), (), (), caption=str(error))
+        table = plain(view)
+        table["keys"] = [short_id(key) for key in view.keys]
+        return {"t": "table", "table": table, "over": over or None}
 
 
 class LiveTable:

@@ -94,15 +94,18 @@ class Display(anywidget.AnyWidget):
         Names it in the page: the static twin carries the same.
     handler : callable
         Gets each message of the front-end, in whatever thread; must be quick.
+    source : Experiment or Form
+        What it shows.
     """
 
     uid = traitlets.Unicode().tag(sync=True)
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, uid: str, handler: Handler, **traits: Any) -> None:
-        super().__init__(uid=uid, **traits)
+    def __init__(self, uid: str, handler: Handler, source: Any, **traits: Any) -> None:
+        self.source = source
         self._handler = handler
+        super().__init__(uid=uid, **traits)
         _answer_at_once(self.comm)
 
     def _handle_msg(self, msg: Mapping[str, Any]) -> None:
@@ -143,9 +146,11 @@ class Panel(Display):
 
     snapshot = traitlets.Dict().tag(sync=True, to_json=lambda _value, widget: widget.look())
 
-    def __init__(self, uid: str, handler: Handler, look: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, uid: str, handler: Handler, source: Any, look: Callable[[], dict[str, Any]]
+    ) -> None:
         self.look = look
-        super().__init__(uid, handler)
+        super().__init__(uid, handler, source)
 
     @traitlets.default("_esm")
     def _panel_esm(self) -> str:
@@ -161,22 +166,16 @@ class FormWidget(Display):
 
     Parameters
     ----------
-    form : Form
-        What deals with it; knows the config.
     view : dict
         What there is to see.
     """
 
     view = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, uid: str, handler: Handler, form: Any, view: dict[str, Any]) -> None:
-        self._form = form
-        super().__init__(uid, handler, view=view)
-
     @property
     def config(self) -> Any:
         """The edited config: a copy of the one that was displayed."""
-        return self._form.config
+        return self.source.config
 
     @traitlets.default("_esm")
     def _form_esm(self) -> str:
