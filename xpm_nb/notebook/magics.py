@@ -32,7 +32,6 @@ from xpm_nb.notebook import bridge, capture, html
 from xpm_nb.notebook.history import Cells, executed_cells
 
 LOG_LINES = 40
-_EXPERIMENT = ("xpm_nb.engine.experiment", "Experiment")
 
 
 # -- the cells of this session -------------------------------------------------------------------
@@ -77,7 +76,7 @@ def install(shell: Any) -> None:
     experiment.executed_cells = partial(executed_cells, shell)
     experiment.notebook_name = notebook_name
     experiment.on_wait = bridge.watch
-    shell.display_formatter.ipython_display_formatter.for_type_by_name(*_EXPERIMENT, bridge.show)
+    bridge.install(shell)
     if not Settings.initialized():  # with the shell as parent, it reads IPython's configuration
         Settings.instance(parent=shell)
 
@@ -99,7 +98,7 @@ def unload_ipython_extension(shell: Any) -> None:
     callbacks.fill(None)
     experiment.cells_source = experiment.executed_cells = None
     experiment.notebook_name = experiment.on_wait = None
-    shell.display_formatter.ipython_display_formatter.pop(".".join(_EXPERIMENT), None)
+    bridge.uninstall(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("xpm", None)
     if complete in shell.Completer.custom_matchers:
