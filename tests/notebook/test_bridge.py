@@ -85,6 +85,7 @@ class Screen:
         with self.sent_one:
             name = threading.current_thread().name
             text = bundle.get("text/plain") or f"view {bundle[VIEW]['model_id']}"
+            text = text.partition("\n  open it again")[0]
             self.sent.append((name, display_id, update, text))
             self.sent_one.notify_all()
 
