@@ -14,12 +14,18 @@ from enum import Enum
 from typing import Any
 
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.core.views import JobView
+from xpm_nb.core.views import JobView, Said
+from xpm_nb.engine.reading import Curves
 from xpm_nb.errors import LaunchError, RecordError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Failure, JobRecord
+
+SAID_ITEMS = 200  # how much of what its callbacks say is kept of one job, the latest
+SAID_CHARS = 64 * 1024
+ITEM_CHARS = 8 * 1024
+IMAGE_CHARS = 256 * 1024  # of all images together
 
 
 class Found(Enum):
@@ -70,6 +76,65 @@ class Facts:
     holder: str = ""  # who has it, where that may be a mistake
 
 
+class Voice:
+    """What callbacks of one job say: filled by their thread, read by the loop."""
+
+    def __init__(self) -> None:
+        self._items: list[Said] = []
+        self._open = False  # what comes next may be the rest of the last item
+        self._told = False  # the loop knows that there is something new
+        self._guard = threading.Lock()
+
+    def begin(self) -> None:
+        """Take note that another callback begins."""
+        self._open = False
+
+    def say(self, said: Said) -> bool:
+        """Add something; True if the loop is to be told. The kind "clear" forgets all before."""
+        with self._guard:
+            if said.kind == "clear":
+                self._items.clear()
+            else:
+                self._add(said)
+                self._shorten()
+            told, self._told = self._told, True
+            return not told
+
+    def heard(self) -> tuple[Said, ...]:
+        """Give what was said, for the loop."""
+        with self._guard:
+            self._told = False
+            return tuple(self._items)
+
+    def forget(self) -> None:
+        """Forget what was said of an earlier attempt."""
+        with self._guard:
+            self._items.clear()
+
+    def _add(self, said: Said) -> None:
+        text = said.text.encode("utf-8", "backslashreplace").decode("utf-8")
+        streams = said.kind in ("out", "err")
+        if self._items and self._open and streams and self._items[-1].kind == said.kind:
+            text = self._items.pop().text + text
+        if not streams:  # of a traceback, the end tells most
+            text = text[-ITEM_CHARS:] if said.kind == "error" else text[:ITEM_CHARS]
+        if len(said.image) > IMAGE_CHARS:
+            said, text = said._replace(image=""), f"{text} (too large to be shown here)".strip()
+        text = text[-SAID_CHARS:]
+        for start in range(0, len(text) or 1, ITEM_CHARS):
+            self._items.append(Said(said.kind, text[start : start + ITEM_CHARS], said.image))
+        self._open = streams
+
+    def _shorten(self) -> None:
+        """Drop what was said first, if it is too much."""
+        texts = images = 0
+        for count, said in enumerate(reversed(self._items)):
+            texts, images = texts + len(said.text), images + len(said.image)
+            if count == SAID_ITEMS or texts > SAID_CHARS or images > IMAGE_CHARS:
+                del self._items[: len(self._items) - count]
+                return
+
+
 class Entry:
     """One job as this kernel knows it.
 
@@ -83,6 +148,8 @@ class Entry:
         The last frozen copy; replaced as a whole, so that any thread may read it.
     settled : threading.Event
         Set while nothing is going to change by itself.
+    voice : Voice
+        What its callbacks say; the loop takes it over into the view.
     hooks : list
         Called in the loop's thread with the view at each change of state; must be quick.
     """
@@ -113,6 +180,9 @@ class Entry:
         self.exit_code: int | None = None
         self.looks = 0  # how often we looked in vain for who holds the lock
         self.facts = Facts(task=paths.name)
+        self.voice = Voice()
+        self.said: tuple[Said, ...] = ()
+        self.curves = Curves(paths.metrics)  # which has its own lock: any thread may ask
         self._offsets = {"progress": 0, "metrics": 0}
         self._pending = 0  # submissions that the loop has not met yet
         self._waiters: list[Callable[[], None]] = []
@@ -190,6 +260,7 @@ class Entry:
             path=self.id,
             launcher=facts.launcher,
             callback_error=facts.callback_error,
+            said=self.said,
         )
         if view == self.view:
             return False

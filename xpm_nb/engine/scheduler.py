@@ -50,6 +50,7 @@ from xpm_nb.store.records import Failure
 log = logging.getLogger("xpm_nb")
 
 SWEEP_S = 20.0  # the net below everything that tells us of ends by itself
+SAY_S = 0.1  # between two looks at what callbacks of one job say
 POLL_S = 1.0  # for launchers that cannot tell us
 LOOK_S = (0.02, 2.0)  # how soon we look again for who holds a lock: at first, and at last
 _UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
@@ -142,13 +143,21 @@ class NoteError:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """A callback of a job said something; `last`: it is over."""
+
+    entry: Entry
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """Look at the clock; `reached` is set when everything posted before is dealt with."""
 
     reached: threading.Event | None = None
 
 
-Message = SubmitJob | OpenJobs | CancelJobs | RetryJobs | SetSlots | NoteError | Wake
+Message = SubmitJob | OpenJobs | CancelJobs | RetryJobs | SetSlots | NoteError | Say | Wake
 
 
 class Scheduler:
@@ -190,6 +199,7 @@ class Scheduler:
         self._carrying = False
         self._under_way: dict[str, Entry] = {}
         self._looks: dict[str, float] = {}  # when to look again for who holds a lock
+        self._says: dict[str, tuple[Entry, float]] = {}  # when to hear what callbacks say
         self._refresh_at = self._poll_at = self._sweep_at = 0.0
         self._changed: dict[str, Entry] = {}
 
@@ -218,6 +228,8 @@ class Scheduler:
             case NoteError(entry, text):
                 entry.facts.callback_error = text
                 self._changed[entry.id] = entry
+            case Say(entry, last):
+                self._say(entry, last=last)
             case Wake(reached):
                 self.tick()
                 if reached is not None:
@@ -243,6 +255,7 @@ class Scheduler:
     def tick(self) -> None:
         """Do what is due now."""
         now = self._clock.monotonic()
+        self._hear(now)
         self._carry_out(self.plan.tick(now))
         for key in [key for key, at in self._looks.items() if at <= now]:
             del self._looks[key]
@@ -263,7 +276,7 @@ class Scheduler:
 
     def next_deadline(self) -> float | None:
         """Say when `tick` has something to do, None if nothing is due."""
-        times = [*self._looks.values()]
+        times = [*self._looks.values(), *(at for _, at in self._says.values())]
         if (at := self.plan.next_deadline()) is not None:
             times.append(at)
         if self._under_way:
@@ -285,6 +298,22 @@ class Scheduler:
             entry.settle(state.final or entry.id not in self.plan)
             keys.add(entry.paths.key)
         return frozenset(keys)
+
+    def _say(self, entry: Entry, *, last: bool) -> None:
+        """Take over what callbacks said: the first words at once, more of them a little later."""
+        now = self._clock.monotonic()
+        if last or entry.id not in self._says:
+            entry.said = entry.voice.heard()
+            self._changed[entry.id] = entry
+            self._says[entry.id] = (entry, now + SAY_S)
+
+    def _hear(self, now: float) -> None:
+        for key in [key for key, (_, at) in self._says.items() if at <= now]:
+            entry, _ = self._says.pop(key)
+            if (said := entry.voice.heard()) != entry.said:
+                entry.said = said
+                self._changed[key] = entry
+                self._says[key] = (entry, now + SAY_S)
 
     # -- arrivals -------------------------------------------------------------------------
 

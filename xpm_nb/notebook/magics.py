@@ -28,7 +28,7 @@ from xpm_nb.core.views import JobView
 from xpm_nb.engine import callbacks, experiment
 from xpm_nb.engine.settings import Settings
 from xpm_nb.errors import XpmError
-from xpm_nb.notebook import bridge, html
+from xpm_nb.notebook import bridge, capture, html
 from xpm_nb.notebook.history import Cells, executed_cells
 
 LOG_LINES = 40
@@ -72,7 +72,7 @@ def install(shell: Any) -> None:
         return
     _cells = Cells(shell)
     shell.events.register("pre_run_cell", _cells.before)
-    callbacks.fill(_cells.cell_of)
+    callbacks.fill(_cells.cell_of, capture.capturing)
     experiment.cells_source = _cells.executed
     experiment.executed_cells = partial(executed_cells, shell)
     experiment.notebook_name = notebook_name
