@@ -442,12 +442,12 @@ def fate(config: Any) -> outlook.Fate:
         or "new"; "none" for what is no task, has no identifier yet, or if no experiment is open.
         ``text``: the same in a few words.
     """
-    xp = current()
-    if not configs.is_config(config) or not issubclass(configs.info(config).cls, configs.Task):
+    if not outlook.is_task(config):
         return outlook.NONE
     job = submission.job_of(config)
     if job is not None:
         return outlook.fate_of(job.entry.paths, job.view(), asked=job.entry.waits())
+    xp = current()
     if xp is None:
         return outlook.Fate("none", f"no experiment is open: {doors.HOW_TO_OPEN}")
     return xp.fate(config)
