@@ -151,10 +151,16 @@ def _place(filename: str, lineno: int) -> str:
     return magics.place(filename, lineno)
 
 
+def _compare(left: Any, right: Any) -> Any:
+    from xpm_nb.core import compare
+
+    return compare.difference(left, right)
+
+
 def _fill_doors() -> None:
     from xpm_nb.core import doors
 
-    doors.fill(submitter=_Submitter(), renderer=_render, place=_place)
+    doors.fill(submitter=_Submitter(), renderer=_render, place=_place, comparer=_compare)
 
 
 # -- IPython

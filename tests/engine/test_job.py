@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.some_tasks import Learn, Score
-from tests.engine.test_experiment import fake, learn, new_kernel, xp  # noqa: F401
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import Said
@@ -19,6 +18,11 @@ from xpm_nb.engine.entries import Voice
 from xpm_nb.engine.experiment import current, start
 from xpm_nb.errors import ConfigError
 from xpm_nb.store import records
+
+
+def learn(lr=0.5):
+    return Learn.C(lr=lr)
+
 
 # -- what callbacks say -----------------------------------------------------------------------
 
@@ -86,7 +90,7 @@ def captured():
     callbacks.fill(None)
 
 
-def test_what_a_callback_says_is_in_the_view_while_it_runs(xp, fake, captured):  # noqa: F811
+def test_what_a_callback_says_is_in_the_view_while_it_runs(xp, fake, captured):
     gate, told = threading.Event(), threading.Event()
     task = learn(tag(0.5)).submit()
 
@@ -111,7 +115,7 @@ def test_what_a_callback_says_is_in_the_view_while_it_runs(xp, fake, captured): 
     stop()
 
 
-def test_what_a_callback_raises_is_said_in_the_users_terms(xp, fake, captured):  # noqa: F811
+def test_what_a_callback_raises_is_said_in_the_users_terms(xp, fake, captured):
     def helper():
         raise ValueError("no\nluck")
 
@@ -137,7 +141,7 @@ def test_what_a_callback_raises_is_said_in_the_users_terms(xp, fake, captured): 
     assert task.job.view().callback_error == "ValueError: no luck"
 
 
-def test_leaving_from_a_callback_ends_no_thread(xp, fake):  # noqa: F811
+def test_leaving_from_a_callback_ends_no_thread(xp, fake):
     task = learn().submit()
     task.on_completed(lambda: exit(3))
     fake.wait_for(1)
@@ -147,7 +151,7 @@ def test_leaving_from_a_callback_ends_no_thread(xp, fake):  # noqa: F811
     assert callbacks.current().flush(10)
 
 
-def test_another_attempt_begins_in_silence(xp, fake, captured):  # noqa: F811
+def test_another_attempt_begins_in_silence(xp, fake, captured):
     task = learn().submit()
     task.job.on_state(lambda view: captured("out", f"{view.state.value} "))
     fake.wait_for(1)
@@ -165,13 +169,13 @@ def test_another_attempt_begins_in_silence(xp, fake, captured):  # noqa: F811
 # -- running again ----------------------------------------------------------------------------
 
 
-def finish(task, fake, count):  # noqa: F811
+def finish(task, fake, count):
     fake.wait_for(count)
     fake.finish(task.job.identifier)
     assert task.job.wait(10) is JobState.DONE
 
 
-def test_rerun_names_its_jobs(xp, fake):  # noqa: F811
+def test_rerun_names_its_jobs(xp, fake):
     tasks = [learn(x).submit() for x in (1, 2)]
     with pytest.raises(ConfigError, match=r"rerun\(\*xp\.jobs\)"):
         xp.rerun()
@@ -187,7 +191,7 @@ def test_rerun_names_its_jobs(xp, fake):  # noqa: F811
         xp.rerun("zz")
 
 
-def test_nothing_is_run_again_if_something_is_in_the_way_of_one(xp, fake):  # noqa: F811
+def test_nothing_is_run_again_if_something_is_in_the_way_of_one(xp, fake):
     task, other = learn(1).submit(), learn(2).submit()
     finish(task, fake, 1)
     finish(other, fake, 2)
@@ -210,7 +214,7 @@ def test_nothing_is_run_again_if_something_is_in_the_way_of_one(xp, fake):  # no
     finish(score, fake, 6)
 
 
-def test_a_dry_run_and_a_directory_without_a_script_are_not_run_again(xp, fake, new_kernel):  # noqa: F811
+def test_a_dry_run_and_a_directory_without_a_script_are_not_run_again(xp, fake, new_kernel):
     task = learn()
     task.submit(run_mode=RunMode.DRY_RUN)
     with pytest.raises(ConfigError, match="only looked at"):
@@ -225,7 +229,7 @@ def test_a_dry_run_and_a_directory_without_a_script_are_not_run_again(xp, fake, 
         again.rerun(job)
 
 
-def test_what_is_run_again_is_what_was_submitted_last(xp, fake):  # noqa: F811
+def test_what_is_run_again_is_what_was_submitted_last(xp, fake):
     first = learn(tag(1)).submit()
     finish(first, fake, 1)
     script = first.job.path / "learn.py"
@@ -243,7 +247,7 @@ def test_what_is_run_again_is_what_was_submitted_last(xp, fake):  # noqa: F811
     finish(first, fake, 2)
 
 
-def test_a_callback_may_run_its_job_again(xp, fake):  # noqa: F811
+def test_a_callback_may_run_its_job_again(xp, fake):
     task = learn(1).submit()
     task.on_completed(lambda: task.job.view().attempt < 3 and task.job.rerun())
     for count in (1, 2, 3):

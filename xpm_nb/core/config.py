@@ -477,6 +477,12 @@ class Config:
             return NotImplemented
         return plug(info(self), inner)
 
+    def __sub__(self, other: Any) -> Any:
+        """Give where two configurations differ: shown as a table, empty if nowhere."""
+        if node_of(self) is None or node_of(other) is None:
+            return NotImplemented
+        return doors.comparer(self, other)
+
     # -- tags
 
     def tag(self, name: str, value: Any) -> Any:

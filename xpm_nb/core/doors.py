@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from xpm_nb.errors import NoExperimentError
+from xpm_nb.errors import InternalError, NoExperimentError
 
 HOW_TO_OPEN = 'open one with start("name") or %xpm start NAME'
 
@@ -54,9 +54,14 @@ def _file_and_line(filename: str, lineno: int) -> str:
     return f"{filename}:{lineno}"
 
 
+def _no_comparer(left: Any, right: Any) -> Any:
+    raise InternalError("nothing compares configurations: `import xpm_nb` fills the doors")
+
+
 submitter: Submitter = _Nowhere()
 renderer: Callable[[Any], dict[str, Any]] = _text_only
 place: Callable[[str, int], str] = _file_and_line
+comparer: Callable[[Any, Any], Any] = _no_comparer
 
 
 def fill(
@@ -64,6 +69,7 @@ def fill(
     submitter: Submitter | None = None,
     renderer: Callable[[Any], dict[str, Any]] | None = None,
     place: Callable[[str, int], str] | None = None,
+    comparer: Callable[[Any, Any], Any] | None = None,
 ) -> None:
     """Put something behind one or more doors; the others stay as they are.
 
@@ -75,8 +81,16 @@ def fill(
         Gives the mime bundle of a config.
     place : callable, optional
         Turns a file name and a line number into words (``In[7], line 2``).
+    comparer : callable, optional
+        Gives the difference of two configs.
     """
     doors = globals()
-    for name, filling in (("submitter", submitter), ("renderer", renderer), ("place", place)):
+    fillings = {
+        "submitter": submitter,
+        "renderer": renderer,
+        "place": place,
+        "comparer": comparer,
+    }
+    for name, filling in fillings.items():
         if filling is not None:
             doors[name] = filling

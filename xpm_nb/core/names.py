@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import CodeType
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -118,8 +121,23 @@ def user_place() -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
+_ELSEWHERE: ContextVar[str] = ContextVar("_ELSEWHERE", default="")
+
+
+@contextmanager
+def placed(words: str) -> Iterator[None]:
+    """Have errors say these words, where no line of the user's gave the value (a form's field)."""
+    before = _ELSEWHERE.set(words)
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(before)
+
+
 def place_text(place: tuple[str, int] | None = None) -> str:
     """Say a place in words (``In[7], line 2``), by default that of the nearest user's code."""
+    if place is None and (words := _ELSEWHERE.get()):
+        return words
     return doors.place(*(place or user_place()))
 
 

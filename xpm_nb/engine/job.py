@@ -20,6 +20,7 @@ from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import CurveView, JobView, Said
 from xpm_nb.engine import callbacks, entries, reading
+from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
@@ -225,7 +226,7 @@ class Job:
         found = self._entry.curves.points(wanted, max(4, points))
         return tuple(CurveView(view.key, label, name, some) for name, some in found.items() if some)
 
-    @property
+    @attribute
     def files(self) -> Files:
         """The files of its directory: ``job.files["model.npz"]``."""
         return Files(self._entry.paths)

@@ -495,13 +495,13 @@ class Workspace:
             raise ConfigError(f"{relative!r} does not name a job: <type name>/<64 hex>")
         return self.job(*parts)
 
-    def jobs(self) -> list[JobPaths]:
-        """List all jobs that have a directory, in order of type name and identifier."""
+    def jobs(self, type_name: str | None = None) -> list[JobPaths]:
+        """List all jobs (or those of a type) that have a directory, by type name and identifier."""
         found: list[JobPaths] = []
-        for type_name in _names(self.jobs_dir):
+        for name in _names(self.jobs_dir) if type_name is None else [type_name]:
             found += [
-                JobPaths(self.root, type_name, identifier)
-                for identifier in _names(self.jobs_dir / type_name)
+                JobPaths(self.root, name, identifier)
+                for identifier in _names(self.jobs_dir / name)
                 if _HEX.fullmatch(identifier)
             ]
         return found
