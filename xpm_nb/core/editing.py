@@ -111,7 +111,8 @@ def edit(config: Any, path: str, text: str) -> None:
     with placed(PLACE):
         node, spec, value = _find(info(config), path)
         shown = input_of(node, spec)
-        if shown is not None and shown.raw == text and value is not MISSING:
+        there = value is not MISSING or not spec.required
+        if shown is not None and shown.raw == text and there:
             return
         way = _way(spec)
         if way is None and not (node.sealed or spec.kind == "constant" or spec.generator):
