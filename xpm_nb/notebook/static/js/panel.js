@@ -5,10 +5,14 @@
 // Rule 2: the kernel may be busy or gone. Whatever was asked has an end: an answer, or four seconds.
 
 import { MARKS, STATES, clean, plural, roughly } from "./format.js";
-import { attr, copyButton, coverStatic, el, replaceText, tabList } from "./dom.js";
+import { attr, copyButton, el, replaceText, tabList } from "./dom.js";
 import { createStore } from "./store.js";
 import { createJobsTab } from "./jobs.js";
 import { createDrawer } from "./drawer.js";
+import { createGraphTab } from "./graph.js";
+import { createTimelineTab } from "./timeline.js";
+import { createCurvesTab } from "./curves.js";
+import { createResultsTab } from "./results.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {{get: (name: string) => any, send: (msg: any) => void, on: (name: string, listener: (...args: any[]) => void) => void, off: (name: string, listener: (...args: any[]) => void) => void}} Model */
@@ -182,8 +186,13 @@ class Hub {
 
 // -- the panel ------------------------------------------------------------------------------------
 
-/** @type {[string, string, ((ctx: Ctx) => Tab) | null][]} */
-const TABS = [["jobs", "Jobs", null]];
+/** Besides the jobs: made when they are looked at first. @type {Record<string, [string, (ctx: Ctx) => Tab]>} */
+const VIEWS = {
+  graph: ["Graph", createGraphTab],
+  timeline: ["Timeline", createTimelineTab],
+  curves: ["Curves", createCurvesTab],
+  results: ["Results", createResultsTab],
+};
 
 let panels = 0;
 
@@ -210,7 +219,8 @@ function render({ model, el: host }) {
   /** @type {{ids: string[], act: string} | null} */
   let question = null;
 
-  const drawer = createDrawer({ store, uid, watch, open, closed: () => attr(root, "data-drawer", null) });
+  /** @type {ReturnType<typeof createDrawer> | null} */
+  let drawer = null; // made when it is opened first
   const jobs = createJobsTab({
     store,
     uid,
@@ -223,7 +233,7 @@ function render({ model, el: host }) {
     },
     filtered: drawCounts,
   });
-  jobs.onMove((id) => drawer.current() && drawer.show(id));
+  jobs.onMove((id) => drawer?.current() && drawer.show(id));
 
   /** @type {Ctx} */
   const ctx = {
@@ -269,14 +279,13 @@ function render({ model, el: host }) {
 
   // Tabs
   /** @type {Map<string, any>} */
-  const parts = new Map([["jobs", jobs]]);
-  for (const [key, , make] of TABS) if (make) parts.set(key, make(ctx));
-  const stage = el("div", { class: "xpm-stage" });
-  const tabs = tabList(uid, TABS.map(([key, text]) => [key, text]), pickTab, "views of the experiment");
-  for (const [key, part] of parts) {
-    const panel = el("div", { role: "tabpanel", id: `${uid}-panel-${key}`, "aria-labelledby": `${uid}-tab-${key}`, class: "xpm-panel", hidden: true }, part.root);
-    stage.append(panel);
-  }
+  const parts = new Map();
+  /** @type {Map<string, HTMLElement>} */
+  const panes = new Map();
+  const names = /** @type {[string, string][]} */ ([["jobs", "Jobs"], ...Object.entries(VIEWS).map(([key, [text]]) => [key, text])]);
+  const tabs = tabList(uid, names, pickTab, "views of the experiment");
+  for (const [key] of names) panes.set(key, el("div", { role: "tabpanel", id: `${uid}-panel-${key}`, "aria-labelledby": `${uid}-tab-${key}`, hidden: true }));
+  const body = el("div", { class: "xpm-body" }, el("div", { class: "xpm-views" }, [...panes.values()]));
 
   // Foot
   const place = el("span", { class: "xpm-place" });
@@ -284,7 +293,7 @@ function render({ model, el: host }) {
   const foot = el("div", { class: "xpm-foot" }, place, el("span", { class: "xpm-way" }, back, copyButton(() => store.back, "copy the line that leads back here")));
   const status = el("div", { class: "xpm-hidden", role: "status", "aria-live": "polite" });
 
-  const root = el("div", { class: "xpm xpm-live", role: "region", "data-uid": name, "data-state": "idle" }, head, bar, el("div", { class: "xpm-line" }, tabs.root, note, acts), el("div", { class: "xpm-body" }, stage, drawer.root), foot, status);
+  const root = el("div", { class: "xpm xpm-live", role: "region", "data-uid": name, "data-state": "idle" }, head, bar, el("div", { class: "xpm-line" }, tabs.root, note, acts), body, foot, status);
   root.addEventListener("keydown", key);
   // Clicks and keys in here are not the notebook's.
   for (const event of ["keyup", "keypress", "dblclick"]) root.addEventListener(event, (e) => e.stopPropagation());
@@ -306,10 +315,9 @@ function render({ model, el: host }) {
       if (msg.t === "diff") {
         if (!awaitsDiff) return;
         awaitsDiff = false;
-        attr(root, "data-drawer", true);
-        drawer.showDiff(msg.diff);
+        theDrawer().showDiff(msg.diff);
       } else {
-        drawer.message(msg);
+        drawer?.message(msg);
         for (const part of parts.values()) part.message?.(msg);
       }
     },
@@ -331,7 +339,7 @@ function render({ model, el: host }) {
     drawCounts();
     drawActs();
     jobs.update(rows, structure || rows === null);
-    drawer.update(rows);
+    drawer?.update(rows);
     for (const [key, part] of parts) if (key !== "jobs" && key === tabs.chosen()) part.update(structure ? null : rows);
   }
 
@@ -466,20 +474,32 @@ function render({ model, el: host }) {
   function open(id) {
     if (!store.byId(id)) return;
     if (jobs.selection().join() !== id) jobs.pick(id);
+    theDrawer().show(id);
+  }
+
+  function theDrawer() {
     attr(root, "data-drawer", true);
-    drawer.show(id);
+    if (drawer) return drawer;
+    drawer = createDrawer({ store, uid, watch, open, closed: () => attr(root, "data-drawer", null) });
+    body.append(drawer.root);
+    return drawer;
   }
 
   /** @param {string} picked */
   function pickTab(picked) {
-    for (const [key, part] of parts) {
-      const panel = /** @type {HTMLElement} */ (part.root.parentElement);
-      const on = key === picked;
-      if (panel.hidden === !on) continue;
-      panel.hidden = !on;
-      if (on) part.show();
-      else part.hide();
+    for (const [key, pane] of panes) {
+      if (key !== picked && !pane.hidden) {
+        pane.hidden = true;
+        parts.get(key)?.hide();
+      }
     }
+    const pane = /** @type {HTMLElement} */ (panes.get(picked));
+    pane.hidden = false;
+    if (!parts.has(picked)) {
+      parts.set(picked, picked === "jobs" ? jobs : VIEWS[picked][1](ctx));
+      pane.append(parts.get(picked).root);
+    }
+    parts.get(picked).show();
   }
 
   /**
@@ -504,7 +524,7 @@ function render({ model, el: host }) {
       event.preventDefault();
     } else if (event.key === "Escape") {
       if (question) no.click();
-      else drawer.hide();
+      else drawer?.hide();
     }
     // The notebook has its own use for single keys; its shortcuts with Ctrl still work in here.
     if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
@@ -512,7 +532,6 @@ function render({ model, el: host }) {
 
   // -- begin and end ------------------------------------------------------------------------------
 
-  const uncover = coverStatic(name);
   host.append(root);
   tabs.choose("jobs");
   hub.join(view);
@@ -522,7 +541,7 @@ function render({ model, el: host }) {
     if (document.hidden || !root.isConnected || hub.kernel === "silent") return;
     if (store.counts.running) {
       jobs.tick();
-      drawer.tick();
+      drawer?.tick();
     }
     if (!store.finished) drawHead();
     if (!store.finished && performance.now() - hub.heard > PING_MS) hub.ping();
@@ -536,7 +555,6 @@ function render({ model, el: host }) {
     if (wantedBefore !== JSON.stringify(WANTED)) hub.send({ do: "watch", view: viewId, ...WANTED });
     for (const part of parts.values()) part.destroy();
     hub.leave(view);
-    uncover();
     root.remove();
   };
 }
