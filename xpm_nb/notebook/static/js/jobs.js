@@ -408,6 +408,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
       one.node.hidden = i === undefined;
       if (i === undefined) {
         one.i = -1;
+        attr(one.node, "data-id", null);
         return;
       }
       if (one.i !== i || !changed || changed.has(i)) write(one, store.rows[i], place, now);
