@@ -184,7 +184,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     const some = ids.slice(0, 40).map((other) => {
       const row = store.byId(other);
       if (!row) return el("span", { class: "xpm-id", text: eight(other) });
-      const link = el("button", { type: "button", class: "xpm-job-link", "data-job": row.id }, `${MARKS[row.state]} ${clean(row.task, 40)} `, el("span", { class: "xpm-id", text: eight(row.id) }));
+      const link = el("button", { type: "button", class: "xpm-link", "data-job": row.id }, `${MARKS[row.state]} ${clean(row.task, 40)} `, el("span", { class: "xpm-id", text: eight(row.id) }));
       link.addEventListener("click", () => open(row.id));
       return link;
     });
@@ -269,7 +269,7 @@ function createLog(more) {
   const earlier = el("button", { type: "button", class: "xpm-quiet", "data-act": "more", text: "load more", hidden: true });
   const following = el("button", { type: "button", class: "xpm-quiet xpm-toggle", "aria-pressed": "true", "data-act": "follow", text: "follow" });
   const pre = el("pre", { class: "xpm-log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "log" });
-  const root = el("div", { class: "xpm-log-panel" }, el("div", { class: "xpm-filters" }, find, found, el("span", { class: "xpm-space" }), earlier, following), pre);
+  const root = el("div", { class: "xpm-log-panel" }, el("div", { class: "xpm-tools" }, find, found, el("span", { class: "xpm-space" }), earlier, following), pre);
 
   find.addEventListener("input", () => {
     query = find.value.toLowerCase();

@@ -268,10 +268,10 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
   const count = el("span", { class: "xpm-dim xpm-nowrap" });
   const all = el("button", { type: "button", class: "xpm-quiet", "data-act": "select-all", text: "select all" });
   const clear = el("button", { type: "button", class: "xpm-quiet", "data-act": "clear", text: "clear" });
-  const bar = el("div", { class: "xpm-filters" }, search, tasks, count, all, clear);
+  const bar = el("div", { class: "xpm-tools" }, search, tasks, count, all, clear);
   const head = el("div", { role: "row", class: "xpm-row xpm-head-row", "aria-rowindex": 1 });
   const body = el("div", { role: "rowgroup", class: "xpm-rows" });
-  const probe = el("div", { class: "xpm-probe", "aria-hidden": "true" });
+  const probe = el("div", { class: "xpm-ruler", "aria-hidden": "true" });
   const grid = el("div", { role: "grid", class: "xpm-grid", tabindex: 0, "aria-label": "jobs", "aria-multiselectable": "true" }, el("div", { role: "rowgroup", class: "xpm-head-group" }, head), body);
   const empty = el("p", { class: "xpm-empty" });
   const root = el("div", { class: "xpm-jobs" }, bar, grid, empty, probe);

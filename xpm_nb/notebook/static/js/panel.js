@@ -31,6 +31,7 @@ import { createResultsTab } from "./results.js";
 /** @typedef {{model: Model, update: (changed: Set<number> | null, anew: boolean) => void, message: (msg: any) => void, kernel: () => void}} View */
 
 const PATIENCE_MS = 4000; // for an answer of the kernel
+const FIRST_PING_MS = 800;
 const PING_MS = 30_000; // after such a silence of a run that has not finished
 const NOTE_MS = 6000;
 const SPEAK_MS = 5000; // between two sentences of a screen reader
@@ -57,21 +58,23 @@ class Hub {
     this.heard = performance.now();
     this.answeredAt = 0;
     this.pinged = -1e9;
+    this.pause = 1000; // before the next ping, while there is no answer
+    this.timer = 0;
     this.resyncing = false;
     this.next = Math.floor(Math.random() * 2 ** 40); // other pages send too
     /** @type {Map<number, (answer: Answer) => void>} */
     this.asked = new Map();
     this.onMessage = (/** @type {any} */ msg) => this.take(msg);
     this.onSnapshot = () => this.renew();
-    this.onComm = () => this.ping();
+    this.onComm = () => this.pingIn(200);
   }
 
   /** @param {View} view */
   join(view) {
     this.views.push(view);
     if (this.views.length === 1) this.listen("on");
-    else view.update(null, true);
-    this.ping();
+    // Not at once: what is sent before the front-end has a subshell waits for the end of the cell.
+    this.pingIn(FIRST_PING_MS);
   }
 
   /** @param {View} view */
@@ -136,6 +139,7 @@ class Hub {
       const timer = setTimeout(() => {
         this.asked.delete(id);
         if (this.answeredAt < sent) this.setKernel(this.heard > sent ? "busy" : "silent");
+        if (this.kernel !== "ok") this.pingIn((this.pause = Math.min(2 * this.pause, 60_000)));
         resolve({ ok: false, note: this.trouble() || "no answer: try again" });
       }, PATIENCE_MS);
       this.asked.set(id, (answer) => {
@@ -161,8 +165,15 @@ class Hub {
     const listener = this.asked.get(id);
     this.asked.delete(id);
     this.answeredAt = performance.now();
+    this.pause = 1000;
     this.setKernel("ok");
     listener?.(answer);
+  }
+
+  /** @param {number} ms */
+  pingIn(ms) {
+    window.clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.views.length && this.ping(), ms);
   }
 
   ping() {
