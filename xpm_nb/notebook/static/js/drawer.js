@@ -95,7 +95,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     attr(panel, "aria-labelledby", `${uid}-job-tab-${name}`);
   }
   const top = el("div", { class: "xpm-drawer-head" }, mark, title, digits, facts, close);
-  const root = el("section", { class: "xpm-drawer", hidden: true }, top, problem, tabs.root, Object.values(panels));
+  const root = el("div", { class: "xpm-drawer", role: "group", hidden: true }, top, problem, tabs.root, Object.values(panels));
   close.addEventListener("click", hide);
   tabs.choose("log");
 
@@ -143,7 +143,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     replaceText(digits, eight(row.id));
     replaceText(facts, [stateText(row), duration(elapsed(row, store.now())), asides(row)].filter(Boolean).join(" · "));
     const message = row.state === "error" ? detail?.message || row.message : "";
-    problem.hidden = !message;
+    problem.hidden = !message || message === row.reason; // "cancelled" is said already
     replaceText(problem, clean(message, 8000, true));
     const said = detail?.said?.length || row.said;
     const tab = /** @type {HTMLElement} */ (tabs.tabs.get("said"));

@@ -449,7 +449,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
       const cell = cells[n];
       if (n === 0) {
         const first = /** @type {Text} */ (cell.firstChild);
-        if (first.data !== text) first.data = text;
+        if (first.data !== `${text} `) first.data = `${text} `;
         return;
       }
       if (cell.textContent !== text) {

@@ -304,7 +304,7 @@ function render({ model, el: host }) {
   const foot = el("div", { class: "xpm-foot" }, place, el("span", { class: "xpm-way" }, back, copyButton(() => store.back, "copy the line that leads back here")));
   const status = el("div", { class: "xpm-hidden", role: "status", "aria-live": "polite" });
 
-  const root = el("div", { class: "xpm xpm-live", role: "region", "data-uid": name, "data-state": "idle" }, head, bar, el("div", { class: "xpm-line" }, tabs.root, note, acts), body, foot, status);
+  const root = el("div", { class: "xpm xpm-live", role: "group", "data-uid": name, "data-state": "idle" }, head, bar, el("div", { class: "xpm-line" }, tabs.root, note, acts), body, foot, status);
   root.addEventListener("keydown", key);
   // Clicks and keys in here are not the notebook's.
   for (const event of ["keyup", "keypress", "dblclick"]) root.addEventListener(event, (e) => e.stopPropagation());
