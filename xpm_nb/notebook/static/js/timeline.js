@@ -4,7 +4,7 @@
 
 import { attr, el, replaceText } from "./dom.js";
 import { clean, duration, MARKS, plural } from "./format.js";
-import { choice } from "./graph.js";
+import { choice, tagWords } from "./graph.js";
 
 /** @typedef {import("./store.js").Row} Row */
 /** @typedef {import("./graph.js").TabContext} TabContext */
@@ -23,7 +23,7 @@ const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
 // -- pure parts ---------------------------------------------------------------------------------
 
 /**
- * Round figures within a range, some `count` of them.
+ * Round figures within a range, about `count` of them.
  * @param {number} low
  * @param {number} high
  * @param {number} count
@@ -34,7 +34,7 @@ export function ticks(low, high, count) {
   if (!(span > 0) || !Number.isFinite(span) || !(count > 0)) return Number.isFinite(low) ? [low] : [];
   const rough = span / count;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = ([1, 2, 5].find((unit) => unit * power >= rough * 0.999) ?? 10) * power;
+  const step = [1, 2, 5, 10][[1.41, 3.16, 7.07].filter((limit) => rough / power >= limit).length] * power;
   const found = [];
   for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9 && found.length < 100; n++) found.push(Number((n * step).toPrecision(12)));
   return found;
@@ -202,15 +202,6 @@ export function barAt(bars, lane, time, tolerance) {
   return best;
 }
 
-/**
- * What is written on a bar, and about it.
- * @param {Row} row
- */
-export function jobLabel(row) {
-  const tags = Object.entries(row.tags).map(([name, value]) => `${clean(name, 40)}=${clean(value, 40)}`);
-  return tags.join(" ") || row.id.slice(0, 8);
-}
-
 // -- the page -----------------------------------------------------------------------------------
 
 /**
@@ -243,12 +234,17 @@ export function createTimelineTab(ctx) {
   const whole = el("button", { type: "button", text: "show all", hidden: true, on: { click: () => zoom(null) } });
   const canvas = el("canvas", { "aria-hidden": "true" });
   const tip = el("div", { class: "xpm-tip", hidden: true });
-  const stage = el("div", { class: "xpm-stage xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas);
-  const place = el("div", { class: "xpm-place" }, stage, tip);
+  const stage = el("div", { class: "xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas);
+  const place = el("div", { class: "xpm-plot" }, stage, tip);
   const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", style: { color: `var(--xpm-${name})` } })]));
   const root = el("div", { class: "xpm-timeline" }, el("div", { class: "xpm-tools" }, mode.root, el("span", {}, hint, " ", more), el("span", { class: "xpm-group" }, whole)), place, ...Object.values(probes));
   const sizes = new ResizeObserver(() => soon());
   sizes.observe(place);
+
+  /** What is written on a bar. @param {Row} row */
+  function label(row) {
+    return tagWords(store, row).join(" ") || row.id.slice(0, 8);
+  }
 
   /** The times at the left and right side. @returns {[number, number]} */
   function span() {
@@ -313,7 +309,7 @@ export function createTimelineTab(ctx) {
     if (!bars) replaceText(hint, "no job has started yet");
     else replaceText(hint, `${plural(bars, "job")} in ${duration(chart.to - chart.from)}, ${chart.most === 1 ? "one after the other" : `up to ${chart.most.toLocaleString("en")} at once`}`);
     more.hidden = !chart.left && !all;
-    replaceText(more, all ? "only those of this run" : `${chart.left.toLocaleString("en")} done before`);
+    replaceText(more, all ? "only this run" : `show ${chart.left.toLocaleString("en")} done before`);
     attr(stage, "aria-valuemax", Math.max(0, bars - 1));
     describe();
   }
@@ -331,7 +327,7 @@ export function createTimelineTab(ctx) {
     const progress = row.state === "running" && row.progress != null ? `, ${Math.round(row.progress * 100)} %` : "";
     return [
       `${clean(row.task, 60)} ${row.id.slice(0, 8)}`,
-      ...(Object.keys(row.tags).length ? [jobLabel(row)] : []),
+      ...tagWords(store, row).slice(0, 8),
       `${state}${progress}, ${duration(to - from)}`,
       `from ${clock(from)}${row.ended == null ? "" : ` to ${clock(to)}`}`,
     ];
@@ -360,7 +356,7 @@ export function createTimelineTab(ctx) {
     pen.beginPath();
     pen.rect(g.left - 1, 0, g.width - g.left + 1, g.bottom);
     pen.clip();
-    for (const bar of chart.bars) drawBar(pen, g, colours, bar);
+    for (const bar of chart.bars) drawBar(pen, g, colours, bar, label);
     drawNow(pen, g, colours, chart.bars.some((bar) => bar.row.ended == null) ? store.now() : null);
     if (brush) {
       pen.globalAlpha = 0.15;
@@ -540,8 +536,9 @@ function drawBands(pen, g, colours, bands) {
  * @param {Geometry} g
  * @param {Colours} colours
  * @param {Bar} bar
+ * @param {(row: Row) => string} label
  */
-function drawBar(pen, g, colours, { row, from, to, lane }) {
+function drawBar(pen, g, colours, { row, from, to, lane }, label) {
   const left = g.x(from);
   const right = Math.max(left + 1, g.x(to) - (g.x(to) - left > 4 ? 1 : 0)); // a gap to the next
   if (right < g.left || left > g.width) return;
@@ -550,7 +547,7 @@ function drawBar(pen, g, colours, { row, from, to, lane }) {
   const colour = row.state === "error" ? colours.bad : row.state === "running" ? colours.run : colours.ok;
   pen.fillStyle = colour;
   const thin = high < 8;
-  pen.globalAlpha = thin ? 0.75 : 0.3;
+  pen.globalAlpha = thin ? 0.75 : 0.32;
   pen.fillRect(left, top, right - left, high);
   pen.globalAlpha = 1;
   if (thin) return;
@@ -563,7 +560,7 @@ function drawBar(pen, g, colours, { row, from, to, lane }) {
   pen.clip();
   pen.fillStyle = colours.fg;
   pen.textAlign = "left";
-  pen.fillText(`${MARKS[row.state]} ${jobLabel(row)}`, seen + 6, top + high / 2 + 0.5);
+  pen.fillText(`${MARKS[row.state]} ${label(row)}`, seen + 6, top + high / 2 + 0.5);
   pen.restore();
 }
 
