@@ -53,7 +53,7 @@ print("results", [run.result() for run in runs], said)
 def terminal(tmp_path: Path, lines: str) -> str:
     """Type lines into IPython in a terminal, and give all that it says."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("XPM_", "COV_"))}
-    options = "--simple-prompt --no-confirm-exit --no-banner --colors=NoColor".split()
+    options = ["--simple-prompt", "--no-confirm-exit", "--no-banner", "--colors=NoColor"]
     done = subprocess.run(
         [sys.executable, "-m", "IPython", *options, "--HistoryManager.enabled=False"],
         input=lines,
