@@ -156,9 +156,9 @@ class Conversation(RuleBasedStateMachine):
             return
         rows = self.front.rows
         views = feed.views()
-        assert [{k: row[k] for k in shown(view)} for row, view in zip(rows, views, strict=True)] == [
-            shown(view) for view in views
-        ]
+        assert [
+            {k: row[k] for k in shown(view)} for row, view in zip(rows, views, strict=True)
+        ] == [shown(view) for view in views]
 
     def teardown(self):
         self.settle()

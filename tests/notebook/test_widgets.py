@@ -79,7 +79,7 @@ def test_joining(tmp_path, monkeypatch):
             "const default_b = { render: () => twice(one) + z };\nreturn { default_b };\n})();\n"
             "\nexport default withTwin(default_b);\n"
         )
-        with pytest.raises(ValueError, match="bad.js"):
+        with pytest.raises(ValueError, match=r"bad\.js"):
             widgets.esm("a", "bad")
     finally:
         widgets.esm.cache_clear()
