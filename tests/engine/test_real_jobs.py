@@ -16,7 +16,7 @@ import pytest
 from tests.engine.some_tasks import Alone, Environment, Learn, Load, Model, Report, Score
 from xpm_nb.core.config import tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import experiment, loop
+from xpm_nb.engine import experiment, loop, usage
 from xpm_nb.engine.experiment import start
 from xpm_nb.errors import ConfigError, JobError
 from xpm_nb.store import locks, records
@@ -170,6 +170,19 @@ def test_a_hundred_reruns_from_two_kernels_are_never_two_processes(lab):
     attempts = task.job.attempts
     assert 12 <= len(attempts) <= 24
     assert all((path / "alone.done").exists() for path in attempts)
+
+
+def test_what_a_running_job_uses_is_seen(lab, monkeypatch):
+    monkeypatch.setattr(usage, "LEAST_S", 0.0)
+    xp, sampler = begin(lab, slots=1), usage.Sampler()
+    task, _ = (Learn.C(lr=lr, gate=lab.gate).submit() for lr in (1, 2))
+    until(lambda: sampler.sample(xp.jobs))
+    found = sampler.sample(xp.jobs)
+    assert list(found) == [task.job.key], "the other one waits for the slot"
+    assert found[task.job.key].memory_mb > 1
+    lab.open_gate()
+    xp.wait(60)
+    assert sampler.sample(xp.jobs) == {}
 
 
 def test_init_tasks_run_before_and_share_objects(lab):
