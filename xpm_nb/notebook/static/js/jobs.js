@@ -149,13 +149,13 @@ export function columnsOf(store, width, usage = false, digit = 8) {
   const words = store.rows.reduce((most, row) => (row.reason ? Math.max(most, stateText(row).length) : most), 9);
   /** @type {Column[]} */
   const columns = [
-    { key: "job", title: "job", num: false, chars: longest + 8.5, value: (row) => row.task, text: (row) => clean(row.task, 28) },
+    { key: "job", title: "job", num: false, chars: longest + 9.5, value: (row) => row.task, text: (row) => clean(row.task, 28) },
     { key: "state", title: "state", num: false, chars: words + 4.5, value: (row) => STATES.indexOf(row.state), text: stateText },
     ...store.tagNames.filter((name) => varies(store, name)).slice(0, MAX_TAGS).map((name) => tagColumn(store, name)),
     { key: "progress", title: "progress", num: false, chars: 0, value: (row) => row.progress ?? null, text: newsText },
   ];
   for (const name of store.metricNames.slice(0, MAX_METRICS)) {
-    const chars = Math.min(Math.max(clean(name, 16).length, 7), 14) + 2.5;
+    const chars = Math.min(Math.max(clean(name, 16).length, 8.5), 14) + 2;
     columns.push({ key: `metric:${name}`, title: name, num: true, chars, value: (row) => row.metrics[name] ?? null, text: (row) => number(row.metrics[name]) });
   }
   if (store.rows.some((row) => row.started != null)) {
