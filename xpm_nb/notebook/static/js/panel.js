@@ -546,7 +546,6 @@ function render({ model, el: host }) {
   host.append(root);
   tabs.choose("jobs");
   hub.join(view);
-  changed = null;
   draw();
   const clock = window.setInterval(() => {
     if (document.hidden || !root.isConnected || hub.kernel === "silent") return;
