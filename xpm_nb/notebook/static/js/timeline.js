@@ -35,6 +35,7 @@ export function ticks(low, high, count) {
   const rough = span / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10][[1.41, 3.16, 7.07].filter((limit) => rough / power >= limit).length] * power;
+  /** @type {number[]} */
   const found = [];
   const first = Math.ceil(low / step - 1e-9);
   for (let n = 0; n < 100 && (first + n) * step <= high + step * 1e-9; n++) {
