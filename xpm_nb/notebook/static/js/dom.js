@@ -159,24 +159,3 @@ export function tabList(prefix, names, pick, label) {
 
   return { root, tabs, choose, chosen: () => chosen };
 }
-
-/** @type {Map<string, {count: number, sheet: HTMLStyleElement}>} */
-const covered = new Map();
-
-/**
- * Hide the static picture of a display while a live view of it is on the page.
- * @param {string} uid
- * @returns {() => void}  show it again (when the last live view is gone)
- */
-export function coverStatic(uid) {
-  const name = CSS.escape(uid);
-  const picture = `[data-xpm="${name}"]`;
-  const known = covered.get(uid) ?? { count: 0, sheet: el("style", { text: `${picture},.jp-OutputArea-child:has(>.jp-OutputArea-output>${picture}){display:none!important}` }) };
-  if (!known.count++) document.head.append(known.sheet);
-  covered.set(uid, known);
-  return () => {
-    if (--known.count) return;
-    known.sheet.remove();
-    covered.delete(uid);
-  };
-}

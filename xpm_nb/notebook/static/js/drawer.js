@@ -71,7 +71,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
   const digits = el("span", { class: "xpm-id" });
   const facts = el("span", { class: "xpm-dim" });
   const close = el("button", { type: "button", class: "xpm-quiet xpm-close", "aria-label": "close", title: "close (Esc)", text: "✕" });
-  const problem = el("pre", { class: "xpm-message", tabindex: 0, "aria-label": "what went wrong" });
+  const problem = el("pre", { class: "xpm-message", tabindex: 0, role: "note", "aria-label": "what went wrong" });
   const panels = {
     log: log.root,
     params: el("div", { class: "xpm-scroll", tabindex: 0 }),
@@ -95,7 +95,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     attr(panel, "aria-labelledby", `${uid}-job-tab-${name}`);
   }
   const top = el("div", { class: "xpm-drawer-head" }, mark, title, digits, facts, close);
-  const root = el("section", { class: "xpm-drawer", hidden: true }, top, problem, tabs.root, Object.values(panels));
+  const root = el("div", { class: "xpm-drawer", role: "group", hidden: true }, top, problem, tabs.root, Object.values(panels));
   close.addEventListener("click", hide);
   tabs.choose("log");
 
@@ -137,13 +137,13 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     const row = store.byId(id);
     if (!row) return;
     attr(root, "data-state", row.state);
-    attr(root, "aria-label", `job ${clean(row.task, 40)} ${row.id.slice(0, 8)}`);
+    attr(root, "aria-label", `job ${clean(row.task, 40)} ${eight(row.id)}`);
     replaceText(mark, MARKS[row.state]);
     replaceText(title, clean(row.task, 60));
-    replaceText(digits, clean(row.id, 12).slice(0, 8));
+    replaceText(digits, eight(row.id));
     replaceText(facts, [stateText(row), duration(elapsed(row, store.now())), asides(row)].filter(Boolean).join(" · "));
     const message = row.state === "error" ? detail?.message || row.message : "";
-    problem.hidden = !message;
+    problem.hidden = !message || message === row.reason; // "cancelled" is said already
     replaceText(problem, clean(message, 8000, true));
     const said = detail?.said?.length || row.said;
     const tab = /** @type {HTMLElement} */ (tabs.tabs.get("said"));
@@ -183,8 +183,8 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     if (!ids?.length) return null;
     const some = ids.slice(0, 40).map((other) => {
       const row = store.byId(other);
-      if (!row) return el("span", { class: "xpm-id", text: clean(other, 12).slice(0, 8) });
-      const link = el("button", { type: "button", class: "xpm-link", "data-job": row.id }, `${MARKS[row.state]} ${clean(row.task, 40)} `, el("span", { class: "xpm-id", text: row.id.slice(0, 8) }));
+      if (!row) return el("span", { class: "xpm-id", text: eight(other) });
+      const link = el("button", { type: "button", class: "xpm-link", "data-job": row.id }, `${MARKS[row.state]} ${clean(row.task, 40)} `, el("span", { class: "xpm-id", text: eight(row.id) }));
       link.addEventListener("click", () => open(row.id));
       return link;
     });
@@ -233,6 +233,11 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     },
     log,
   };
+}
+
+/** @param {unknown} identifier */
+function eight(identifier) {
+  return clean(identifier, 100).slice(0, 8);
 }
 
 /** @param {string} text */
@@ -308,7 +313,12 @@ function createLog(more) {
     marks[at].classList.add("xpm-here");
     setFollow(false);
     pre.scrollTop = marks[at].offsetTop - pre.clientHeight / 2;
-    replaceText(found, `${at + 1} of ${marks.length}${marks.length >= MAX_MARKS ? "+" : ""}`);
+    tellFound();
+  }
+
+  function tellFound() {
+    const many = `${marks.length}${marks.length >= MAX_MARKS ? "+" : ""}`;
+    replaceText(found, !query ? "" : !marks.length ? "not found" : at < 0 ? `${many} found` : `${at + 1} of ${many}`);
   }
 
   function draw() {
@@ -336,8 +346,9 @@ function createLog(more) {
     }
     flush();
     pre.replaceChildren(parts);
-    replaceText(found, !query ? "" : marks.length ? plural(marks.length, "place") : "not found");
-    if (at >= 0 && marks[at]) marks[at].classList.add("xpm-here");
+    at = Math.min(at, marks.length - 1);
+    marks[at]?.classList.add("xpm-here");
+    tellFound();
     if (follow) toEnd();
   }
 
@@ -390,7 +401,7 @@ function configTable(config) {
       const inner = param.config;
       const value = el("td", { class: "xpm-value" });
       if (inner) {
-        value.append(clean(inner.name, 60), " ", el("span", { class: "xpm-id", text: clean(inner.identifier, 8) }));
+        value.append(clean(inner.name, 60), " ", el("span", { class: "xpm-id", text: eight(inner.identifier) }));
         if (inner.shared) value.append(` as ${clean(places.get(inner.number) || "above", 80)}`);
       } else value.append(clean(param.text, 400));
       const name = el("th", { scope: "row", title: param.help ? clean(param.help, 400) : null, text: clean(param.name, 60) });
@@ -418,7 +429,7 @@ function saidNode([kind, text, image]) {
 /** @param {any} diff  a DiffView */
 function diffTable(diff) {
   if (!diff.rows.length) return none("Nothing differs.");
-  const side = (/** @type {string[]} */ one) => el("th", { scope: "col" }, `${clean(one[0], 40)} `, el("span", { class: "xpm-id", text: clean(one[1], 8) }));
+  const side = (/** @type {string[]} */ one) => el("th", { scope: "col" }, `${clean(one[0], 40)} `, el("span", { class: "xpm-id", text: eight(one[1]) }));
   const value = (/** @type {string | null} */ text, /** @type {boolean} */ strong) => el("td", { class: text == null ? "xpm-value xpm-dim" : "xpm-value", text: text == null ? "—" : clean(text, 400), "data-type": strong });
   const rows = diff.rows.map((/** @type {any} */ row) => el("tr", {}, el("th", { scope: "row", text: clean(row.path, 160) }), value(row.left, row.type_only), value(row.right, row.type_only), el("td", { class: "xpm-dim", text: row.hashed === false ? "not in the identifier" : "" })));
   return el("table", { class: "xpm-params xpm-diff" }, el("thead", {}, el("tr", {}, el("th", { scope: "col", text: "differs in" }), side(diff.left), side(diff.right), el("td"))), el("tbody", {}, rows));

@@ -23,7 +23,8 @@ import { elapsed } from "./store.js";
 export const ROW_PX = 28;
 const SEEN = 12; // rows that are seen at once of a long list; a short one is shown whole
 const WHOLE = 16;
-const SPARE = 2; // rows kept ready above and below what is seen
+const SPARE = 1; // rows kept ready above and below what is seen
+const NARROW_PX = 620; // below it, columns are left out; above, the grid scrolls
 const MAX_TAGS = 8;
 const MAX_METRICS = 6;
 const REORDER_MS = 1000; // rows that move while one reads are no help
@@ -46,7 +47,7 @@ export function stateText(row) {
  * @param {Row} row
  */
 export function asides(row) {
-  const some = [row.attempt > 1 && `attempt ${row.attempt}`, row.reused && "reused", row.elsewhere && "another kernel's", row.earlier && "of an earlier run", row.callbackError && "callback failed"];
+  const some = [row.attempt > 1 && `attempt ${row.attempt}`, row.reused && "reused", row.elsewhere && "elsewhere", row.earlier && "earlier run", row.callbackError && "callback failed"];
   return some.filter(Boolean).join(" · ");
 }
 
@@ -136,54 +137,72 @@ export function orderRows(store, filter, column, down) {
 }
 
 /**
- * The columns that have something to say, as many as there is space for.
+ * The columns that have something to say; where it is narrow, those that matter most.
  * @param {Store} store
- * @param {number} width  pixels
+ * @param {number} width  pixels, 0 if not known yet
+ * @param {boolean} [usage]  with what running jobs use
+ * @param {number} [digit]  how wide a digit is
  * @returns {Column[]}
  */
-export function columnsOf(store, width) {
-  const narrow = width > 0 && width < 600;
-  const { rows } = store;
+export function columnsOf(store, width, usage = false, digit = 8) {
   const longest = store.tasks.reduce((most, task) => Math.max(most, clean(task, 28).length), 3);
+  const words = store.rows.reduce((most, row) => (row.reason ? Math.max(most, stateText(row).length) : most), 9);
   /** @type {Column[]} */
   const columns = [
-    { key: "job", title: "job", num: false, chars: longest + 11, value: (row) => row.task, text: (row) => clean(row.task, 28) },
-    { key: "state", title: "state", num: false, chars: narrow ? 11 : 14, value: (row) => STATES.indexOf(row.state), text: stateText },
+    { key: "job", title: "job", num: false, chars: longest + 9.5, value: (row) => row.task, text: (row) => clean(row.task, 28) },
+    { key: "state", title: "state", num: false, chars: words + 4.5, value: (row) => STATES.indexOf(row.state), text: stateText },
+    ...store.tagNames.filter((name) => varies(store, name)).slice(0, MAX_TAGS).map((name) => tagColumn(store, name)),
+    { key: "progress", title: "progress", num: false, chars: 0, value: (row) => row.progress ?? null, text: newsText },
   ];
-  const tags = store.tagNames.filter((name) => varies(store, name)).slice(0, narrow ? 2 : MAX_TAGS);
-  for (const name of tags) {
-    const values = store.tagValues.get(name) ?? [];
-    const num = values.every((value) => value.trim() !== "" && Number.isFinite(Number(value)));
-    const chars = values.reduce((most, value) => Math.max(most, value.length), clean(name, 16).length);
-    columns.push({
-      key: `tag:${name}`,
-      title: name,
-      num,
-      chars: Math.min(chars, narrow ? 10 : 18) + 2,
-      value: (row) => (row.tags[name] === undefined ? null : num ? Number(row.tags[name]) : row.tags[name]),
-      text: (row) => clean(row.tags[name], 80),
-    });
+  for (const name of store.metricNames.slice(0, MAX_METRICS)) {
+    const chars = Math.min(Math.max(clean(name, 16).length, 8.5), 14) + 2;
+    columns.push({ key: `metric:${name}`, title: name, num: true, chars, value: (row) => row.metrics[name] ?? null, text: (row) => number(row.metrics[name]) });
   }
-  columns.push({ key: "progress", title: "progress", num: false, chars: 0, value: (row) => row.progress ?? null, text: newsText });
-  const metrics = store.metricNames.slice(0, narrow ? 1 : MAX_METRICS);
-  for (const name of metrics) {
-    columns.push({
-      key: `metric:${name}`,
-      title: name,
-      num: true,
-      chars: Math.min(Math.max(clean(name, 16).length, 7), 14) + 2,
-      value: (row) => row.metrics[name] ?? null,
-      text: (row) => number(row.metrics[name]),
-    });
+  if (store.rows.some((row) => row.started != null)) {
+    columns.push({ key: "time", title: "time", num: true, chars: 11, value: elapsed, text: (row, now) => duration(elapsed(row, now)) });
   }
-  if (rows.some((row) => row.started != null)) {
-    columns.push({ key: "time", title: "time", num: true, chars: 12, value: elapsed, text: (row, now) => duration(elapsed(row, now)) });
-  }
-  if (!narrow && rows.some((row) => row.cpu != null)) {
+  if (usage) {
     columns.push({ key: "cpu", title: "cpu", num: true, chars: 5, value: (row) => row.cpu, text: (row) => processors(row.cpu) });
     columns.push({ key: "memory", title: "memory", num: true, chars: 9, value: (row) => row.memory, text: (row) => memory(row.memory) });
   }
-  return columns;
+  return width && width < NARROW_PX ? fitted(columns, width, digit) : columns;
+}
+
+/**
+ * @param {Store} store
+ * @param {string} name
+ * @returns {Column}
+ */
+function tagColumn(store, name) {
+  const values = store.tagValues.get(name) ?? [];
+  const num = values.every((value) => value.trim() !== "" && Number.isFinite(Number(value)));
+  const chars = values.reduce((most, value) => Math.max(most, value.length), clean(name, 16).length);
+  return {
+    key: `tag:${name}`,
+    title: name,
+    num,
+    chars: Math.min(chars, 18) + 2.5,
+    value: (row) => (row.tags[name] === undefined ? null : num ? Number(row.tags[name]) : row.tags[name]),
+    text: (row) => clean(row.tags[name], 80),
+  };
+}
+
+/**
+ * As many columns as there is space for, in their order: what a job is and how it stands first.
+ * @param {Column[]} columns
+ * @param {number} width
+ * @param {number} digit
+ */
+function fitted(columns, width, digit) {
+  const rank = (/** @type {Column} */ column) => ["job", "state", "progress", "time", "metric", "tag", "cpu", "memory"].indexOf(column.key.split(":")[0]);
+  const kept = new Set();
+  let left = width;
+  for (const column of [...columns].sort((a, b) => rank(a) - rank(b))) {
+    left -= column.chars ? digit * column.chars : 64;
+    if (left < 0 && kept.size > 2) break;
+    kept.add(column);
+  }
+  return columns.filter((column) => kept.has(column));
 }
 
 /**
@@ -240,7 +259,9 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
   let shown = "";
   let width = 0;
   let height = 0;
+  let digit = 8;
   let orderTimer = 0;
+  let usage = false; // what running jobs use has been told
 
   const search = el("input", { type: "search", class: "xpm-search", placeholder: "filter: text, lr=0.1, loss<0.5", "aria-label": "filter jobs: text, tag=value, metric<number", spellcheck: "false", autocomplete: "off" });
   const tasks = el("select", { class: "xpm-tasks", "aria-label": "task" });
@@ -250,9 +271,10 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
   const bar = el("div", { class: "xpm-tools" }, search, tasks, count, all, clear);
   const head = el("div", { role: "row", class: "xpm-row xpm-head-row", "aria-rowindex": 1 });
   const body = el("div", { role: "rowgroup", class: "xpm-rows" });
+  const probe = el("div", { class: "xpm-ruler", "aria-hidden": "true" });
   const grid = el("div", { role: "grid", class: "xpm-grid", tabindex: 0, "aria-label": "jobs", "aria-multiselectable": "true" }, el("div", { role: "rowgroup", class: "xpm-head-group" }, head), body);
   const empty = el("p", { class: "xpm-empty" });
-  const root = el("div", { class: "xpm-jobs" }, bar, grid, empty);
+  const root = el("div", { class: "xpm-jobs" }, bar, grid, empty, probe);
 
   search.addEventListener("input", () => setFilter({ text: search.value }));
   tasks.addEventListener("change", () => setFilter({ task: tasks.value }));
@@ -282,21 +304,21 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
   function measure() {
     const now = grid.clientWidth;
     if (!now) return; // not on the page just now
-    const fewer = width < 600 !== now < 600;
+    const fewer = width !== now && Math.min(width, now) < NARROW_PX;
     width = now;
-    height = grid.clientHeight;
+    digit = probe.offsetWidth / 20 || digit;
     if (fewer || !columns.length) structure();
     else draw(null);
   }
 
   /** Columns or rows are new. */
   function structure() {
-    columns = columnsOf(store, width);
+    columns = columnsOf(store, width, usage, digit);
     if (!columns.some((column) => column.key === sorting.key)) sorting.key = "";
     const keys = columns.map((column) => `${column.key} ${column.chars}`).join("\n");
     if (keys !== shown) {
       shown = keys;
-      root.style.setProperty("--xpm-columns", columns.map((column) => (column.chars ? `calc(${column.chars}ch + 8px)` : "minmax(9em, 1fr)")).join(" "));
+      root.style.setProperty("--xpm-columns", columns.map((column) => (column.chars ? `${column.chars}ch` : `minmax(${width < NARROW_PX ? 4 : 11}em, 1fr)`)).join(" "));
       head.replaceChildren(...columns.map(heading));
       attr(grid, "aria-colcount", columns.length);
       body.replaceChildren();
@@ -359,7 +381,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
     const some = order.length < total;
     replaceText(count, some ? `${order.length.toLocaleString("en")} of ${plural(total, "job")}` : "");
     clear.hidden = !some && !filter.text && !filter.task && !filter.states.size;
-    all.hidden = !order.length || total < 2;
+    drawTools();
     bar.hidden = total < 2;
     draw(null);
   }
@@ -386,6 +408,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
       one.node.hidden = i === undefined;
       if (i === undefined) {
         one.i = -1;
+        attr(one.node, "data-id", null);
         return;
       }
       if (one.i !== i || !changed || changed.has(i)) write(one, store.rows[i], place, now);
@@ -426,7 +449,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
       const cell = cells[n];
       if (n === 0) {
         const first = /** @type {Text} */ (cell.firstChild);
-        if (first.data !== text) first.data = text;
+        if (first.data !== `${text} `) first.data = `${text} `;
         return;
       }
       if (cell.textContent !== text) {
@@ -462,6 +485,10 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
     filtered(filter);
   }
 
+  function drawTools() {
+    all.hidden = selection.size === order.length || !(selection.size || order.length < store.rows.length);
+  }
+
   function selectAll() {
     selection.clear();
     for (const i of order) selection.add(store.rows[i].id);
@@ -470,6 +497,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
 
   function tell() {
     draw(null);
+    drawTools();
     selected([...selection]);
   }
 
@@ -588,9 +616,10 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
      * @param {boolean} [anew]  rows or columns are new
      */
     update(changed, anew = changed === null) {
-      const had = columns.map((column) => column.key).join();
-      const usage = changed && !anew && columnsOf(store, width).map((column) => column.key).join() !== had;
-      if (anew || usage || !columns.length) {
+      const used = store.counts.running > 0 && (usage || store.rows.some((row) => row.cpu != null));
+      const begun = !columns.some((column) => column.key === "time") && store.rows.some((row) => row.started != null);
+      if (anew || begun || used !== usage || !columns.length) {
+        usage = used;
         for (const id of selection) if (!store.byId(id)) selection.delete(id);
         structure();
         return;

@@ -5,10 +5,14 @@
 // Rule 2: the kernel may be busy or gone. Whatever was asked has an end: an answer, or four seconds.
 
 import { MARKS, STATES, clean, plural, roughly } from "./format.js";
-import { attr, copyButton, coverStatic, el, replaceText, tabList } from "./dom.js";
+import { attr, copyButton, el, replaceText, tabList } from "./dom.js";
 import { createStore } from "./store.js";
 import { createJobsTab } from "./jobs.js";
 import { createDrawer } from "./drawer.js";
+import { createGraphTab } from "./graph.js";
+import { createTimelineTab } from "./timeline.js";
+import { createCurvesTab } from "./curves.js";
+import { createResultsTab } from "./results.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {{get: (name: string) => any, send: (msg: any) => void, on: (name: string, listener: (...args: any[]) => void) => void, off: (name: string, listener: (...args: any[]) => void) => void}} Model */
@@ -27,6 +31,7 @@ import { createDrawer } from "./drawer.js";
 /** @typedef {{model: Model, update: (changed: Set<number> | null, anew: boolean) => void, message: (msg: any) => void, kernel: () => void}} View */
 
 const PATIENCE_MS = 4000; // for an answer of the kernel
+const FIRST_PING_MS = 800;
 const PING_MS = 30_000; // after such a silence of a run that has not finished
 const NOTE_MS = 6000;
 const SPEAK_MS = 5000; // between two sentences of a screen reader
@@ -53,21 +58,23 @@ class Hub {
     this.heard = performance.now();
     this.answeredAt = 0;
     this.pinged = -1e9;
+    this.pause = 1000; // before the next ping, while there is no answer
+    this.timer = 0;
     this.resyncing = false;
     this.next = Math.floor(Math.random() * 2 ** 40); // other pages send too
     /** @type {Map<number, (answer: Answer) => void>} */
     this.asked = new Map();
     this.onMessage = (/** @type {any} */ msg) => this.take(msg);
     this.onSnapshot = () => this.renew();
-    this.onComm = () => this.ping();
+    this.onComm = () => this.pingIn(200);
   }
 
   /** @param {View} view */
   join(view) {
     this.views.push(view);
     if (this.views.length === 1) this.listen("on");
-    else view.update(null, true);
-    this.ping();
+    // Not at once: what is sent before the front-end has a subshell waits for the end of the cell.
+    this.pingIn(FIRST_PING_MS);
   }
 
   /** @param {View} view */
@@ -132,6 +139,7 @@ class Hub {
       const timer = setTimeout(() => {
         this.asked.delete(id);
         if (this.answeredAt < sent) this.setKernel(this.heard > sent ? "busy" : "silent");
+        if (this.kernel !== "ok") this.pingIn((this.pause = Math.min(2 * this.pause, 60_000)));
         resolve({ ok: false, note: this.trouble() || "no answer: try again" });
       }, PATIENCE_MS);
       this.asked.set(id, (answer) => {
@@ -157,8 +165,15 @@ class Hub {
     const listener = this.asked.get(id);
     this.asked.delete(id);
     this.answeredAt = performance.now();
+    this.pause = 1000;
     this.setKernel("ok");
     listener?.(answer);
+  }
+
+  /** @param {number} ms */
+  pingIn(ms) {
+    window.clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.views.length && this.ping(), ms);
   }
 
   ping() {
@@ -182,8 +197,13 @@ class Hub {
 
 // -- the panel ------------------------------------------------------------------------------------
 
-/** @type {[string, string, ((ctx: Ctx) => Tab) | null][]} */
-const TABS = [["jobs", "Jobs", null]];
+/** Besides the jobs: made when they are looked at first. @type {Record<string, [string, (ctx: Ctx) => Tab]>} */
+const VIEWS = {
+  graph: ["Graph", createGraphTab],
+  timeline: ["Timeline", createTimelineTab],
+  curves: ["Curves", createCurvesTab],
+  results: ["Results", createResultsTab],
+};
 
 let panels = 0;
 
@@ -210,7 +230,8 @@ function render({ model, el: host }) {
   /** @type {{ids: string[], act: string} | null} */
   let question = null;
 
-  const drawer = createDrawer({ store, uid, watch, open, closed: () => attr(root, "data-drawer", null) });
+  /** @type {ReturnType<typeof createDrawer> | null} */
+  let drawer = null; // made when it is opened first
   const jobs = createJobsTab({
     store,
     uid,
@@ -223,7 +244,7 @@ function render({ model, el: host }) {
     },
     filtered: drawCounts,
   });
-  jobs.onMove((id) => drawer.current() && drawer.show(id));
+  jobs.onMove((id) => drawer?.current() && drawer.show(id));
 
   /** @type {Ctx} */
   const ctx = {
@@ -269,14 +290,13 @@ function render({ model, el: host }) {
 
   // Tabs
   /** @type {Map<string, any>} */
-  const parts = new Map([["jobs", jobs]]);
-  for (const [key, , make] of TABS) if (make) parts.set(key, make(ctx));
-  const stage = el("div", { class: "xpm-stage" });
-  const tabs = tabList(uid, TABS.map(([key, text]) => [key, text]), pickTab, "views of the experiment");
-  for (const [key, part] of parts) {
-    const panel = el("div", { role: "tabpanel", id: `${uid}-panel-${key}`, "aria-labelledby": `${uid}-tab-${key}`, class: "xpm-panel", hidden: true }, part.root);
-    stage.append(panel);
-  }
+  const parts = new Map();
+  /** @type {Map<string, HTMLElement>} */
+  const panes = new Map();
+  const names = /** @type {[string, string][]} */ ([["jobs", "Jobs"], ...Object.entries(VIEWS).map(([key, [text]]) => [key, text])]);
+  const tabs = tabList(uid, names, pickTab, "views of the experiment");
+  for (const [key] of names) panes.set(key, el("div", { role: "tabpanel", id: `${uid}-panel-${key}`, "aria-labelledby": `${uid}-tab-${key}`, hidden: true }));
+  const body = el("div", { class: "xpm-body" }, el("div", { class: "xpm-views" }, [...panes.values()]));
 
   // Foot
   const place = el("span", { class: "xpm-place" });
@@ -284,7 +304,7 @@ function render({ model, el: host }) {
   const foot = el("div", { class: "xpm-foot" }, place, el("span", { class: "xpm-way" }, back, copyButton(() => store.back, "copy the line that leads back here")));
   const status = el("div", { class: "xpm-hidden", role: "status", "aria-live": "polite" });
 
-  const root = el("div", { class: "xpm xpm-live", role: "region", "data-uid": name, "data-state": "idle" }, head, bar, el("div", { class: "xpm-line" }, tabs.root, note, acts), el("div", { class: "xpm-body" }, stage, drawer.root), foot, status);
+  const root = el("div", { class: "xpm xpm-live", role: "group", "data-uid": name, "data-state": "idle" }, head, bar, el("div", { class: "xpm-line" }, tabs.root, note, acts), body, foot, status);
   root.addEventListener("keydown", key);
   // Clicks and keys in here are not the notebook's.
   for (const event of ["keyup", "keypress", "dblclick"]) root.addEventListener(event, (e) => e.stopPropagation());
@@ -306,10 +326,9 @@ function render({ model, el: host }) {
       if (msg.t === "diff") {
         if (!awaitsDiff) return;
         awaitsDiff = false;
-        attr(root, "data-drawer", true);
-        drawer.showDiff(msg.diff);
+        theDrawer().showDiff(msg.diff);
       } else {
-        drawer.message(msg);
+        drawer?.message(msg);
         for (const part of parts.values()) part.message?.(msg);
       }
     },
@@ -331,7 +350,7 @@ function render({ model, el: host }) {
     drawCounts();
     drawActs();
     jobs.update(rows, structure || rows === null);
-    drawer.update(rows);
+    drawer?.update(rows);
     for (const [key, part] of parts) if (key !== "jobs" && key === tabs.chosen()) part.update(structure ? null : rows);
   }
 
@@ -466,20 +485,32 @@ function render({ model, el: host }) {
   function open(id) {
     if (!store.byId(id)) return;
     if (jobs.selection().join() !== id) jobs.pick(id);
+    theDrawer().show(id);
+  }
+
+  function theDrawer() {
     attr(root, "data-drawer", true);
-    drawer.show(id);
+    if (drawer) return drawer;
+    drawer = createDrawer({ store, uid, watch, open, closed: () => attr(root, "data-drawer", null) });
+    body.append(drawer.root);
+    return drawer;
   }
 
   /** @param {string} picked */
   function pickTab(picked) {
-    for (const [key, part] of parts) {
-      const panel = /** @type {HTMLElement} */ (part.root.parentElement);
-      const on = key === picked;
-      if (panel.hidden === !on) continue;
-      panel.hidden = !on;
-      if (on) part.show();
-      else part.hide();
+    for (const [key, pane] of panes) {
+      if (key !== picked && !pane.hidden) {
+        pane.hidden = true;
+        parts.get(key)?.hide();
+      }
     }
+    const pane = /** @type {HTMLElement} */ (panes.get(picked));
+    pane.hidden = false;
+    if (!parts.has(picked)) {
+      parts.set(picked, picked === "jobs" ? jobs : VIEWS[picked][1](ctx));
+      pane.append(parts.get(picked).root);
+    }
+    parts.get(picked).show();
   }
 
   /**
@@ -504,7 +535,7 @@ function render({ model, el: host }) {
       event.preventDefault();
     } else if (event.key === "Escape") {
       if (question) no.click();
-      else drawer.hide();
+      else drawer?.hide();
     }
     // The notebook has its own use for single keys; its shortcuts with Ctrl still work in here.
     if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
@@ -512,7 +543,6 @@ function render({ model, el: host }) {
 
   // -- begin and end ------------------------------------------------------------------------------
 
-  const uncover = coverStatic(name);
   host.append(root);
   tabs.choose("jobs");
   hub.join(view);
@@ -522,7 +552,7 @@ function render({ model, el: host }) {
     if (document.hidden || !root.isConnected || hub.kernel === "silent") return;
     if (store.counts.running) {
       jobs.tick();
-      drawer.tick();
+      drawer?.tick();
     }
     if (!store.finished) drawHead();
     if (!store.finished && performance.now() - hub.heard > PING_MS) hub.ping();
@@ -536,7 +566,6 @@ function render({ model, el: host }) {
     if (wantedBefore !== JSON.stringify(WANTED)) hub.send({ do: "watch", view: viewId, ...WANTED });
     for (const part of parts.values()) part.destroy();
     hub.leave(view);
-    uncover();
     root.remove();
   };
 }
