@@ -181,7 +181,7 @@ export function shortNames(jobs) {
   });
   return new Map(jobs.map((job, n) => {
     const alike = !labels[n] || labels.indexOf(labels[n]) !== labels.lastIndexOf(labels[n]);
-    return [job.key, alike ? `${labels[n]} ${clean(job.key, 8)}`.trim() : labels[n]];
+    return [job.key, alike ? `${labels[n]} ${clean(job.key, 64).slice(0, 8)}`.trim() : labels[n]];
   }));
 }
 

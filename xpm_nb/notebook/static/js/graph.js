@@ -37,7 +37,7 @@ const PAD = 4; // around the drawing
 const HIGHEST = 460; // of the place for the drawing, in pixels
 const NEAREST = 2.5; // how much it can be enlarged
 const STEP = 1.4; // of a click on + or −
-const READABLE = 0.5; // a smaller drawing has no texts, boxes are filled instead
+const READABLE = 0.5; // boxes of a smaller drawing have a name only, or are just patches
 
 // -- pure parts ---------------------------------------------------------------------------------
 
@@ -323,8 +323,11 @@ function drawGraph(ctx, graph, stage) {
   function apply() {
     const [kx, ky] = scales(zoom);
     all.setAttribute("transform", `translate(${tenth(zoom.x)},${tenth(zoom.y)}) scale(${kx},${ky})`);
-    far = Math.min(kx, ky) < READABLE || Math.max(kx / ky, ky / kx) > 1.2;
-    attr(picture, "data-far", far);
+    const even = Math.max(kx / ky, ky / kx) < 1.2;
+    far = Math.min(kx, ky) < READABLE || !even;
+    const named = far && even && kx * graph.box[0] > 40 && ky * graph.box[1] > 12;
+    attr(picture, "data-far", far && (named ? "named" : "patches"));
+    for (const box of boxes) box.size(named ? kx : 1);
   }
 
   function resize() {
@@ -483,8 +486,21 @@ function drawBox(graph, node, varying) {
     mark,
   );
   let shown = "";
+  let small = 1;
   return {
     root,
+    /**
+     * In a small drawing the name takes the whole box, in letters that can be read.
+     * @param {number} k  the scale; 1 for anything as usual
+     */
+    size(k) {
+      if (k === small) return;
+      small = k;
+      label.style.fontSize = k < 1 ? `${tenth(10.5 / k)}px` : "";
+      attr(label, "x", k < 1 ? tenth(4 / k) : 11);
+      attr(label, "y", k < 1 ? tenth(height / 2 + 3.6 / k) : height / 2 - 4.5);
+      replaceText(label, k < 1 ? cutTo(node.label, width - 7 / k, 6 / k) : cutTo(node.label, width - 36, 7.2));
+    },
     /**
      * @param {Map<string, number>} counts
      * @param {Row} [row]  of the one job it stands for

@@ -1,7 +1,7 @@
 // @ts-check
 // The live panel of an experiment: head, tabs, acts, drawer, and the talk with the kernel.
 // Rule 1: all views of one model share a hub, found by uid (each view gets a proxy of its own).
-// Only the first view of a hub listens, so nothing is taken twice.
+// Only the newest view of a hub listens, so nothing is taken twice.
 // Rule 2: the kernel may be busy or gone. Whatever was asked has an end: an answer, or four seconds.
 
 import { MARKS, STATES, clean, plural, roughly } from "./format.js";
@@ -71,27 +71,33 @@ class Hub {
 
   /** @param {View} view */
   join(view) {
+    this.listen("off");
     this.views.push(view);
-    if (this.views.length === 1) this.listen("on");
+    this.listen("on");
+    const snapshot = view.model.get("snapshot");
+    if (snapshot?.seq > this.store.seq) this.renew();
     // Not at once: what is sent before the front-end has a subshell waits for the end of the cell.
     this.pingIn(FIRST_PING_MS);
   }
 
   /** @param {View} view */
   leave(view) {
-    const first = this.views[0] === view;
-    if (first) this.listen("off");
+    this.listen("off");
     this.views = this.views.filter((other) => other !== view);
+    this.listen("on");
     if (!this.views.length) hubs.delete(this.uid);
-    else if (first) this.listen("on");
+  }
+
+  /** The model of the newest view: after a reconnection, older ones may be dead. */
+  get model() {
+    return this.views.at(-1)?.model;
   }
 
   /** @param {"on" | "off"} how */
   listen(how) {
-    const { model } = this.views[0];
-    model[how]("msg:custom", this.onMessage);
-    model[how]("change:snapshot", this.onSnapshot);
-    model[how]("comm_live_update", this.onComm);
+    this.model?.[how]("msg:custom", this.onMessage);
+    this.model?.[how]("change:snapshot", this.onSnapshot);
+    this.model?.[how]("comm_live_update", this.onComm);
   }
 
   /** @param {any} msg */
@@ -112,7 +118,7 @@ class Hub {
 
   /** The whole came anew. */
   renew() {
-    const snapshot = this.views[0]?.model.get("snapshot");
+    const snapshot = this.model?.get("snapshot");
     if (!snapshot || (snapshot.seq === this.store.seq && !this.resyncing)) return;
     this.resyncing = false;
     this.store.reset(snapshot);
@@ -147,7 +153,7 @@ class Hub {
         resolve(answer);
       });
       try {
-        this.views[0]?.model.send({ ...msg, id, at: this.store.now() });
+        this.model?.send({ ...msg, id, at: this.store.now() });
       } catch {
         clearTimeout(timer);
         this.asked.delete(id);
@@ -546,7 +552,6 @@ function render({ model, el: host }) {
   host.append(root);
   tabs.choose("jobs");
   hub.join(view);
-  changed = null;
   draw();
   const clock = window.setInterval(() => {
     if (document.hidden || !root.isConnected || hub.kernel === "silent") return;

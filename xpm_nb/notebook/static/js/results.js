@@ -38,7 +38,7 @@ export function sortedRows(table, order) {
   const cell = (/** @type {number} */ n) => table.rows[n][column] ?? "";
   const compare = table.numeric[column]
     ? (/** @type {number} */ a, /** @type {number} */ b) => sign * (figure(cell(a)) - figure(cell(b)))
-    : (/** @type {number} */ a, /** @type {number} */ b) => sign * cell(a).localeCompare(cell(b), "en", { numeric: true });
+    : (/** @type {number} */ a, /** @type {number} */ b) => sign * (Number(cell(a)) - Number(cell(b)) || cell(a).localeCompare(cell(b), "en", { numeric: true }));
   const empty = (/** @type {number} */ n) => (table.numeric[column] ? Number.isNaN(figure(cell(n))) : cell(n) === "");
   return rows.sort((a, b) => Number(empty(a)) - Number(empty(b)) || (empty(a) ? 0 : compare(a, b)) || a - b);
 }

@@ -35,8 +35,13 @@ export function ticks(low, high, count) {
   const rough = span / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10][[1.41, 3.16, 7.07].filter((limit) => rough / power >= limit).length] * power;
+  /** @type {number[]} */
   const found = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9 && found.length < 100; n++) found.push(Number((n * step).toPrecision(12)));
+  const first = Math.ceil(low / step - 1e-9);
+  for (let n = 0; n < 100 && (first + n) * step <= high + step * 1e-9; n++) {
+    const tick = Number(((first + n) * step).toPrecision(12)) + 0; // no minus zero
+    if (tick !== found[found.length - 1]) found.push(tick); // a span below what numbers can tell apart
+  }
   return found;
 }
 
@@ -52,7 +57,8 @@ export function timeTicks(low, high, count) {
   const last = STEPS[STEPS.length - 1];
   const step = STEPS.find((unit) => span / unit <= count) ?? last * Math.ceil(span / last / count);
   const times = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high; n++) times.push(n * step);
+  const first = Math.ceil(low / step - 1e-9);
+  for (let n = 0; n < 100 && (first + n) * step <= high; n++) times.push((first + n) * step + 0);
   return { step, times };
 }
 
