@@ -91,9 +91,27 @@ def saved_rows(book: Any) -> dict[str, list[Any]]:
 
 
 def true_ends(workspace: Path) -> dict[str, str]:
-    """Give how each job ended by its directory: "d", or "e" for whatever else."""
-    folders = list(workspace.glob("jobs/*/*/"))
-    return {f.name[:12]: "d" if list(f.glob("*.done")) else "e" for f in folders}
+    """Give how each job ended by its directory: "d" or "e" by its marker; none: it has not run."""
+    ends = {}
+    for folder in workspace.glob("jobs/*/*/"):
+        marks = [folder.glob(f"*.{kind}") for kind in ("done", "failed")]
+        ends[folder.name[:12]] = "".join("de"[n] for n, found in enumerate(marks) for _ in found)
+    return ends
+
+
+def check(book: Any, lab: Lab, done: int) -> None:
+    """Compare what is saved with the directories; all jobs are over, and so many are done."""
+    rows = saved_rows(book)
+    ends = true_ends(lab.workspace)
+    assert len(rows) == 13
+    for job, row in rows.items():
+        if row[1:2] == ["dependency"]:
+            assert row[0] == "e"
+            assert ends.get(job, "") == ""
+        else:
+            assert row[0] == ends[job]
+    assert sum(row[0] == "d" for row in rows.values()) == done
+    assert {tuple(row[8]) for row in rows.values() if row[0] == "d"} == {(4,)}  # the last metric
 
 
 def shown(cell: Any, kind: str) -> list[str]:
@@ -102,16 +120,10 @@ def shown(cell: Any, kind: str) -> list[str]:
 
 
 def test_the_saved_panel_tells_how_the_jobs_ended(lab, version):
-    cells = (PREAMBLE, TASKS, SUBMIT, "xp.wait()", "xp")
-    book = execute(lab, *cells)
-    rows = saved_rows(book)
-    ends = true_ends(lab.workspace)
-    assert len(ends) == 13 - 1  # what depends on one that failed has not run
-    assert {i: rows[i][0] for i in ends} == ends
-    assert sorted(d[0] for d in rows.values()) == ["d"] * 9 + ["e"] * 4
-    reasons = sorted(d[1] for d in rows.values() if d[0] == "e")
-    assert reasons == ["cancelled", "dependency", "failed", "failed"]
-    assert {tuple(d[8]) for d in rows.values() if d[0] == "d"} == {(4,)}
+    book = execute(lab, PREAMBLE, TASKS, SUBMIT, "xp.wait()", "xp")
+    check(book, lab, done=9)
+    reasons = [row[1] for row in saved_rows(book).values() if row[0] == "e"]
+    assert sorted(reasons) == ["cancelled", "dependency", "failed", "failed"]
     wait = book.cells[3]
     assert len(shown(wait, VIEW)) == 1
     assert "9 done" in shown(wait, "text/plain")[-1]
@@ -119,19 +131,11 @@ def test_the_saved_panel_tells_how_the_jobs_ended(lab, version):
 
 
 def test_what_was_run_again_is_saved_as_it_ended_then(lab, version):
-    cells = (PREAMBLE, TASKS, SUBMIT, "xp.wait()", AGAIN)
-    book = execute(lab, *cells)
-    rows = saved_rows(book)
-    ends = true_ends(lab.workspace)
-    assert {i: rows[i][0] for i in ends} == ends
-    assert sorted(d[0] for d in rows.values()) == ["d"] * 12 + ["e"]
+    book = execute(lab, PREAMBLE, TASKS, SUBMIT, "xp.wait()", AGAIN)
+    check(book, lab, done=12)
     assert all("12 done" in shown(book.cells[n], "text/plain")[-1] for n in (3, 4))
 
 
 def test_an_awaited_experiment_is_saved_as_it_ended(lab, version):
-    cells = (PREAMBLE, TASKS, SUBMIT, "await xp")
-    book = execute(lab, *cells)
-    rows = saved_rows(book)
-    ends = true_ends(lab.workspace)
-    assert {i: rows[i][0] for i in ends} == ends
-    assert sorted(d[0] for d in rows.values()) == ["d"] * 9 + ["e"] * 4
+    book = execute(lab, PREAMBLE, TASKS, SUBMIT, "await xp")
+    check(book, lab, done=9)
