@@ -338,8 +338,8 @@ export function createCurvesTab(ctx) {
     message(msg) {
       if (msg?.t !== "curves") return;
       heard = true;
-      curves = readCurves(msg.curves);
-      colours = keepColours(colours, [...new Set([...wanted, ...curves.map((curve) => curve.key)])]);
+      curves = readCurves(msg.curves).filter((curve) => wanted.includes(curve.key)); // other views may want others
+      colours = keepColours(colours, wanted);
       if (visible) draw();
     },
     destroy() {

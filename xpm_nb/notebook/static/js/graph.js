@@ -37,7 +37,8 @@ const PAD = 4; // around the drawing
 const HIGHEST = 460; // of the place for the drawing, in pixels
 const NEAREST = 2.5; // how much it can be enlarged
 const STEP = 1.4; // of a click on + or −
-const READABLE = 0.5; // boxes of a smaller drawing have a name only, or are just patches
+const READABLE = 0.5; // boxes of a smaller drawing have a name only,
+const PATCHES = 0.3; // or are just patches
 
 // -- pure parts ---------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ export function fitted(graph, width, height) {
   const across = Math.max(0.01, Math.min(1, (width - 2 * PAD) / graph.width));
   const down = Math.max(0.01, Math.min(1, (height - 2 * PAD) / graph.height));
   const k = Math.min(across, down);
-  const least = /** @type {[number, number]} */ (k < READABLE ? [across, down] : [0, 0]);
+  const least = /** @type {[number, number]} */ (k < PATCHES ? [across, down] : [0, 0]);
   const [kx, ky] = scales({ k, least });
   return { k, least, x: (width - kx * graph.width) / 2, y: (height - ky * graph.height) / 2 };
 }
@@ -154,7 +155,9 @@ export function zoomed(zoom, factor, x, y) {
  * @param {number} letter
  */
 export function cutTo(text, width, letter) {
-  return clean(text, Math.max(1, Math.floor(width / letter)));
+  const shown = clean(text, 200);
+  const most = Math.max(1, Math.floor(width / letter));
+  return shown.length > most ? `${shown.slice(0, most - 1)}…` : shown;
 }
 
 /**
@@ -262,7 +265,8 @@ export function createGraphTab(ctx) {
       if (visible) drawing?.update();
     },
     message(msg) {
-      if (msg?.t === "graph" && Array.isArray(msg.graph?.nodes)) take(msg.graph);
+      if (msg?.t !== "graph" || !Array.isArray(msg.graph?.nodes)) return;
+      if (!msg.by || msg.by === wanted) take(msg.graph); // another view may want another
     },
     destroy() {
       sizes.disconnect();
@@ -325,7 +329,7 @@ function drawGraph(ctx, graph, stage) {
     all.setAttribute("transform", `translate(${tenth(zoom.x)},${tenth(zoom.y)}) scale(${kx},${ky})`);
     const even = Math.max(kx / ky, ky / kx) < 1.2;
     far = Math.min(kx, ky) < READABLE || !even;
-    const named = far && even && kx * graph.box[0] > 40 && ky * graph.box[1] > 12;
+    const named = far && even && kx >= PATCHES;
     attr(picture, "data-far", far && (named ? "named" : "patches"));
     for (const box of boxes) box.size(named ? kx : 1);
   }
@@ -356,7 +360,8 @@ function drawGraph(ctx, graph, stage) {
     tip.hidden = n == null || !far;
     if (n != null && far) tell(n);
     // What is lit is drawn over what is not.
-    for (const line of lines) if (line.hasAttribute("data-on")) line.parentNode?.append(line);
+    const lit = lines.filter((line) => line.hasAttribute("data-on"));
+    if (lit.length <= 30) for (const line of lit) line.parentNode?.append(line);
   }
 
   /** @param {number} n */
@@ -448,15 +453,14 @@ function drawGraph(ctx, graph, stage) {
     zoom: rezoom,
     update() {
       const tasks = graph.by === "task" ? countByTask(ctx.store.rows) : null;
-      const states = graph.nodes.map((node, n) => {
+      const kinds = graph.nodes.map((node, n) => {
         const row = tasks ? undefined : ctx.store.byId(node.key);
         const counts = tasks?.get(node.key) ?? (row ? new Map([[row.state, 1]]) : new Map(node.counts));
         boxes[n].update(counts, row);
-        return counts;
+        return mainState(counts);
       });
       graph.edges.forEach(([a, b], n) => {
-        const kind = states[b].get("running") ? "running" : mainState(states[a]) === "error" ? "error" : null;
-        attr(lines[n], "data-state", kind);
+        attr(lines[n], "data-state", kinds[b] === "running" ? "running" : kinds[a] === "error" ? "error" : null);
       });
     },
     destroy: () => stage.replaceChildren(),

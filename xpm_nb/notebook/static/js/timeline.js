@@ -240,7 +240,10 @@ export function createTimelineTab(ctx) {
   const whole = el("button", { type: "button", text: "show all", hidden: true, on: { click: () => zoom(null) } });
   const canvas = el("canvas", { "aria-hidden": "true" });
   const tip = el("div", { class: "xpm-tip", hidden: true });
-  const stage = el("div", { class: "xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas);
+  // Over the picture, so that it is not drawn again while the pointer moves.
+  const mark = el("div", { class: "xpm-bar-mark", hidden: true });
+  const band = el("div", { class: "xpm-bar-band", hidden: true });
+  const stage = el("div", { class: "xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas, mark, band);
   const place = el("div", { class: "xpm-plot" }, stage, tip);
   const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", style: { color: `var(--xpm-${name})` } })]));
   const root = el("div", { class: "xpm-timeline" }, el("div", { class: "xpm-tools" }, mode.root, el("span", {}, hint, " ", more), el("span", { class: "xpm-group" }, whole)), place, ...Object.values(probes));
@@ -333,10 +336,10 @@ export function createTimelineTab(ctx) {
     const progress = row.state === "running" && row.progress != null ? `, ${Math.round(row.progress * 100)} %` : "";
     return [
       `${clean(row.task, 60)} ${row.id.slice(0, 8)}`,
-      ...tagWords(store, row).slice(0, 8),
+      tagWords(store, row).slice(0, 8).join("  "),
       `${state}${progress}, ${duration(to - from)}`,
       `from ${clock(from)}${row.ended == null ? "" : ` to ${clock(to)}`}`,
-    ];
+    ].filter(Boolean);
   }
 
   function draw() {
@@ -362,31 +365,30 @@ export function createTimelineTab(ctx) {
     pen.beginPath();
     pen.rect(g.left - 1, 0, g.width - g.left + 1, g.bottom);
     pen.clip();
-    for (const bar of chart.bars) drawBar(pen, g, colours, bar, label);
+    // What goes on or went wrong is drawn over what is done: among thousands it is still seen.
+    for (const bar of chart.bars) if (bar.row.state === "done") drawBar(pen, g, colours, bar, label);
+    for (const bar of chart.bars) if (bar.row.state !== "done") drawBar(pen, g, colours, bar, label);
     drawNow(pen, g, colours, chart.bars.some((bar) => bar.row.ended == null) ? store.now() : null);
-    if (brush) {
-      pen.globalAlpha = 0.15;
-      pen.fillStyle = colours.run;
-      pen.fillRect(Math.min(...brush), 0, Math.abs(brush[1] - brush[0]), g.bottom);
-    }
     pen.restore();
     point();
+  }
+
+  /** Show what is chosen while the pointer is drawn over the picture. */
+  function sweep() {
+    band.hidden = !brush || Math.abs(brush[1] - brush[0]) <= 4;
+    if (brush) setBox(band, Math.min(...brush), 0, Math.abs(brush[1] - brush[0]), geometry().bottom);
   }
 
   /** Show which bar is told about, and tell it. */
   function point() {
     const bar = chart.bars[pointed];
-    tip.hidden = !bar || Boolean(brush);
+    tip.hidden = mark.hidden = !bar || Boolean(brush);
     if (!bar) return;
     const g = geometry();
-    const pen = canvas.getContext("2d");
     const [left, right] = [Math.max(g.left, g.x(bar.from)), Math.min(g.width - 1, g.x(bar.to))];
     const top = g.tops[bar.lane];
-    if (pen && right >= left) {
-      pen.strokeStyle = window.getComputedStyle(probes.fg).color;
-      pen.lineWidth = 1.5;
-      pen.strokeRect(left + 0.5, top + 0.5, Math.max(1, right - left - 1), Math.max(1, g.height - 1));
-    }
+    mark.hidden ||= right < left;
+    setBox(mark, left - 1, top - 1, Math.max(3, right - left + 2), g.height + (g.height > 4 ? 0 : 2));
     tip.replaceChildren(...words(bar).map((text, n) => el(n ? "div" : "strong", { text })));
     const x = Math.min(Math.max(0, left), Math.max(0, g.width - tip.offsetWidth));
     const below = top + g.height + 4 - stage.scrollTop;
@@ -400,7 +402,7 @@ export function createTimelineTab(ctx) {
     if (n === pointed) return;
     pointed = n;
     describe();
-    draw();
+    point();
   }
 
   /** @param {PointerEvent | MouseEvent} event */
@@ -422,16 +424,18 @@ export function createTimelineTab(ctx) {
     if (!brush) return pointAt(n);
     brush[1] = x;
     if (Math.abs(brush[1] - brush[0]) > 4 && !stage.hasPointerCapture(event.pointerId)) stage.setPointerCapture(event.pointerId);
-    draw();
+    point();
+    sweep();
   });
   stage.addEventListener("pointerup", (event) => {
     const [from, to] = brush ?? [0, 0];
     brush = null;
+    sweep();
     const { g, n } = under(event);
     if (Math.abs(to - from) > 4) zoom([g.time(Math.min(from, to)), g.time(Math.max(from, to))]);
     else if (n >= 0) ctx.open(chart.bars[n].row.id);
   });
-  stage.addEventListener("pointercancel", () => { brush = null; draw(); });
+  stage.addEventListener("pointercancel", () => { brush = null; sweep(); });
   stage.addEventListener("pointerleave", () => { if (!brush) pointAt(-1); });
   stage.addEventListener("blur", () => pointAt(-1));
   stage.addEventListener("dblclick", () => zoom(null));
@@ -495,6 +499,19 @@ export function createTimelineTab(ctx) {
   };
 }
 
+/**
+ * @param {HTMLElement} node
+ * @param {number} x
+ * @param {number} y
+ * @param {number} width
+ * @param {number} height
+ */
+function setBox(node, x, y, width, height) {
+  node.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
+  node.style.width = `${width.toFixed(1)}px`;
+  node.style.height = `${height.toFixed(1)}px`;
+}
+
 /** @typedef {{width: number, gutter: number, titles: number, height: number, from: number, to: number, left: number, tops: number[], bottom: number, x: (time: number) => number, time: (x: number) => number}} Geometry */
 /** @typedef {Record<string, string>} Colours */
 
@@ -552,12 +569,12 @@ function drawBar(pen, g, colours, { row, from, to, lane }, label) {
   const high = g.height > 4 ? g.height - 2 : g.height > 2 ? g.height - 1 : g.height;
   const colour = row.state === "error" ? colours.bad : row.state === "running" ? colours.run : colours.ok;
   pen.fillStyle = colour;
-  const thin = high < 8;
-  pen.globalAlpha = thin ? 0.75 : 0.32;
+  const small = high < 8 || right - left < 6;
+  pen.globalAlpha = !small ? 0.32 : row.state === "done" ? 0.5 : 0.9;
   pen.fillRect(left, top, right - left, high);
   pen.globalAlpha = 1;
-  if (thin) return;
-  pen.fillRect(left, top, Math.min(2, right - left), high);
+  if (small) return;
+  pen.fillRect(left, top, 2, high);
   const seen = Math.max(left, g.left);
   if (high < 12 || right - seen < 40) return;
   pen.save();
