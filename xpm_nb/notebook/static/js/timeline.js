@@ -205,7 +205,7 @@ export function createTimelineTab(ctx) {
   const band = el("div", { class: "xpm-bar-band", hidden: true });
   const stage = el("div", { class: "xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas, mark, band);
   const place = el("div", { class: "xpm-plot" }, stage, tip);
-  const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", style: { color: `var(--xpm-${name})` } })]));
+  const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", "data-name": name, style: { color: `var(--xpm-${name})` } })]));
   const root = el("div", { class: "xpm-timeline" }, el("div", { class: "xpm-tools" }, mode.root, el("span", {}, hint, " ", more), el("span", { class: "xpm-group" }, whole)), place, ...Object.values(probes));
   const sizes = new ResizeObserver(() => soon());
   sizes.observe(place);
