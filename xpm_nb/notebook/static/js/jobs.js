@@ -262,6 +262,8 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
   let digit = 8;
   let orderTimer = 0;
   let usage = false; // what running jobs use has been told
+  let away = true; // another tab is looked at
+  let stale = false; // and there is news for when it comes back
 
   const search = el("input", { type: "search", class: "xpm-search", placeholder: "filter: text, lr=0.1, loss<0.5", "aria-label": "filter jobs: text, tag=value, metric<number", spellcheck: "false", autocomplete: "off" });
   const tasks = el("select", { class: "xpm-tasks", "aria-label": "task" });
@@ -313,6 +315,8 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
 
   /** Columns or rows are new. */
   function structure() {
+    stale = false;
+    for (const id of selection) if (!store.byId(id)) selection.delete(id);
     columns = columnsOf(store, width, usage, digit);
     if (!columns.some((column) => column.key === sorting.key)) sorting.key = "";
     const keys = columns.map((column) => `${column.key} ${column.chars}`).join("\n");
@@ -482,6 +486,10 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
     if (tasks.value !== filter.task) tasks.value = filter.task;
     grid.scrollTop = 0;
     reorder();
+    // An act must not reach rows that were filtered away and are not seen.
+    const before = selection.size;
+    for (const id of selection) if (placeOf(id) < 0) selection.delete(id);
+    if (selection.size < before) tell();
     filtered(filter);
   }
 
@@ -607,20 +615,27 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
     filter,
     setFilter,
     show() {
+      away = false;
       measure();
-      draw(null);
+      if (stale || !columns.length) structure();
+      else draw(null);
     },
-    hide() {},
+    hide() {
+      away = true;
+    },
     /**
      * @param {Set<number> | null} changed
      * @param {boolean} [anew]  rows or columns are new
      */
     update(changed, anew = changed === null) {
+      if (away) {
+        stale = true;
+        return;
+      }
       const used = store.counts.running > 0 && (usage || store.rows.some((row) => row.cpu != null));
       const begun = !columns.some((column) => column.key === "time") && store.rows.some((row) => row.started != null);
       if (anew || begun || used !== usage || !columns.length) {
         usage = used;
-        for (const id of selection) if (!store.byId(id)) selection.delete(id);
         structure();
         return;
       }
@@ -638,6 +653,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
     },
     /** @param {string} id */
     pick(id) {
+      if (stale) structure();
       if (placeOf(id) < 0 && store.byId(id)) setFilter({ text: "", task: "", states: new Set() });
       select(id);
       const place = placeOf(id);

@@ -1,7 +1,7 @@
 // @ts-check
 // The live panel of an experiment: head, tabs, acts, drawer, and the talk with the kernel.
 // Rule 1: all views of one model share a hub, found by uid (each view gets a proxy of its own).
-// Only the first view of a hub listens, so nothing is taken twice.
+// Only the newest view of a hub listens, so nothing is taken twice.
 // Rule 2: the kernel may be busy or gone. Whatever was asked has an end: an answer, or four seconds.
 
 import { MARKS, STATES, clean, plural, roughly } from "./format.js";
@@ -31,6 +31,7 @@ import { createResultsTab } from "./results.js";
 /** @typedef {{model: Model, update: (changed: Set<number> | null, anew: boolean) => void, message: (msg: any) => void, kernel: () => void}} View */
 
 const PATIENCE_MS = 4000; // for an answer of the kernel
+const SOON_MS = 1500; // when the connection changed
 const FIRST_PING_MS = 800;
 const PING_MS = 30_000; // after such a silence of a run that has not finished
 const NOTE_MS = 6000;
@@ -66,32 +67,42 @@ class Hub {
     this.asked = new Map();
     this.onMessage = (/** @type {any} */ msg) => this.take(msg);
     this.onSnapshot = () => this.renew();
-    this.onComm = () => this.pingIn(200);
+    // The kernel went or came back: hear soon which.
+    this.onComm = () => {
+      this.pinged = -1e9;
+      this.ping(SOON_MS);
+    };
   }
 
   /** @param {View} view */
   join(view) {
+    this.listen("off");
     this.views.push(view);
-    if (this.views.length === 1) this.listen("on");
+    this.listen("on");
+    const snapshot = view.model.get("snapshot");
+    if (snapshot?.seq > this.store.seq) this.renew();
     // Not at once: what is sent before the front-end has a subshell waits for the end of the cell.
     this.pingIn(FIRST_PING_MS);
   }
 
   /** @param {View} view */
   leave(view) {
-    const first = this.views[0] === view;
-    if (first) this.listen("off");
+    this.listen("off");
     this.views = this.views.filter((other) => other !== view);
+    this.listen("on");
     if (!this.views.length) hubs.delete(this.uid);
-    else if (first) this.listen("on");
+  }
+
+  /** The model of the newest view: after a reconnection, older ones may be dead. */
+  get model() {
+    return this.views.at(-1)?.model;
   }
 
   /** @param {"on" | "off"} how */
   listen(how) {
-    const { model } = this.views[0];
-    model[how]("msg:custom", this.onMessage);
-    model[how]("change:snapshot", this.onSnapshot);
-    model[how]("comm_live_update", this.onComm);
+    this.model?.[how]("msg:custom", this.onMessage);
+    this.model?.[how]("change:snapshot", this.onSnapshot);
+    this.model?.[how]("comm_live_update", this.onComm);
   }
 
   /** @param {any} msg */
@@ -112,7 +123,7 @@ class Hub {
 
   /** The whole came anew. */
   renew() {
-    const snapshot = this.views[0]?.model.get("snapshot");
+    const snapshot = this.model?.get("snapshot");
     if (!snapshot || (snapshot.seq === this.store.seq && !this.resyncing)) return;
     this.resyncing = false;
     this.store.reset(snapshot);
@@ -130,9 +141,10 @@ class Hub {
   /**
    * Send a message; the promise is kept, with an answer or the reason why there is none.
    * @param {any} msg
+   * @param {number} [patience]  milliseconds
    * @returns {Promise<Answer>}
    */
-  send(msg) {
+  send(msg, patience = PATIENCE_MS) {
     const id = this.next++;
     const sent = performance.now();
     return new Promise((resolve) => {
@@ -141,13 +153,13 @@ class Hub {
         if (this.answeredAt < sent) this.setKernel(this.heard > sent ? "busy" : "silent");
         if (this.kernel !== "ok") this.pingIn((this.pause = Math.min(2 * this.pause, 60_000)));
         resolve({ ok: false, note: this.trouble() || "no answer: try again" });
-      }, PATIENCE_MS);
+      }, patience);
       this.asked.set(id, (answer) => {
         clearTimeout(timer);
         resolve(answer);
       });
       try {
-        this.views[0]?.model.send({ ...msg, id, at: this.store.now() });
+        this.model?.send({ ...msg, id, at: this.store.now() });
       } catch {
         clearTimeout(timer);
         this.asked.delete(id);
@@ -176,10 +188,11 @@ class Hub {
     this.timer = window.setTimeout(() => this.views.length && this.ping(), ms);
   }
 
-  ping() {
+  /** @param {number} [patience] */
+  ping(patience) {
     if (performance.now() - this.pinged < 1000) return;
     this.pinged = performance.now();
-    this.send({ do: "ping" });
+    this.send({ do: "ping" }, patience);
   }
 
   /** @param {string} state */
@@ -546,7 +559,6 @@ function render({ model, el: host }) {
   host.append(root);
   tabs.choose("jobs");
   hub.join(view);
-  changed = null;
   draw();
   const clock = window.setInterval(() => {
     if (document.hidden || !root.isConnected || hub.kernel === "silent") return;
