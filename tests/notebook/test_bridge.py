@@ -65,7 +65,8 @@ class Screen:
 
     @property
     def jobs(self):
-        return [SimpleNamespace(key=job.key, state=job.state) for job in self.now.jobs]
+        entry = SimpleNamespace(handle=None)
+        return [SimpleNamespace(key=j.key, state=j.state, entry=entry) for j in self.now.jobs]
 
     def view(self) -> ExperimentView:
         self.looks.release()

@@ -17,12 +17,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from xpm_nb.core import drawing, estimate, views
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import CurveView, ExperimentView, JobView, TableView
+from xpm_nb.engine.usage import Sampler
 from xpm_nb.errors import XpmError
 from xpm_nb.notebook import html, protocol
 from xpm_nb.notebook.protocol import Feed, Json, Request, Watch, plain, short_id
@@ -46,6 +47,8 @@ MAX_NODES = 200  # of a graph by job
 MAX_LOG = 1_000_000  # characters
 
 NEVER = math.inf
+
+T = TypeVar("T")
 
 log = logging.getLogger("xpm_nb")
 
@@ -148,6 +151,8 @@ class Live:
         self._needed_by: tuple[int, dict[str, list[str]]] = (-1, {})
         self._snapshot = Pace(SNAPSHOT_S, SNAPSHOT_BYTES_S)
         self._estimate = Pace(ETA_S)
+        self._sampler, self._usage = Sampler(), Pace(USAGE_S)
+        self._used: dict[str, list[Any]] = {}  # by job, as it was told
         self._picture = Pace(PERIOD_S)
         self._about: Json = {}  # slots and time left, as they were told
         self._eta: float | None = None
@@ -331,18 +336,39 @@ class Live:
             self._tell(feed.change(time.time(), **more))
         if feed.finished and not self._was_finished and self._state_seq != feed.seq:
             self._send_state()  # what is saved with the notebook is the end
-        return NEVER if feed.finished else self._estimate.due
+        if feed.finished:
+            return NEVER
+        return min(self._estimate.due, self._usage.due if feed.running else NEVER)
 
     def _news(self, now: float) -> Json:
         """Say what is new of the whole."""
         if now >= self._estimate.due or (self.feed.finished and not self._was_finished):
-            jobs = self.feed.views()
-            self._eta = estimate.eta(jobs, self.experiment.slots, time.time())
+            self._eta = _or_none(self._left)
             self._estimate.done(now)
         about = self._describe()
         news = {name: value for name, value in about.items() if self._about.get(name) != value}
         self._about = about
+        if self.feed.running and now >= self._usage.due:
+            used = _or_none(self._sample)
+            self._usage.done(now)
+            if used:
+                news["u"] = used
         return news
+
+    def _left(self) -> float | None:
+        return estimate.eta(self.feed.views(), self.experiment.slots, time.time())
+
+    def _sample(self) -> Json:
+        """Say what running jobs use, where that has changed."""
+        running = self.feed.running
+        jobs = [job for job in self.experiment.jobs if job.key in running]
+        used = {
+            key: [round(usage.cpu, 2), round(usage.memory_mb)]
+            for key, usage in self._sampler.sample(jobs).items()
+        }
+        before, self._used = self._used, used
+        numbers = self.feed.numbers
+        return {str(numbers[key]): new for key, new in used.items() if before.get(key) != new}
 
     def _describe(self) -> Json:
         left = None if self._eta is None else protocol.number(self._eta, 3)
@@ -379,11 +405,7 @@ class Live:
             "graph": self._graph,
             "table": self._table,
         }
-        try:
-            return make[kind](what, watched)
-        except Exception:  # a border: a damaged file, a mistake of ours
-            log.exception("cannot make what a view watches")
-            return None
+        return _or_none(lambda: make[kind](what, watched))
 
     def _tick_picture(self, send: Send) -> float:
         now = time.monotonic()
@@ -548,6 +570,15 @@ _ABLE: Mapping[str, Callable[[JobState], bool]] = {
     "retry": lambda state: state is JobState.ERROR,
     "rerun": lambda state: state is JobState.DONE,
 }
+
+
+def _or_none(make: Callable[[], T]) -> T | None:
+    """Give what a function gives, None if it raises: one part must not take the others along."""
+    try:
+        return make()
+    except Exception:  # a border: a damaged file, a mistake of ours
+        log.exception("a part of a panel cannot be made")
+        return None
 
 
 def _size(message: Json | None) -> int:

@@ -365,7 +365,9 @@ export function createTimelineTab(ctx) {
     pen.beginPath();
     pen.rect(g.left - 1, 0, g.width - g.left + 1, g.bottom);
     pen.clip();
-    for (const bar of chart.bars) drawBar(pen, g, colours, bar, label);
+    // What goes on or went wrong is drawn over what is done: among thousands it is still seen.
+    for (const bar of chart.bars) if (bar.row.state === "done") drawBar(pen, g, colours, bar, label);
+    for (const bar of chart.bars) if (bar.row.state !== "done") drawBar(pen, g, colours, bar, label);
     drawNow(pen, g, colours, chart.bars.some((bar) => bar.row.ended == null) ? store.now() : null);
     pen.restore();
     point();
@@ -567,12 +569,12 @@ function drawBar(pen, g, colours, { row, from, to, lane }, label) {
   const high = g.height > 4 ? g.height - 2 : g.height > 2 ? g.height - 1 : g.height;
   const colour = row.state === "error" ? colours.bad : row.state === "running" ? colours.run : colours.ok;
   pen.fillStyle = colour;
-  const thin = high < 8;
-  pen.globalAlpha = thin ? 0.75 : 0.32;
+  const small = high < 8 || right - left < 6;
+  pen.globalAlpha = !small ? 0.32 : row.state === "done" ? 0.5 : 0.9;
   pen.fillRect(left, top, right - left, high);
   pen.globalAlpha = 1;
-  if (thin) return;
-  pen.fillRect(left, top, Math.min(2, right - left), high);
+  if (small) return;
+  pen.fillRect(left, top, 2, high);
   const seen = Math.max(left, g.left);
   if (high < 12 || right - seen < 40) return;
   pen.save();
