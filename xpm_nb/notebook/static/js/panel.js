@@ -31,6 +31,7 @@ import { createResultsTab } from "./results.js";
 /** @typedef {{model: Model, update: (changed: Set<number> | null, anew: boolean) => void, message: (msg: any) => void, kernel: () => void}} View */
 
 const PATIENCE_MS = 4000; // for an answer of the kernel
+const SOON_MS = 1500; // when the connection changed
 const FIRST_PING_MS = 800;
 const PING_MS = 30_000; // after such a silence of a run that has not finished
 const NOTE_MS = 6000;
@@ -66,7 +67,11 @@ class Hub {
     this.asked = new Map();
     this.onMessage = (/** @type {any} */ msg) => this.take(msg);
     this.onSnapshot = () => this.renew();
-    this.onComm = () => this.pingIn(200);
+    // The kernel went or came back: hear soon which.
+    this.onComm = () => {
+      this.pinged = -1e9;
+      this.ping(SOON_MS);
+    };
   }
 
   /** @param {View} view */
@@ -136,9 +141,10 @@ class Hub {
   /**
    * Send a message; the promise is kept, with an answer or the reason why there is none.
    * @param {any} msg
+   * @param {number} [patience]  milliseconds
    * @returns {Promise<Answer>}
    */
-  send(msg) {
+  send(msg, patience = PATIENCE_MS) {
     const id = this.next++;
     const sent = performance.now();
     return new Promise((resolve) => {
@@ -147,7 +153,7 @@ class Hub {
         if (this.answeredAt < sent) this.setKernel(this.heard > sent ? "busy" : "silent");
         if (this.kernel !== "ok") this.pingIn((this.pause = Math.min(2 * this.pause, 60_000)));
         resolve({ ok: false, note: this.trouble() || "no answer: try again" });
-      }, PATIENCE_MS);
+      }, patience);
       this.asked.set(id, (answer) => {
         clearTimeout(timer);
         resolve(answer);
@@ -182,10 +188,11 @@ class Hub {
     this.timer = window.setTimeout(() => this.views.length && this.ping(), ms);
   }
 
-  ping() {
+  /** @param {number} [patience] */
+  ping(patience) {
     if (performance.now() - this.pinged < 1000) return;
     this.pinged = performance.now();
-    this.send({ do: "ping" });
+    this.send({ do: "ping" }, patience);
   }
 
   /** @param {string} state */
