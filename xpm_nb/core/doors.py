@@ -50,6 +50,10 @@ def _text_only(config: Any) -> dict[str, Any]:
     return {"text/plain": repr(config)}
 
 
+def _only_picture(thing: Any) -> Any:
+    return renderer(thing)["text/plain"]
+
+
 def _file_and_line(filename: str, lineno: int) -> str:
     return f"{filename}:{lineno}"
 
@@ -60,6 +64,7 @@ def _no_comparer(left: Any, right: Any) -> Any:
 
 submitter: Submitter = _Nowhere()
 renderer: Callable[[Any], dict[str, Any]] = _text_only
+widget: Callable[[Any], Any] = _only_picture
 place: Callable[[str, int], str] = _file_and_line
 comparer: Callable[[Any, Any], Any] = _no_comparer
 
@@ -68,6 +73,7 @@ def fill(
     *,
     submitter: Submitter | None = None,
     renderer: Callable[[Any], dict[str, Any]] | None = None,
+    widget: Callable[[Any], Any] | None = None,
     place: Callable[[str, int], str] | None = None,
     comparer: Callable[[Any, Any], Any] | None = None,
 ) -> None:
@@ -79,6 +85,9 @@ def fill(
         Takes submitted tasks and knows the current namespace.
     renderer : callable, optional
         Gives the mime bundle of a config.
+    widget : callable, optional
+        Gives what shows a config or an experiment alive, for front-ends that ask by ``_display_``
+        (marimo).
     place : callable, optional
         Turns a file name and a line number into words (``In[7], line 2``).
     comparer : callable, optional
@@ -88,6 +97,7 @@ def fill(
     fillings = {
         "submitter": submitter,
         "renderer": renderer,
+        "widget": widget,
         "place": place,
         "comparer": comparer,
     }

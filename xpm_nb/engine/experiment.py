@@ -114,6 +114,10 @@ class Experiment(Contents):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return doors.renderer(self)
 
+    def _display_(self) -> Any:
+        """Give what marimo is to display."""
+        return doors.widget(self)
+
     def _recall(self) -> None:
         """Read the lists of earlier runs, and have the loop find out how those jobs are."""
         found: list[Entry] = []

@@ -1,0 +1,186 @@
+"""The widgets: a view goes out, a request comes in. No logic here, and nothing without anywidget.
+
+Their JavaScript is a few ordinary modules in ``static/js``, joined into the one text that anywidget
+takes. Everything comes with the package: no network, no build step.
+
+Rule 1: what a front-end sends never changes a trait: it is a request, checked by `protocol.read`.
+Rule 2: an exception must not leave a handler: ipywidgets would print it into some cell.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import anywidget
+import traitlets
+
+log = logging.getLogger("xpm_nb")
+
+STATIC = resources.files("xpm_nb") / "notebook" / "static"
+PANEL: tuple[str, ...] = ("twin", "format", "dom", "store", "graph", "timeline", "curves")
+PANEL += ("results", "jobs", "drawer", "panel")
+FORM: tuple[str, ...] = ("twin", "format", "dom", "config")
+
+_IMPORT = re.compile(
+    r"^import\s*\{([^}]*)\}\s*from\s*[\"']\./[\w-]+\.js[\"'];?[ \t]*$", re.MULTILINE
+)
+_EXPORT = re.compile(r"^export\s+((?:async\s+)?(?:function\*?|class|const|let)\s+(\w+))", re.M)
+_DEFAULT = re.compile(r"^export\s+default\s+", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*//.*\n|^[ \t]*/\*(?:(?!\*/)[\s\S])*\*/[ \t]*\n", re.MULTILINE)
+
+
+# -- joining modules ----------------------------------------------------------------------------
+
+
+@cache
+def esm(*names: str) -> str:
+    """Join modules of ``static/js`` into one, in this order; the last one's default is given.
+
+    Each stands in a function of its own and gives what it exports, so that only exported names
+    have to differ. Comments on lines of their own are left out. What the last one exports by
+    default is wrapped: the static twin of a live display is hidden while it has a view (`twin.js`).
+    """
+    parts = [
+        _plain(name, (STATIC / "js" / f"{name}.js").read_text(encoding="utf-8")) for name in names
+    ]
+    return "\n".join([*parts, f"export default withTwin({_default_of(names[-1])});\n"])
+
+
+def _default_of(name: str) -> str:
+    return f"default_{name}"
+
+
+def _plain(name: str, source: str) -> str:
+    text = _COMMENT.sub("", _IMPORT.sub(_without_aliases, source))
+    exported = [match[2] for match in _EXPORT.finditer(text)]
+    text = _EXPORT.sub(r"\1", text)
+    if _DEFAULT.search(text):
+        exported.append(_default_of(name))
+        text = _DEFAULT.sub(f"const {_default_of(name)} = ", text, count=1)
+    if re.search(r"^(?:import|export)\b", text, re.MULTILINE):
+        raise ValueError(f"{name}.js imports or exports in a way that cannot be joined")
+    given = ", ".join(exported)
+    body = re.sub(r"\n[ \t]*(?=\n)", "", text).strip("\n")
+    return f"const {{ {given} }} = (() => {{\n{body}\nreturn {{ {given} }};\n}})();\n"
+
+
+def _without_aliases(found: re.Match[str]) -> str:
+    return found[0] if re.search(r"\bas\b", found[1]) else ""
+
+
+@cache
+def css(*names: str) -> str:
+    """Join style sheets of ``static`` that are there."""
+    files = [STATIC / f"{name}.css" for name in names]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
+
+
+# -- the widgets --------------------------------------------------------------------------------
+
+Handler = Callable[[Any], None]
+
+
+class Display(anywidget.AnyWidget):
+    """A widget that is told things in messages, and whose front-end may ask for some.
+
+    Parameters
+    ----------
+    uid : str
+        Names it in the page: the static twin carries the same.
+    handler : callable
+        Gets each message of the front-end, in whatever thread; must be quick.
+    source : Experiment or Form
+        What it shows.
+    """
+
+    uid = traitlets.Unicode().tag(sync=True)
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, uid: str, handler: Handler, source: Any, **traits: Any) -> None:
+        self.source = source
+        self._handler = handler
+        super().__init__(uid=uid, **traits)
+        _answer_at_once(self.comm)
+
+    def _handle_msg(self, msg: Mapping[str, Any]) -> None:
+        """Take a message of a front-end, in the place of what ipywidgets does with one."""
+        try:
+            data = msg["content"]["data"]
+            if data["method"] == "request_state":
+                self.send_state()
+            elif data["method"] == "custom":
+                self._handler(data["content"])
+        except Exception:  # a border: see Rule 2
+            log.warning("cannot deal with a message of a front-end", exc_info=True)
+
+    def set_state(self, sync_data: Mapping[str, Any]) -> None:
+        """Take nothing over from a front-end: it asks in messages."""
+
+
+def _answer_at_once(comm: Any) -> None:
+    """Let messages be handled while a cell runs, in ipykernel 7.4 too.
+
+    A front-end sends them to a subshell of the kernel. ipykernel 7.4 hands them to the shell that
+    last published on the comm instead, which is the main one for everything that a thread of ours
+    sends: a click would wait for the end of the cell. Giving the shell that the front-end chose is
+    what ipykernel 7.1 to 7.3 do. The attribute is private; the tests in a browser tell if it moves.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
+
+
+class Panel(Display):
+    """The panel of an experiment.
+
+    Parameters
+    ----------
+    snapshot : callable
+        Gives what there is to see now, whenever a front-end asks for the state.
+    """
+
+    snapshot = traitlets.Dict().tag(sync=True, to_json=lambda _value, widget: widget.look())
+
+    def __init__(
+        self, uid: str, handler: Handler, source: Any, look: Callable[[], dict[str, Any]]
+    ) -> None:
+        self.look = look
+        super().__init__(uid, handler, source)
+
+    @traitlets.default("_esm")
+    def _panel_esm(self) -> str:
+        return esm(*PANEL)
+
+    @traitlets.default("_css")
+    def _panel_css(self) -> str:
+        return css("xpm", "panel", "tabs")
+
+
+class FormWidget(Display):
+    """A config as a tree, and as a form.
+
+    Parameters
+    ----------
+    view : dict
+        What there is to see.
+    """
+
+    view = traitlets.Dict().tag(sync=True)
+
+    @property
+    def config(self) -> Any:
+        """The edited config: a copy of the one that was displayed."""
+        return self.source.config
+
+    @traitlets.default("_esm")
+    def _form_esm(self) -> str:
+        return esm(*FORM)
+
+    @traitlets.default("_css")
+    def _form_css(self) -> str:
+        return css("xpm", "form")
