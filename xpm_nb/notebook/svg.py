@@ -25,7 +25,7 @@ MAX_EDGES = 2_000
 MAX_CURVES = 8  # jobs in one picture: more cannot be told apart
 MAX_CHARTS = 8  # metrics
 MAX_ALT = 1_200  # characters
-MAX_POINTS = 1_000  # of all curves together; each keeps its extremes
+MAX_POINTS = 800  # of all curves together; each keeps its extremes
 
 # Seen on white and on black alike, and told apart by those who see few colours.
 COLOURS = (
