@@ -792,7 +792,7 @@ def test_fate_follows_a_task(xp, fake):
 def test_fate_of_what_has_none(xp):
     assert experiment.fate(Model.C()) == ("none", "")
     assert experiment.fate(3) == ("none", "")
-    assert experiment.fate(Learn) == ("none", "")
+    assert experiment.fate(Learn) == xp.fate(Model.C()) == ("none", "")
     kind, text = experiment.fate(Learn.C())
     assert kind == "none"
     assert "lr" in text

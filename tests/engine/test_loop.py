@@ -197,6 +197,193 @@ def test_what_lies_in_the_directory_of_a_waiting_job_stays(desk):
     assert desk.view("b").attempt == 1
 
 
+# -- again ------------------------------------------------------------------------------------
+
+
+def done(desk, *names):
+    """Run jobs to their good end: a, then what needs it…"""
+    for name, *needs in names:
+        desk.submit(name, *needs)
+        desk.launcher.wait_for(len(desk.started()))
+        assert end(desk, name) is JobState.DONE
+
+
+def test_what_is_done_is_run_again_and_what_it_left_is_kept(desk):
+    done(desk, "a")
+    paths = desk.paths("a")
+    (paths.path / "digits.npz").write_text("old")
+    seen = []
+    desk.entry("a").hooks.append(lambda view: seen.append(view.state.value))
+    desk.rerun("a")
+    assert not desk.entry("a").settled.is_set()
+    desk.launcher.wait_for(2)
+    desk.sync()
+    assert not paths.done.exists()
+    assert locks.held(paths)
+    assert {"a.done", "digits.npz", "a.py"} <= {p.name for p in (paths.attempts / "1").iterdir()}
+    assert desk.view("a").attempt == 2
+    assert end(desk, "a") is JobState.DONE
+    assert seen == ["waiting", "ready", "scheduled", "running", "done"]
+    desk.rerun("a")
+    desk.launcher.wait_for(3)
+    assert end(desk, "a", "fail") is JobState.ERROR
+    desk.rerun("a")  # in error: as retry
+    desk.launcher.wait_for(4)
+    assert end(desk, "a") is JobState.DONE
+    assert desk.view("a").attempt == 4
+
+
+def test_what_needs_it_stays_done_and_what_waits_waits_for_it(desk):
+    done(desk, "a", "ba")
+    desk.submit("x")
+    desk.submit("c", "a")
+    assert desk.states("abcx") == ["done", "done", "ready", "running"]
+    desk.rerun("a")
+    assert desk.states("abcx") == ["ready", "done", "waiting", "running"]
+    end(desk, "x")
+    end(desk, "a")
+    end(desk, "c")
+    assert desk.started() == ["a", "b", "x", "a", "c"]
+
+
+def test_a_job_and_what_needs_it_are_run_again_in_order(make_desk):
+    desk = make_desk(slots=4)
+    done(desk, "a", "ba", "cb")
+    desk.restart(slots=4)
+    desk.open("c", "b", "a")  # the plan met them in the wrong order
+    desk.rerun("c", "b", "a", "b")
+    for count, name in enumerate("abc", start=4):
+        assert [h.paths.name for h in desk.launcher.wait_for(count)][3:] == list("abc")[: count - 3]
+        assert end(desk, name) is JobState.DONE
+
+
+def test_a_job_is_not_run_again_while_one_that_needs_it_runs(desk, caplog):
+    done(desk, "a", "ba")
+    desk.submit("c", "b")
+    desk.launcher.wait_for(3)
+    desk.rerun("a")
+    assert desk.settled("a") is JobState.DONE
+    assert desk.paths("a").done.exists()
+    assert "C 2e7d2c03 runs and may read its files" in desk.view("a").message
+    end(desk, "c")
+    desk.rerun("a")
+    desk.launcher.wait_for(4)
+    assert end(desk, "a") is JobState.DONE
+    assert desk.view("a").message == ""
+
+
+def test_a_job_is_not_run_again_while_what_it_needs_is_in_error(desk, caplog):
+    done(desk, "a", "ba")
+    desk.rerun("a")
+    desk.launcher.wait_for(3)
+    end(desk, "a", "fail")
+    assert desk.states("ab") == ["error", "done"], "a result stays one"
+    desk.rerun("b")
+    assert desk.settled("b") is JobState.DONE
+    assert "needs A ca978112, which is in error" in desk.view("b").message
+    desk.rerun("b", "a")
+    desk.launcher.wait_for(4)
+    end(desk, "a")
+    desk.launcher.wait_for(5)
+    assert end(desk, "b") is JobState.DONE
+
+
+def test_what_is_under_way_is_not_run_twice(desk):
+    desk.submit("a")
+    desk.submit("b")
+    desk.launcher.wait_for(1)
+    desk.rerun("a", "b")
+    desk.rerun("a")
+    assert desk.states("ab") == ["running", "ready"]
+    end(desk, "a")
+    desk.rerun("a")
+    desk.rerun("a")  # a second click
+    desk.launcher.wait_for(2)
+    end(desk, "b")
+    desk.launcher.wait_for(3)
+    end(desk, "a")
+    assert desk.started() == ["a", "b", "a"]
+
+
+def test_a_rerun_that_waits_goes_on_in_the_next_kernel_and_can_be_cancelled(desk):
+    done(desk, "a", "b")
+    desk.submit("x")
+    desk.launcher.wait_for(3)
+    desk.rerun("a", "b")
+    assert desk.states("ab") == ["ready", "ready"]
+    desk.cancel("b")
+    assert desk.settled("b") is JobState.ERROR
+    desk.sync()
+    desk.restart()
+    desk.open("a", "b")
+    desk.launcher.wait_for(4)
+    assert end(desk, "a") is JobState.DONE
+    assert desk.view("b").reason is FailureReason.CANCELLED
+    assert (desk.paths("b").attempts / "1" / "b.done").exists()
+
+
+def test_two_kernels_run_the_same_job_again(make_desk):
+    one, two = make_desk(), make_desk()
+    done(one, "a")
+    two.submit("a")
+    assert two.settled("a") is JobState.DONE
+    one.rerun("a")
+    one.launcher.wait_for(2)
+    one.sync()
+    two.rerun("a")
+    assert two.states("a") == ["running"]
+    assert two.view("a").elsewhere
+    end(one, "a")
+    two.clock.advance(5)
+    assert two.settled("a") is JobState.DONE
+    assert two.started() == []
+    assert [p.name for p in one.paths("a").attempts.iterdir()] == ["1"]
+
+
+def test_a_process_that_has_written_its_marker_and_still_lives_is_awaited(desk):
+    done(desk, "a")
+    lock = locks.try_lock(desk.paths("a"))
+    desk.rerun("a")
+    desk.rerun("a")
+    desk.sync()
+    assert desk.paths("a").done.exists()
+    desk.clock.advance(1)
+    desk.sync()
+    assert desk.started() == ["a"]
+    assert not desk.entry("a").settled.is_set()
+    lock.release()
+    desk.clock.advance(5)
+    desk.launcher.wait_for(2)
+    assert end(desk, "a") is JobState.DONE
+
+
+def test_a_directory_that_does_not_say_what_to_run_stays_done(desk, caplog):
+    done(desk, "a")
+    desk.paths("a").script.unlink()
+    desk.rerun("a")
+    assert desk.settled("a") is JobState.DONE
+    assert desk.paths("a").done.exists()
+    assert "does not say what is to be run" in desk.view("a").message
+
+
+def test_a_disk_that_is_full_after_the_marker_is_away_is_a_failure(desk, monkeypatch, caplog):
+    done(desk, "a")
+    real = entries.write
+
+    def full(entry):
+        real(entry)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(entries, "write", full)
+    desk.rerun("a")
+    assert desk.settled("a") is JobState.ERROR
+    assert "no space left" in desk.view("a").message
+    monkeypatch.setattr(entries, "write", real)
+    desk.retry("a")
+    desk.launcher.wait_for(2)
+    assert end(desk, "a") is JobState.DONE
+
+
 # -- cancel -----------------------------------------------------------------------------------
 
 

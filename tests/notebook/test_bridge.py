@@ -65,7 +65,8 @@ class Screen:
 
     @property
     def jobs(self):
-        return [SimpleNamespace(key=job.key, state=job.state) for job in self.now.jobs]
+        entry = SimpleNamespace(handle=None)
+        return [SimpleNamespace(key=j.key, state=j.state, entry=entry) for j in self.now.jobs]
 
     def view(self) -> ExperimentView:
         self.looks.release()
@@ -85,6 +86,7 @@ class Screen:
         with self.sent_one:
             name = threading.current_thread().name
             text = bundle.get("text/plain") or f"view {bundle[VIEW]['model_id']}"
+            text = text.partition("\n  open it again")[0]
             self.sent.append((name, display_id, update, text))
             self.sent_one.notify_all()
 

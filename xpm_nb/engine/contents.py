@@ -288,6 +288,8 @@ class Contents:
 
     def fate(self, task: Any) -> outlook.Fate:
         """Say what would become of a task if it were submitted here now; see `fate`."""
+        if not outlook.is_task(task):
+            return outlook.NONE
         try:
             paths = outlook.place_of(task, self.workspace, self.namespace)
         except XpmError as error:

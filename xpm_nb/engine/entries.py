@@ -7,8 +7,9 @@ Rule 3: markers, records and attempts change under the job lock only.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
-from xpm_nb.errors import LaunchError, RecordError
+from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths, numbered
@@ -74,6 +75,7 @@ class Facts:
     launcher: str = "local"
     callback_error: str = ""
     holder: str = ""  # who has it, where that may be a mistake
+    note: str = ""  # why it could not be run again
 
 
 class Voice:
@@ -188,6 +190,11 @@ class Entry:
         self._waiters: list[Callable[[], None]] = []
         self._guard = threading.Lock()
 
+    @property
+    def name(self) -> str:
+        """What messages call it: ``Learn 1f3a9c02``."""
+        return f"{self.facts.task} {self.paths.identifier[:8]}"
+
     def __repr__(self) -> str:
         return f"<Entry {self.paths.key} {self.view.state.value}>"
 
@@ -206,6 +213,10 @@ class Entry:
                 self._waiters.append(wake)
                 return
         wake()
+
+    def over(self) -> bool:
+        """Tell whether it has ended, and no request to run it is on its way."""
+        return self._pending == 0 and self.view.state.final
 
     def waits(self) -> bool:
         """Tell whether it was asked for and is neither started nor over."""
@@ -285,7 +296,7 @@ class Entry:
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
-        facts.holder = ""
+        facts.holder = facts.note = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -380,11 +391,62 @@ def resolve(paths: JobPaths, key: str) -> JobPaths:
     return JobPaths.of(key) if key.startswith("/") else paths.sibling(key)
 
 
+def obstacle(
+    entry: Entry,
+    entry_of: Callable[[JobPaths], Entry],
+    under_way: Iterable[Entry],
+    besides: Container[str] = (),
+) -> str:
+    """Say why a job that is done cannot be run again now, "" if it can.
+
+    Its files would be moved away from what runs with them, and nobody knows yet what they would be
+    made from.
+
+    Parameters
+    ----------
+    entry : Entry
+        The job.
+    entry_of : callable
+        Gives the entry of a directory.
+    under_way : iterable of Entry
+        What runs, or is about to.
+    besides : container of str
+        Jobs (`Entry.id`) that are run again too, before this one.
+    """
+
+    def needed(one: Entry) -> list[Entry]:
+        out = []
+        for key in one.view.dependencies:
+            with contextlib.suppress(XpmError):  # it names no job: a damaged record
+                out.append(entry_of(resolve(one.paths, key)))
+        return out
+
+    for other in needed(entry):
+        if other.view.state is JobState.ERROR and other.id not in besides:
+            return f"it needs {other.name}, which is in error: retry that first"
+    for user in under_way:
+        stack, seen = [user], {user.id}
+        while stack:
+            new = [other for other in needed(stack.pop()) if other.id not in seen]
+            stack += new
+            seen.update(other.id for other in new)
+        if user is not entry and entry.id in seen:
+            return f"{user.name} runs and may read its files: wait for that, or cancel it"
+    return ""
+
+
 # -- acting, under the lock -------------------------------------------------------------------
 
 
-def prepare(entry: Entry) -> Found:
+def prepare(entry: Entry, *, again: bool = False) -> Found:
     """Make the directory ready for a run: old attempt away, script, parameters and record there.
+
+    Parameters
+    ----------
+    entry : Entry
+        The job.
+    again : bool
+        Although it is done.
 
     Returns
     -------
@@ -396,7 +458,9 @@ def prepare(entry: Entry) -> Found:
     if lock is None:
         return Found.HELD
     try:
-        if entry.paths.done.is_file():
+        if again and locks.legacy_holder(entry.paths) is not None:
+            return Found.HELD
+        if entry.paths.done.is_file() and not again:
             return Found.DONE
         write(entry)
         return Found.NOTHING

@@ -22,10 +22,10 @@ from xpm_nb.core.views import CurveView, JobView, Said
 from xpm_nb.engine import callbacks, entries, reading
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
-from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.reading import Files, tail
-from xpm_nb.engine.scheduler import CancelJobs, NoteError, RetryJobs, Say
+from xpm_nb.engine.scheduler import CancelJobs, NoteError, RerunJobs, RetryJobs, Say
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
@@ -67,6 +67,7 @@ class Job:
         self._loop = loop
         self._experiment = experiment
         self._config: Any = None
+        self._latest: Any = None
         self._launcher: Launcher | None = None
         self._look = look
 
@@ -74,6 +75,7 @@ class Job:
         """Take note of a submission in this kernel (for experiments)."""
         if self._config is None:
             self._config = config
+        self._latest = config
         self._launcher = launcher
 
     def __eq__(self, other: object) -> bool:
@@ -122,6 +124,11 @@ class Job:
         return self._config
 
     @property
+    def latest(self) -> Any:
+        """The task as it was last submitted by this kernel, which is what is run again."""
+        return self._latest
+
+    @property
     def environ(self) -> dict[str, str]:
         """Variables set for the job, on top of the inherited ones."""
         record = self._record()
@@ -136,6 +143,11 @@ class Job:
     def dry(self) -> bool:
         """Whether it was only looked at (a dry run)."""
         return self._entry.dry
+
+    @property
+    def experiment(self) -> Any:
+        """The experiment through which it was found, None if there is none."""
+        return self._experiment
 
     @property
     def entry(self) -> Entry:
@@ -274,9 +286,40 @@ class Job:
         self._loop.post(CancelJobs((self._entry,)))
 
     def retry(self) -> Job:
-        """Run it again if it is in error, after what it needs, before what needed it."""
+        """Run it again if it is in error, after what it needs, before what needed it.
+
+        Raises
+        ------
+        ConfigError
+            It is done.
+        """
+        if self.state is JobState.DONE:
+            raise ConfigError(f"{self._entry.name} is done: rerun() runs it again all the same")
         self._entry.expect()
         self._loop.post(RetryJobs((self._entry,)))
+        return self
+
+    def rerun(self) -> Job:
+        """Run it again, also when it is done; what needs it is not run again.
+
+        It runs with the code with which it was last submitted in this kernel, or else with that in
+        its directory. What it left goes to its `attempts`.
+
+        Raises
+        ------
+        ConfigError
+            It is under way, or something is in the way: the message says what.
+        """
+        self._loop.sync(VIEWS_S)  # it may have been submitted just now, only to be joined
+        if not (self._entry.over() or self.dry):
+            raise ConfigError(
+                f"{self._entry.name} has not ended: wait for that, or cancel() it, and then "
+                "rerun() it"
+            )
+        if self._experiment is not None:
+            self._experiment.rerun(self)
+        else:
+            run_again([self], self._loop, {})
         return self
 
     def on_completed(self, callback: Callable[[], object]) -> None:
@@ -374,6 +417,43 @@ def _trace(error: BaseException) -> str:
             lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
     what = " ".join("".join(found.format_exception_only()).split("\n")).strip()
     return "\n".join([*lines, what])
+
+
+def run_again(
+    jobs: Iterable[Job], loop: Loop, asked: Mapping[str, Asked | None]
+) -> tuple[Job, ...]:
+    """Have jobs run again that are over (for experiments), and give them.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        What is under way is left alone.
+    loop : Loop
+        Theirs.
+    asked : mapping
+        For the identifier of an entry, what is to be run; else what its directory holds.
+
+    Raises
+    ------
+    ConfigError
+        Something is in the way of one of them; none is run again then.
+    """
+    over = [job for job in dict.fromkeys(jobs) if job.dry or job.entry.over()]
+    ids, under_way = {job.entry.id for job in over}, loop.under_way()
+    for job in over:
+        entry, text = job.entry, ""
+        if entry.dry:
+            text = "it was only looked at, in a dry run: submit it"
+        elif asked.get(entry.id) is None and not entry.paths.script.is_file():
+            text = f"nothing says what it runs: delete {entry.paths.done} and submit it again"
+        elif job.state is JobState.DONE:
+            text = entries.obstacle(entry, loop.entry, under_way, ids)
+        if text:
+            raise ConfigError(f"{entry.name} cannot be run again: {text}")
+    for job in over:
+        job.entry.expect()
+    loop.post(RerunJobs(tuple((job.entry, asked.get(job.entry.id)) for job in over)))
+    return tuple(over)
 
 
 # -- waiting ----------------------------------------------------------------------------------

@@ -64,6 +64,11 @@ _BLOCKED = Fate("blocked", "would not run: what it needs is in error")
 # -- one task ---------------------------------------------------------------------------------
 
 
+def is_task(thing: Any) -> bool:
+    """Tell whether something is a task, and not a config or anything else."""
+    return configs.is_config(thing) and issubclass(configs.info(thing).cls, configs.Task)
+
+
 def place_of(task: Any, workspace: Workspace, namespace: str | None) -> JobPaths:
     """Name the directory that a task's job has, or would have; the task may still change.
 
@@ -207,7 +212,7 @@ def _flat(tasks: Iterable[Any]) -> Iterator[Any]:
         if not configs.is_config(item):
             raise ConfigError(f"a plan is made of tasks, and {item!r:.60} is none")
         node = configs.info(item)
-        if not issubclass(node.cls, configs.Task) and node.task is None:
+        if not is_task(item) and node.task is None:
             name = node.cls.__qualname__
             raise ConfigError(f"{name} is no task: it derives from Config, not Task")
         yield item if node.task is None else node.task

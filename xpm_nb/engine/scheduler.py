@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
 from xpm_nb.core.events import (
@@ -52,6 +53,7 @@ log = logging.getLogger("xpm_nb")
 SWEEP_S = 20.0  # the net below everything that tells us of ends by itself
 SAY_S = 0.1  # between two looks at what callbacks of one job say
 POLL_S = 1.0  # for launchers that cannot tell us
+AGAIN = 100  # how often we try to run a job again whose process is about to end: some 3 minutes
 LOOK_S = (0.02, 2.0)  # how soon we look again for who holds a lock: at first, and at last
 _UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 
@@ -128,6 +130,13 @@ class RetryJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class RerunJobs:
+    """Run those of these again that are over, the done ones too; with what directories hold."""
+
+    wanted: tuple[tuple[Entry, Asked | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetSlots:
     """How many jobs may run at once."""
 
@@ -157,7 +166,9 @@ class Wake:
     reached: threading.Event | None = None
 
 
-Message = SubmitJob | OpenJobs | CancelJobs | RetryJobs | SetSlots | NoteError | Say | Wake
+Message = (
+    SubmitJob | OpenJobs | CancelJobs | RetryJobs | RerunJobs | SetSlots | NoteError | Say | Wake
+)
 
 
 class Scheduler:
@@ -199,6 +210,7 @@ class Scheduler:
         self._carrying = False
         self._under_way: dict[str, Entry] = {}
         self._looks: dict[str, float] = {}  # when to look again for who holds a lock
+        self._again: dict[str, tuple[Entry, float, int]] = {}  # when to try once more, which time
         self._says: dict[str, tuple[Entry, float]] = {}  # when to hear what callbacks say
         self._refresh_at = self._poll_at = self._sweep_at = 0.0
         self._changed: dict[str, Entry] = {}
@@ -223,6 +235,8 @@ class Scheduler:
                         self._guard(entry, partial(self._apply, Cancel(entry.id)))
             case RetryJobs(wanted):
                 self._retry(wanted)
+            case RerunJobs(wanted):
+                self._rerun(wanted)
             case SetSlots(slots):
                 self._carry_out(self.plan.set_slots(slots))
             case NoteError(entry, text):
@@ -257,6 +271,9 @@ class Scheduler:
         now = self._clock.monotonic()
         self._hear(now)
         self._carry_out(self.plan.tick(now))
+        for key in [key for key, (_, at, _) in self._again.items() if at <= now]:
+            entry, _, tries = self._again.pop(key)
+            self._begin_again(entry, tries)
         for key in [key for key, at in self._looks.items() if at <= now]:
             del self._looks[key]
             entry = self._entries[key]
@@ -277,6 +294,7 @@ class Scheduler:
     def next_deadline(self) -> float | None:
         """Say when `tick` has something to do, None if nothing is due."""
         times = [*self._looks.values(), *(at for _, at in self._says.values())]
+        times += [at for _, at, _ in self._again.values()]
         if (at := self.plan.next_deadline()) is not None:
             times.append(at)
         if self._under_way:
@@ -347,11 +365,10 @@ class Scheduler:
         elif found is Found.HELD:
             self._attach(entry, slot=False)
         elif not generate:
-            entry.forget_attempt()
-            self._make_launcher(entry)
+            self._fresh(entry)
             needs = self._needs(entry)
             again = self.plan.state(entry.id) is JobState.DONE  # its directory says otherwise
-            self._apply(Rerun(entry.id) if again else Submit(entry.id, needs))
+            self._apply(Rerun(entry.id, needs) if again else Submit(entry.id, needs))
 
     def _recall(self, entry: Entry) -> None:
         """Find out how a job is that was submitted before, and go on with it."""
@@ -459,6 +476,77 @@ class Scheduler:
             entry.met()
             self._changed[entry.id] = entry
 
+    def _rerun(self, wanted: Iterable[tuple[Entry, Asked | None]]) -> None:
+        failed, done = [], {}
+        for entry, asked in wanted:
+            if entry.id not in self.plan:
+                self._guard(entry, partial(self._recall, entry))
+            state = self.plan.state(entry.id)
+            if asked is not None and state.final:
+                entry.ask(asked)
+            if state is JobState.ERROR:
+                failed.append(entry)
+            elif state is JobState.DONE and not (entry.id in done or entry.id in self._again):
+                done[entry.id] = entry
+            else:  # it is under way, or going to be
+                entry.met()
+                self._changed[entry.id] = entry
+        self._retry(failed)
+        needs = {e.id: [d.id for d in self._dependencies(e) if d.id in done] for e in done.values()}
+        for key in TopologicalSorter(needs).static_order():
+            self._begin_again(done[key], 0)
+
+    def _begin_again(self, entry: Entry, tries: int) -> None:
+        """Run a job again that is done, or try to later."""
+        over = [True]
+        self._guard(entry, lambda: over.append(self._run_again(entry, tries)))
+        self._changed[entry.id] = entry
+        if over[-1]:
+            entry.met()
+
+    def _run_again(self, entry: Entry, tries: int) -> bool:
+        """Run a job again that is done; False if there will be another try."""
+        if self.plan.state(entry.id) is not JobState.DONE:
+            return True
+        entry.facts.note = ""
+        self._needs(entry)
+        under_way = self._under_way.values()
+        if text := entries.obstacle(entry, self._entry_of, under_way):
+            return self._refused(entry, text)
+        try:
+            found = entries.prepare(entry, again=True)
+        except (XpmError, OSError) as error:
+            if entry.paths.done.is_file():
+                return self._refused(entry, str(error))
+            found = Found.NOTHING  # its marker is away: starting it shows what is wrong
+        if found is Found.HELD and entry.paths.done.is_file() and tries < AGAIN:
+            # The process that wrote the marker is about to end, or others that it left behind do
+            # not: until they have, nobody may move their files.
+            process = records.read_process(entry.paths)
+            if process is not None and not locks.alive(process):
+                locks.kill_survivors(process)
+            delay = min(LOOK_S[1], LOOK_S[0] * 2**tries)
+            self._again[entry.id] = (entry, self._clock.monotonic() + delay, tries + 1)
+            return False
+        if found is Found.HELD:
+            self._attach(entry, slot=False)
+            return True
+        self._fresh(entry)
+        self._apply(Rerun(entry.id, self._needs(entry)))
+        return True
+
+    def _refused(self, entry: Entry, text: str) -> bool:
+        entry.facts.note = f"it could not be run again: {text}"
+        log.warning("%s: %s", entry.paths.key, entry.facts.note)
+        return True
+
+    def _fresh(self, entry: Entry) -> None:
+        """Forget what was known of an earlier attempt: another begins."""
+        entry.forget_attempt()
+        entry.voice.forget()
+        entry.said = ()
+        self._make_launcher(entry)
+
     # -- effects --------------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
@@ -513,6 +601,8 @@ class Scheduler:
     def _message(self, entry: Entry) -> str:
         cause = self.plan.cause(entry.id)
         if cause is None:
+            if entry.facts.note and self.plan.state(entry.id) is JobState.DONE:
+                return entry.facts.note
             held = entry.facts.holder and self.plan.state(entry.id) in _UNDER_WAY
             return f"held by {entry.facts.holder}" if held else self.plan.message(entry.id)
         paths = self._entry_of(JobPaths.of(cause)).paths

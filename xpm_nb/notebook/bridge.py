@@ -32,7 +32,7 @@ from xpm_nb.engine.experiment import Experiment, current_namespace
 from xpm_nb.errors import ConfigTypeError
 from xpm_nb.notebook import html
 from xpm_nb.notebook.forms import Form
-from xpm_nb.notebook.live import NEVER, Live, LiveTable, Send
+from xpm_nb.notebook.live import NEVER, Live, LiveTable, Send, picture_of
 
 PERIOD_S = 0.2  # between two looks at what changed, at least
 LOG_LINES = 20
@@ -76,8 +76,8 @@ def _bundle(thing: Any) -> Bundle:
     if configs.is_config(thing):
         return html.bundle(views.describe(thing, doors.submitter.namespace()), stable=stable)
     view = thing.view()
-    if isinstance(view, views.ExperimentView) and stable:
-        return html.brief(view)
+    if isinstance(view, views.ExperimentView):
+        return html.brief(view) if stable else picture_of(thing, view.jobs)
     tail = ""
     if isinstance(view, views.JobView) and view.state in (JobState.RUNNING, JobState.ERROR):
         tail = "" if stable else thing.log(n=LOG_LINES)
@@ -283,8 +283,11 @@ class Publisher:
 
     def _after_cell(self, _result: Any) -> None:
         """Look at everything: not all that a cell does is told by the loop."""
-        self._listen()
-        self.touch(None)
+        try:
+            self._listen()
+            self.touch(None)
+        except Exception:  # a border: IPython would show it in the cell
+            log.exception("the publisher cannot look after a cell")
 
     def _run(self) -> None:
         last = 0.0
@@ -516,7 +519,7 @@ def watch(experiment: Any) -> Iterator[None]:
 def _last_picture(experiment: Any) -> Bundle:
     view = experiment.view()
     if not deterministic():
-        return html.bundle(view, now=time.time())
+        return picture_of(experiment, view.jobs)
     # A notebook that is run again finds the jobs of its first run: they come later in this one too.
     return html.bundle(
         replace(view, jobs=tuple(job for job in view.jobs if not job.earlier)), stable=True

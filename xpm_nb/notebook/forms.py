@@ -31,7 +31,6 @@ from xpm_nb.notebook.live import (
     PICTURE_S,
     Pace,
     Send,
-    marked,
 )
 from xpm_nb.notebook.protocol import Json, Request, plain
 
@@ -83,6 +82,7 @@ class Form:
         self._stale = False
         self._sent: dict[str, str] | None = None
         self._shown: ConfigView | None = None
+        self._fate = ""
         self.config = self._fresh()
         self.widget = widgets.FormWidget(self.uid, self.hear, self, view=self.look())
 
@@ -107,7 +107,7 @@ class Form:
         task = issubclass(configs.info(self.config).cls, configs.Task)
         fate = experiment.fate(self.config)
         self._key = f"{view.type_name}/{view.identifier}" if task else ""
-        self._shown = view
+        self._shown, self._fate = view, fate.text
         return {
             "config": plain(view),
             "editable": not sealed and _has_input(view),
@@ -124,8 +124,7 @@ class Form:
         self._dirty = False
         seen = self.look()
         if seen != self.widget.view:
-            if seen["config"] != self.widget.view["config"]:
-                self._stale = True
+            self._stale = True
             self.widget.view = seen
         self._pace.done(began)
 
@@ -133,8 +132,7 @@ class Form:
         """Send the static picture, if it is another than last time, or again."""
         began = time.monotonic()
         assert self._shown is not None
-        bundle = html.bundle(self._shown)
-        bundle["text/html"] = marked(bundle["text/html"], self.uid)
+        bundle = html.bundle(self._shown, uid=self.uid, fate=self._fate)
         if again or bundle != self._sent:
             send(bundle, not again)
         self._sent, self._stale = bundle, False

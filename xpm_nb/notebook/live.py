@@ -14,14 +14,16 @@ import math
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from xpm_nb.core import drawing, estimate, views
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
-from xpm_nb.core.views import ExperimentView, JobView, TableView
+from xpm_nb.core.views import CurveView, ExperimentView, JobView, TableView
+from xpm_nb.engine.usage import Sampler
 from xpm_nb.errors import XpmError
 from xpm_nb.notebook import html, protocol
 from xpm_nb.notebook.protocol import Feed, Json, Request, Watch, plain, short_id
@@ -39,10 +41,14 @@ CLOCK_S = 2.0  # and at most while jobs run, for the times in it
 SHARE = 0.05  # of a processor's time that any one of these may take
 MAX_WAITING = 1_000  # messages of front-ends
 MAX_VIEWS = 16
+MAX_CURVES = 8  # jobs whose curves a picture has
+CURVE_POINTS = 40  # of each
 MAX_NODES = 200  # of a graph by job
 MAX_LOG = 1_000_000  # characters
 
 NEVER = math.inf
+
+T = TypeVar("T")
 
 log = logging.getLogger("xpm_nb")
 
@@ -145,6 +151,8 @@ class Live:
         self._needed_by: tuple[int, dict[str, list[str]]] = (-1, {})
         self._snapshot = Pace(SNAPSHOT_S, SNAPSHOT_BYTES_S)
         self._estimate = Pace(ETA_S)
+        self._sampler, self._usage = Sampler(), Pace(USAGE_S)
+        self._used: dict[str, list[Any]] = {}  # by job, as it was told
         self._picture = Pace(PERIOD_S)
         self._about: Json = {}  # slots and time left, as they were told
         self._eta: float | None = None
@@ -196,23 +204,12 @@ class Live:
     def picture(self, send: Send, *, again: bool = False) -> None:
         """Send the static picture, if it is another than last time, or again."""
         began = time.monotonic()
-        view = self._view()
-        bundle = html.bundle(view, now=time.time())
-        bundle["text/html"] = marked(bundle["text/html"], self.uid)
+        eta = self._about.get("eta")
+        bundle = picture_of(self.experiment, self.feed.views(), uid=self.uid, eta=eta)
         if again or bundle != self._sent:
             send(bundle, not again)
         self._sent, self._stale = bundle, False
         self._picture.done(began, len(bundle["text/html"]))
-
-    def _view(self) -> ExperimentView:
-        xp = self.experiment
-        return ExperimentView(
-            name=xp.name,
-            workspace=str(xp.workspace.root),
-            namespace=xp.namespace,
-            jobs=tuple(self.feed.views()),
-            slots=xp.slots,
-        )
 
     # -- what happened --------------------------------------------------------------------
 
@@ -339,18 +336,39 @@ class Live:
             self._tell(feed.change(time.time(), **more))
         if feed.finished and not self._was_finished and self._state_seq != feed.seq:
             self._send_state()  # what is saved with the notebook is the end
-        return NEVER if feed.finished else self._estimate.due
+        if feed.finished:
+            return NEVER
+        return min(self._estimate.due, self._usage.due if feed.running else NEVER)
 
     def _news(self, now: float) -> Json:
         """Say what is new of the whole."""
         if now >= self._estimate.due or (self.feed.finished and not self._was_finished):
-            jobs = self.feed.views()
-            self._eta = estimate.eta(jobs, self.experiment.slots, time.time())
+            self._eta = _or_none(self._left)
             self._estimate.done(now)
         about = self._describe()
         news = {name: value for name, value in about.items() if self._about.get(name) != value}
         self._about = about
+        if self.feed.running and now >= self._usage.due:
+            used = _or_none(self._sample)
+            self._usage.done(now)
+            if used:
+                news["u"] = used
         return news
+
+    def _left(self) -> float | None:
+        return estimate.eta(self.feed.views(), self.experiment.slots, time.time())
+
+    def _sample(self) -> Json:
+        """Say what running jobs use, where that has changed."""
+        running = self.feed.running
+        jobs = [job for job in self.experiment.jobs if job.key in running]
+        used = {
+            key: [round(usage.cpu, 2), round(usage.memory_mb)]
+            for key, usage in self._sampler.sample(jobs).items()
+        }
+        before, self._used = self._used, used
+        numbers = self.feed.numbers
+        return {str(numbers[key]): new for key, new in used.items() if before.get(key) != new}
 
     def _describe(self) -> Json:
         left = None if self._eta is None else protocol.number(self._eta, 3)
@@ -387,11 +405,7 @@ class Live:
             "graph": self._graph,
             "table": self._table,
         }
-        try:
-            return make[kind](what, watched)
-        except Exception:  # a border: a damaged file, a mistake of ours
-            log.exception("cannot make what a view watches")
-            return None
+        return _or_none(lambda: make[kind](what, watched))
 
     def _tick_picture(self, send: Send) -> float:
         now = time.monotonic()
@@ -519,7 +533,8 @@ class LiveTable:
 
     def __init__(self, table: Any) -> None:
         self.table = table
-        self.display_id = f"xpm-{uuid.uuid4().hex}"
+        self.uid = uuid.uuid4().hex
+        self.display_id = f"xpm-{self.uid}"
         self.finished = False
         self._pace = Pace(PERIOD_S, PICTURE_BYTES_S)
         self._dirty = False
@@ -537,7 +552,7 @@ class LiveTable:
         began = time.monotonic()
         self._dirty = False
         self.finished = self.table.finished
-        bundle = html.bundle(self.table.view())
+        bundle = html.bundle(self.table.view(), uid=self.uid)
         if again or bundle != self._sent:
             send(bundle, not again)
         self._sent = bundle
@@ -557,6 +572,15 @@ _ABLE: Mapping[str, Callable[[JobState], bool]] = {
 }
 
 
+def _or_none(make: Callable[[], T]) -> T | None:
+    """Give what a function gives, None if it raises: one part must not take the others along."""
+    try:
+        return make()
+    except Exception:  # a border: a damaged file, a mistake of ours
+        log.exception("a part of a panel cannot be made")
+        return None
+
+
 def _size(message: Json | None) -> int:
     """Say about how many bytes a message has: texts are what makes one long."""
     if message is None:
@@ -564,14 +588,49 @@ def _size(message: Json | None) -> int:
     return len(message["text"]) if message.get("t") == "log" else len(repr(message))
 
 
-# JupyterLab writes "Error displaying widget: model not found" where the model of a saved view is
-# gone, as bare text: below it stands the picture, which says more.
-_ORPHAN = (
-    "<style>.jp-OutputArea-child:has(> .jupyter-widgets):not(:has(> .jupyter-widgets > *))"
-    ":has(+ .jp-OutputArea-child [data-xpm]){display:none}</style>"
-)
+def picture_of(
+    experiment: Any, jobs: Sequence[JobView], *, uid: str = "", eta: float | None = None
+) -> dict[str, str]:
+    """Make the static picture of an experiment: its table, graph, curves and way back.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What is shown.
+    jobs : sequence of JobView
+        Its jobs.
+    uid : str
+        The live display that this one stands in for.
+    eta : float, optional
+        The seconds that are left.
+    """
+    view = ExperimentView(
+        name=experiment.name,
+        workspace=str(experiment.workspace.root),
+        namespace=experiment.namespace,
+        jobs=tuple(jobs),
+        slots=experiment.slots,
+    )
+    return html.bundle(
+        view,
+        now=time.time(),
+        uid=uid,
+        back=experiment.way_back,
+        eta=eta,
+        graph=drawing.graph(view.jobs) if any(job.dependencies for job in jobs) else None,
+        curves=_some_curves(experiment, jobs),
+    )
 
 
-def marked(page: str, uid: str) -> str:
-    """Name a static picture, so that the panel can hide its twin; and hide what is left of one."""
-    return f'<div data-xpm="{uid}">{_ORPHAN}{page}</div>'
+def _some_curves(experiment: Any, views: Sequence[JobView]) -> tuple[CurveView, ...]:
+    """Give the curves of the first jobs that have some."""
+    wanted = {view.key for view in islice((v for v in views if v.metrics), MAX_CURVES)}
+    if not wanted:
+        return ()
+    curves = [
+        curve
+        for job in experiment.jobs
+        if job.key in wanted
+        for curve in job.curves(points=CURVE_POINTS)
+    ]
+    return tuple(curve for curve in curves if len(curve.points) > 1)

@@ -34,6 +34,7 @@ import { clean } from "./format.js";
  * @property {[string, string][]} dependencies
  * @property {boolean} shared
  * @property {number} number
+ * @property {string | null} [state]  of its job, once submitted
  */
 
 /**
@@ -183,7 +184,7 @@ export function renderConfig({ model, el: host }) {
   /** @type {Map<string, LineView>} */
   const lines = new Map();
   /** @type {Map<number, string>} */
-  const asked = new Map(); // messages without an answer, by their number
+  const asked = new Map(); // messages without an answer: by their number, what they are about
   let last = Math.floor(Math.random() * 1e6) * 1000; // two views of one model must not mix up answers
   let editing = false;
   let before = ""; // the identifier before the first edit
@@ -221,9 +222,15 @@ export function renderConfig({ model, el: host }) {
    */
   function ask(verb, more) {
     last += 1;
-    asked.set(last, verb);
+    asked.set(last, more.path ?? verb);
     note = "";
-    model.send({ do: verb, id: last, ...more });
+    try {
+      model.send({ do: verb, id: last, ...more });
+    } catch {
+      asked.delete(last);
+      note = "the kernel does not answer";
+      return draw();
+    }
     window.clearTimeout(patience);
     patience = window.setTimeout(() => {
       note = "waits for the kernel: a cell is running, or there is no kernel any more";
@@ -232,36 +239,19 @@ export function renderConfig({ model, el: host }) {
     draw();
   }
 
-  function answered() {
-    if (asked.size) return;
-    window.clearTimeout(patience);
-    patience = 0;
-  }
-
-  /** @param {any} message */
+  /** The kernel shows what became of a message, and answers it then. @param {any} message */
   function heard(message) {
-    if (message?.t !== "ack" || !asked.delete(message.id)) return;
-    answered();
+    const about = asked.get(message?.id);
+    if (message?.t !== "ack" || about === undefined) return;
+    asked.delete(message.id);
+    if (!asked.size) window.clearTimeout(patience);
     note = message.ok === false || message.note ? clean(message.note || "the kernel could not do that", 300) : "";
-    settle();
-    draw();
-  }
-
-  function changed() {
-    asked.clear();
-    answered();
-    note = "";
-    settle();
-    draw();
-  }
-
-  /** What the kernel has taken need not be remembered here. */
-  function settle() {
-    if (asked.size) return;
     const now = view();
-    if (!now) return;
-    const wrong = new Set(treeRows(now.config, OPEN_ALL).filter((row) => row.param.error).map((row) => row.path));
-    for (const path of [...typed.keys()]) if (!wrong.has(path)) typed.delete(path);
+    if (now && ![...asked.values()].includes(about)) {
+      const row = treeRows(now.config, OPEN_ALL).find((one) => one.path === about);
+      if (!row?.param.error) typed.delete(about); // else it stands there to be mended
+    }
+    draw();
   }
 
   /**
@@ -278,7 +268,7 @@ export function renderConfig({ model, el: host }) {
     page.root.hidden = !now;
     if (!now) return;
     if (!now.editable) editing = false;
-    drawHead(page, now, { editing, before, pending: asked.size > 0, wrong: wrongs(now), note });
+    drawHead(page, now, { editing, before, pending: asked.size > 0, submitting: [...asked.values()].includes("submit"), wrong: wrongs(now), note });
     drawNames(page, now.explain, allNames);
     drawTree(now);
   }
@@ -396,7 +386,7 @@ export function renderConfig({ model, el: host }) {
       update(next) {
         current = next;
         const param = next.param;
-        const error = typed.has(next.path) && asked.size ? slip(param.input, typed.get(next.path) ?? "") : param.error;
+        const error = [...asked.values()].includes(next.path) ? slip(param.input, typed.get(next.path) ?? "") : param.error;
         row.style.setProperty("--level", String(next.level));
         attr(row, "class", param.default && !field ? "xpm-default" : null);
         attr(row, "data-kind", param.kind);
@@ -431,12 +421,12 @@ export function renderConfig({ model, el: host }) {
     /** @type {HTMLElement | null} */ (page.body.querySelector("[data-path]"))?.focus();
   }
 
-  model.on("change:view", changed);
+  model.on("change:view", draw);
   model.on("msg:custom", heard);
   host.replaceChildren(page.root);
   draw();
   return () => {
-    model.off("change:view", changed);
+    model.off("change:view", draw);
     model.off("msg:custom", heard);
     window.clearTimeout(patience);
     page.root.remove();
@@ -504,9 +494,9 @@ function configPage() {
 /**
  * @param {ConfigPage} page
  * @param {FormView} now
- * @param {{editing: boolean, before: string, pending: boolean, wrong: number, note: string}} state
+ * @param {{editing: boolean, before: string, pending: boolean, submitting: boolean, wrong: number, note: string}} state
  */
-function drawHead(page, now, { editing, before, pending, wrong, note }) {
+function drawHead(page, now, { editing, before, pending, submitting, wrong, note }) {
   const config = now.config;
   const id = clean(config.identifier, 64);
   attr(page.root, "aria-label", `config ${clean(config.name, 80)}`);
@@ -531,8 +521,8 @@ function drawHead(page, now, { editing, before, pending, wrong, note }) {
   attr(page.edit, "aria-pressed", String(editing));
   page.edit.hidden = !now.editable;
   page.reset.hidden = !editing;
-  page.submit.hidden = !(now.editable && now.task && now.experiment);
-  attr(page.submit, "disabled", wrong > 0);
+  page.submit.hidden = !(now.task && now.experiment) || config.state != null; // submitted already
+  attr(page.submit, "disabled", wrong > 0 || submitting);
   attr(page.submit, "title", wrong ? "first mend what is wrong" : now.experiment ? `to ${clean(now.experiment, 80)}` : null);
   replaceText(page.note, note);
   page.note.hidden = !note;

@@ -5,7 +5,7 @@
 import { attr, el, replaceText, svg } from "./dom.js";
 import { clean, MARKS, number, plural } from "./format.js";
 import { choice } from "./graph.js";
-import { jobLabel, ticks } from "./timeline.js";
+import { ticks } from "./timeline.js";
 
 /** @typedef {import("./store.js").Row} Row */
 /** @typedef {import("./graph.js").TabContext} TabContext */
@@ -167,6 +167,24 @@ export function keepColours(before, keys) {
   return kept;
 }
 
+/**
+ * What to call jobs beside each other: by the tags in which they differ.
+ * @param {{key: string, label: string, tags: Record<string, string> | null}[]} jobs
+ * @returns {Map<string, string>}
+ */
+export function shortNames(jobs) {
+  const names = [...new Set(jobs.flatMap((job) => Object.keys(job.tags ?? {})))];
+  const differ = names.filter((name) => new Set(jobs.map((job) => job.tags?.[name])).size > 1);
+  const labels = jobs.map((job) => {
+    const words = job.tags ? differ.filter((name) => name in /** @type {{}} */ (job.tags)).map((name) => `${clean(name, 40)}=${clean(job.tags?.[name], 40)}`) : [clean(job.label, 80)];
+    return words.join(" ");
+  });
+  return new Map(jobs.map((job, n) => {
+    const alike = !labels[n] || labels.indexOf(labels[n]) !== labels.lastIndexOf(labels[n]);
+    return [job.key, alike ? `${labels[n]} ${clean(job.key, 64).slice(0, 8)}`.trim() : labels[n]];
+  }));
+}
+
 /** @param {number} colour */
 function curveClass(colour) {
   return `xpm-c${colour % COLOURS}${colour >= COLOURS ? " xpm-dashed" : ""}`;
@@ -190,6 +208,8 @@ export function createCurvesTab(ctx) {
   let curves = [];
   /** @type {Map<string, number>} */
   let colours = new Map();
+  /** @type {Map<string, string>} */
+  let labels = new Map();
   /** @type {Map<string, ReturnType<typeof createChart>>} */
   const charts = new Map();
 
@@ -255,14 +275,14 @@ export function createCurvesTab(ctx) {
   }
 
   function drawLegend() {
-    const labels = new Map(curves.map((curve) => [curve.key, nameOf(curve)]));
-    const double = new Set([...labels.values()].filter((label, n, all) => all.indexOf(label) !== n));
+    const jobs = new Map(curves.map((curve) => [curve.key, { key: curve.key, label: curve.label, tags: store.byId(curve.key)?.tags ?? null }]));
+    labels = shortNames([...jobs.values()]);
     const known = new Map([...legend.children].map((node) => [node.getAttribute("data-id"), /** @type {HTMLElement} */ (node)]));
     const items = [...labels].map(([key, label]) => {
       const item = known.get(key) ?? legendItem(key);
       const row = store.byId(key);
       attr(/** @type {Element} */ (item.firstElementChild), "class", `xpm-swatch ${curveClass(colours.get(key) ?? 0)}`);
-      replaceText(/** @type {Element} */ (item.lastElementChild), `${double.has(label) && !label.includes(key.slice(0, 8)) ? `${label} ${key.slice(0, 8)}` : label}${row ? ` ${MARKS[row.state]}` : ""}`);
+      replaceText(/** @type {Element} */ (item.lastElementChild), row ? `${label} ${MARKS[row.state]}` : label);
       attr(item, "title", row ? `${clean(row.task, 60)} ${key.slice(0, 8)}: ${row.state}` : null);
       return item;
     });
@@ -271,8 +291,7 @@ export function createCurvesTab(ctx) {
 
   /** @param {Curve} curve */
   function nameOf(curve) {
-    const row = store.byId(curve.key);
-    return clean(curve.label, 80) || (row ? jobLabel(row) : curve.key.slice(0, 8));
+    return labels.get(curve.key) ?? curve.key.slice(0, 8);
   }
 
   /** @param {string} key */
@@ -319,8 +338,8 @@ export function createCurvesTab(ctx) {
     message(msg) {
       if (msg?.t !== "curves") return;
       heard = true;
-      curves = readCurves(msg.curves);
-      colours = keepColours(colours, [...new Set([...wanted, ...curves.map((curve) => curve.key)])]);
+      curves = readCurves(msg.curves).filter((curve) => wanted.includes(curve.key)); // other views may want others
+      colours = keepColours(colours, wanted);
       if (visible) draw();
     },
     destroy() {
@@ -344,7 +363,7 @@ function createChart(metric, pointed) {
   const picture = svg("svg", { "aria-hidden": "true", height: HEIGHT }, axes, lines, cursor);
   const tip = el("div", { class: "xpm-tip", hidden: true });
   const name = clean(metric, 80);
-  const place = el("div", { class: "xpm-place", tabindex: 0, role: "slider", "aria-label": `${name} over steps: arrow keys move`, "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, picture, tip);
+  const place = el("div", { class: "xpm-plot", tabindex: 0, role: "slider", "aria-label": `${name} over steps: arrow keys move`, "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, picture, tip);
   const root = el("figure", { class: "xpm-chart", "data-metric": name }, el("figcaption", {}, el("bdi", { text: name })), place);
   /** @type {DrawnCurve[]} */
   let curves = [];
@@ -444,7 +463,7 @@ function createChart(metric, pointed) {
     );
     tip.replaceChildren(el("strong", { text: `step ${tickText(at)}` }), ...rows);
     const left = place_x > width / 2 ? place_x - tip.offsetWidth - 10 : place_x + 10;
-    tip.style.transform = `translate(${Math.max(0, left)}px, ${MARGIN.top}px)`;
+    tip.style.transform = `translate(${Math.max(0, Math.min(left, width - tip.offsetWidth))}px, ${MARGIN.top}px)`;
     attr(place, "aria-valuenow", Math.max(0, steps.indexOf(at)));
     attr(place, "aria-valuetext", [`step ${tickText(at)}`, ...found.map(({ curve, point }) => `${nameOf(curve)}: ${number(point[1])}`)].join(", "));
   }

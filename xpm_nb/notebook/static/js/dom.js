@@ -116,3 +116,46 @@ export async function copy(text) {
     return ok;
   }
 }
+
+/**
+ * A row of tabs; the panels are the caller's.
+ * @param {string} prefix  of the identifiers: `${prefix}-tab-${key}`, `${prefix}-panel-${key}`
+ * @param {[string, string][]} names  key and title of each
+ * @param {(key: string) => void} pick  told when another one is chosen
+ * @param {string} label
+ */
+export function tabList(prefix, names, pick, label) {
+  /** @type {Map<string, HTMLButtonElement>} */
+  const tabs = new Map();
+  const root = el("div", { role: "tablist", class: "xpm-tabs", "aria-label": label });
+  let chosen = "";
+  for (const [key, title] of names) {
+    const tab = el("button", { type: "button", role: "tab", id: `${prefix}-tab-${key}`, "aria-controls": `${prefix}-panel-${key}`, "data-tab": key, text: title });
+    tab.addEventListener("click", () => choose(key));
+    tabs.set(key, tab);
+    root.append(tab);
+  }
+  root.addEventListener("keydown", (event) => {
+    const keys = names.map(([key]) => key).filter((key) => !tabs.get(key)?.hidden);
+    const at = keys.indexOf(chosen);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined) return;
+    choose(/** @type {string} */ (keys.at(to % keys.length)));
+    tabs.get(chosen)?.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  /** @param {string} key */
+  function choose(key) {
+    if (key === chosen) return;
+    chosen = key;
+    for (const [name, tab] of tabs) {
+      attr(tab, "aria-selected", name === key ? "true" : "false");
+      attr(tab, "tabindex", name === key ? 0 : -1);
+    }
+    pick(key);
+  }
+
+  return { root, tabs, choose, chosen: () => chosen };
+}

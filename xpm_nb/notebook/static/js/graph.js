@@ -31,12 +31,14 @@ import { clean, MARKS, plural, STATES } from "./format.js";
 
 /** @typedef {{key: string, label: string, sublabel: string, x: number, y: number, counts: [string, number][]}} GraphNode */
 /** @typedef {{by: string, nodes: GraphNode[], edges: [number, number][], width: number, height: number, box: [number, number], bends?: [number, number][][]}} Graph */
-/** @typedef {{x: number, y: number, k: number}} Zoom  a point p of the drawing is shown at k p + (x, y) */
+/** @typedef {{x: number, y: number, k: number, least: [number, number]}} Zoom  scale k, but not below `least` of each axis */
 
 const PAD = 4; // around the drawing
 const HIGHEST = 460; // of the place for the drawing, in pixels
 const NEAREST = 2.5; // how much it can be enlarged
-const READABLE = 0.5; // a smaller drawing has no texts, boxes are filled instead
+const STEP = 1.4; // of a click on + or −
+const READABLE = 0.5; // boxes of a smaller drawing have a name only,
+const PATCHES = 0.3; // or are just patches
 
 // -- pure parts ---------------------------------------------------------------------------------
 
@@ -107,15 +109,28 @@ export function nodeTowards(graph, from, key) {
 }
 
 /**
- * How to show a drawing whole, in the middle, never enlarged.
+ * How to show a drawing whole, in the middle, never enlarged. One that gets too small to be read is
+ * an overview anyway, and takes the whole place, each axis in its own scale.
  * @param {{width: number, height: number}} graph
  * @param {number} width
  * @param {number} height
  * @returns {Zoom}
  */
 export function fitted(graph, width, height) {
-  const k = Math.max(0.02, Math.min(1, (width - 2 * PAD) / graph.width, (height - 2 * PAD) / graph.height));
-  return { k, x: (width - k * graph.width) / 2, y: (height - k * graph.height) / 2 };
+  const across = Math.max(0.01, Math.min(1, (width - 2 * PAD) / graph.width));
+  const down = Math.max(0.01, Math.min(1, (height - 2 * PAD) / graph.height));
+  const k = Math.min(across, down);
+  const least = /** @type {[number, number]} */ (k < PATCHES ? [across, down] : [0, 0]);
+  const [kx, ky] = scales({ k, least });
+  return { k, least, x: (width - kx * graph.width) / 2, y: (height - ky * graph.height) / 2 };
+}
+
+/**
+ * The scales of both axes.
+ * @param {Pick<Zoom, "k" | "least">} zoom
+ */
+export function scales({ k, least }) {
+  return [Math.max(k, least[0]), Math.max(k, least[1])];
 }
 
 /**
@@ -127,9 +142,10 @@ export function fitted(graph, width, height) {
  * @returns {Zoom}
  */
 export function zoomed(zoom, factor, x, y) {
-  const k = Math.min(NEAREST, Math.max(0.05, zoom.k * factor));
-  const ratio = k / zoom.k;
-  return { k, x: x - (x - zoom.x) * ratio, y: y - (y - zoom.y) * ratio };
+  const next = { ...zoom, k: Math.min(NEAREST, Math.max(0.02, zoom.k * factor)) };
+  const before = scales(zoom);
+  const after = scales(next);
+  return { ...next, x: x - ((x - zoom.x) * after[0]) / before[0], y: y - ((y - zoom.y) * after[1]) / before[1] };
 }
 
 /**
@@ -139,7 +155,9 @@ export function zoomed(zoom, factor, x, y) {
  * @param {number} letter
  */
 export function cutTo(text, width, letter) {
-  return clean(text, Math.max(1, Math.floor(width / letter)));
+  const shown = clean(text, 200);
+  const most = Math.max(1, Math.floor(width / letter));
+  return shown.length > most ? `${shown.slice(0, most - 1)}…` : shown;
 }
 
 /**
@@ -159,12 +177,23 @@ export function countByTask(rows) {
 }
 
 /**
- * The state that says most about some jobs: what is wrong, then what goes on, then the least done.
+ * The state that says most about some jobs: what goes on, then what is wrong, then the least done.
  * @param {Map<string, number>} counts
  */
 export function mainState(counts) {
-  const order = ["error", "running", "scheduled", "ready", "waiting", "unscheduled", "done"];
+  const order = ["running", "error", "scheduled", "ready", "waiting", "unscheduled", "done"];
   return order.find((state) => counts.get(state)) ?? "unscheduled";
+}
+
+/**
+ * The tags that tell a job from others: those that have more than one value.
+ * @param {Pick<Store, "tagValues">} store
+ * @param {Row} row
+ */
+export function tagWords(store, row) {
+  return Object.entries(row.tags)
+    .filter(([name]) => (store.tagValues.get(name)?.length ?? 2) > 1)
+    .map(([name, value]) => `${clean(name, 40)}=${clean(value, 40)}`);
 }
 
 /** @param {Map<string, number>} counts */
@@ -191,9 +220,9 @@ export function createGraphTab(ctx) {
     ctx.watch({ graph: wanted });
     tell();
   });
-  const hint = el("span", { class: "xpm-hint", role: "status" });
-  const stage = el("div", { class: "xpm-stage" });
-  const tools = [["−", "smaller", 1 / 1.3], ["fit", "show all", 0], ["+", "larger", 1.3]].map(([text, label, factor]) =>
+  const hint = el("span", { class: "xpm-hint" });
+  const stage = el("div", { class: "xpm-canvas" });
+  const tools = [["−", "smaller", 1 / STEP], ["fit", "fit: show all", 0], ["+", "larger", STEP]].map(([text, label, factor]) =>
     el("button", { type: "button", text: String(text), "aria-label": String(label), title: String(label), on: { click: () => drawing?.zoom(Number(factor)) } }),
   );
   const root = el("div", { class: "xpm-graph" }, el("div", { class: "xpm-tools" }, by.root, hint, el("span", { class: "xpm-group", role: "group", "aria-label": "size" }, tools)), stage);
@@ -236,7 +265,8 @@ export function createGraphTab(ctx) {
       if (visible) drawing?.update();
     },
     message(msg) {
-      if (msg?.t === "graph" && Array.isArray(msg.graph?.nodes)) take(msg.graph);
+      if (msg?.t !== "graph" || !Array.isArray(msg.graph?.nodes)) return;
+      if (!msg.by || msg.by === wanted) take(msg.graph); // another view may want another
     },
     destroy() {
       sizes.disconnect();
@@ -279,22 +309,29 @@ function sameDrawing(a, b) {
 function drawGraph(ctx, graph, stage) {
   const near = neighbours(graph);
   const lines = graph.edges.map((_edge, n) => svg("path", { class: "xpm-edge", d: edgePath(graph, n) }));
-  const boxes = graph.nodes.map((node, n) => drawBox(graph, node, n));
+  const boxes = graph.nodes.map((node) => drawBox(graph, node, (row) => tagWords(ctx.store, row)));
   const all = svg("g", {}, svg("g", {}, lines), svg("g", {}, boxes.map((box) => box.root)));
   const what = graph.by === "job" ? plural(graph.nodes.length, "job") : plural(graph.nodes.length, "task");
   const picture = svg("svg", { role: "group", "aria-label": `graph of ${what}: arrow keys move, Enter opens` }, all);
-  stage.replaceChildren(picture);
+  const tip = el("div", { class: "xpm-tip", hidden: true }); // what a box stands for, where that cannot be read on it
+  stage.replaceChildren(picture, tip);
 
   /** @type {Zoom} */
-  let zoom = { x: 0, y: 0, k: 1 };
+  let zoom = { x: 0, y: 0, k: 1, least: [0, 0] };
   let own = false; // a person has chosen what to see
   let current = 0; // the box that has its turn with the Tab key
   let width = 0;
   let height = 0;
+  let far = false; // too small to be read
 
   function apply() {
-    all.setAttribute("transform", `translate(${tenth(zoom.x)},${tenth(zoom.y)}) scale(${zoom.k})`);
-    attr(picture, "data-far", zoom.k < READABLE);
+    const [kx, ky] = scales(zoom);
+    all.setAttribute("transform", `translate(${tenth(zoom.x)},${tenth(zoom.y)}) scale(${kx},${ky})`);
+    const even = Math.max(kx / ky, ky / kx) < 1.2;
+    far = Math.min(kx, ky) < READABLE || !even;
+    const named = far && even && kx >= PATCHES;
+    attr(picture, "data-far", far && (named ? "named" : "patches"));
+    for (const box of boxes) box.size(named ? kx : 1);
   }
 
   function resize() {
@@ -320,8 +357,22 @@ function drawGraph(ctx, graph, stage) {
     const set = n == null ? null : near[n];
     boxes.forEach((box, i) => attr(box.root, "data-on", Boolean(set?.has(i))));
     lines.forEach((line, i) => attr(line, "data-on", n != null && graph.edges[i].includes(n)));
+    tip.hidden = n == null || !far;
+    if (n != null && far) tell(n);
     // What is lit is drawn over what is not.
-    for (const line of lines) if (line.hasAttribute("data-on")) line.parentNode?.append(line);
+    const lit = lines.filter((line) => line.hasAttribute("data-on"));
+    if (lit.length <= 30) for (const line of lit) line.parentNode?.append(line);
+  }
+
+  /** @param {number} n */
+  function tell(n) {
+    const [kx, ky] = scales(zoom);
+    const node = graph.nodes[n];
+    replaceText(tip, boxes[n].root.querySelector("title")?.textContent ?? "");
+    const x = Math.max(0, Math.min(kx * node.x + zoom.x, width - tip.offsetWidth));
+    const below = ky * (node.y + graph.box[1]) + zoom.y + 4;
+    const y = below + tip.offsetHeight < height ? below : ky * node.y + zoom.y - tip.offsetHeight - 4;
+    tip.style.transform = `translate(${tenth(x)}px, ${tenth(Math.max(0, y))}px)`;
   }
 
   /** @param {number} n */
@@ -346,10 +397,11 @@ function drawGraph(ctx, graph, stage) {
   function reveal(n) {
     const node = graph.nodes[n];
     const [w, h] = graph.box;
-    const left = zoom.k * node.x + zoom.x;
-    const top = zoom.k * node.y + zoom.y;
-    const dx = left < 0 ? 8 - left : Math.min(0, width - 8 - left - zoom.k * w);
-    const dy = top < 0 ? 8 - top : Math.min(0, height - 8 - top - zoom.k * h);
+    const [kx, ky] = scales(zoom);
+    const left = kx * node.x + zoom.x;
+    const top = ky * node.y + zoom.y;
+    const dx = left < 0 ? 8 - left : Math.min(0, width - 2 - left - kx * w);
+    const dy = top < 0 ? 8 - top : Math.min(0, height - 2 - top - ky * h);
     if (!dx && !dy) return;
     zoom = { ...zoom, x: zoom.x + dx, y: zoom.y + dy };
     own = true;
@@ -370,8 +422,8 @@ function drawGraph(ctx, graph, stage) {
   picture.addEventListener("keydown", (event) => {
     const to = event.key === "Home" ? 0 : event.key === "End" ? boxes.length - 1 : nodeTowards(graph, current, event.key);
     if (event.key === "Enter" || event.key === " ") open(current);
-    else if (event.key === "+" || event.key === "=") rezoom(1.3);
-    else if (event.key === "-") rezoom(1 / 1.3);
+    else if (event.key === "+" || event.key === "=") rezoom(STEP);
+    else if (event.key === "-") rezoom(1 / STEP);
     else if (event.key === "0") rezoom(0);
     else if (to >= 0) boxes[to].root.focus();
     else if (!event.key.startsWith("Arrow")) return;
@@ -382,6 +434,10 @@ function drawGraph(ctx, graph, stage) {
     zoom = { ...zoom, x: zoom.x + dx, y: zoom.y + dy };
     own = true;
     apply();
+  });
+  picture.addEventListener("dblclick", (event) => {
+    const at = picture.getBoundingClientRect();
+    rezoom(zoom.k < 1 ? 1 / zoom.k : 0, event.clientX - at.left, event.clientY - at.top);
   });
   picture.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
@@ -397,31 +453,30 @@ function drawGraph(ctx, graph, stage) {
     zoom: rezoom,
     update() {
       const tasks = graph.by === "task" ? countByTask(ctx.store.rows) : null;
-      const states = graph.nodes.map((node, n) => {
+      const kinds = graph.nodes.map((node, n) => {
         const row = tasks ? undefined : ctx.store.byId(node.key);
         const counts = tasks?.get(node.key) ?? (row ? new Map([[row.state, 1]]) : new Map(node.counts));
         boxes[n].update(counts, row);
-        return counts;
+        return mainState(counts);
       });
       graph.edges.forEach(([a, b], n) => {
-        const kind = states[a].get("error") ? "error" : states[b].get("running") ? "running" : null;
-        attr(lines[n], "data-state", kind);
+        attr(lines[n], "data-state", kinds[b] === "running" ? "running" : kinds[a] === "error" ? "error" : null);
       });
     },
-    destroy: () => picture.remove(),
+    destroy: () => stage.replaceChildren(),
   };
 }
 
 /**
  * @param {Graph} graph
  * @param {GraphNode} node
- * @param {number} n
+ * @param {(row: Row) => string[]} varying
  */
-function drawBox(graph, node, n) {
+function drawBox(graph, node, varying) {
   const [width, height] = graph.box;
-  const label = svg("text", { class: "xpm-box-label", x: 11, y: height / 2 - 3, text: cutTo(node.label, width - 36, 7.2) });
-  const sub = svg("text", { class: "xpm-box-sub", x: 11, y: height / 2 + 12 });
-  const mark = svg("text", { class: "xpm-box-mark", x: width - 10, y: height / 2 - 3, "text-anchor": "end" });
+  const label = svg("text", { class: "xpm-box-label", x: 11, y: height / 2 - 4.5, text: cutTo(node.label, width - 36, 7.2) });
+  const sub = svg("text", { class: "xpm-box-sub", x: 11, y: height / 2 + 9 });
+  const mark = svg("text", { class: "xpm-box-mark", x: width - 10, y: height / 2 - 4.5, "text-anchor": "end" });
   const bar = svg("g", { class: "xpm-box-bar" });
   const title = svg("title");
   const root = svg(
@@ -435,8 +490,21 @@ function drawBox(graph, node, n) {
     mark,
   );
   let shown = "";
+  let small = 1;
   return {
     root,
+    /**
+     * In a small drawing the name takes the whole box, in letters that can be read.
+     * @param {number} k  the scale; 1 for anything as usual
+     */
+    size(k) {
+      if (k === small) return;
+      small = k;
+      label.style.fontSize = k < 1 ? `${tenth(10.5 / k)}px` : "";
+      attr(label, "x", k < 1 ? tenth(4 / k) : 11);
+      attr(label, "y", k < 1 ? tenth(height / 2 + 3.6 / k) : height / 2 - 4.5);
+      replaceText(label, k < 1 ? cutTo(node.label, width - 7 / k, 6 / k) : cutTo(node.label, width - 36, 7.2));
+    },
     /**
      * @param {Map<string, number>} counts
      * @param {Row} [row]  of the one job it stands for
@@ -449,17 +517,16 @@ function drawBox(graph, node, n) {
       shown = now;
       const many = list.reduce((sum, [, count]) => sum + count, 0);
       const state = mainState(counts);
-      const tags = row ? Object.entries(row.tags).map(([name, value]) => `${clean(name, 40)}=${clean(value, 40)}`) : [];
+      const tags = row ? varying(row) : [];
       attr(root, "data-state", state);
       replaceText(mark, row ? MARKS[state] : "");
-      const brief = list.map(([word, count]) => `${count.toLocaleString("en")} ${MARKS[word]}`).join("  ");
-      replaceText(sub, row || graph.by === "job" ? cutTo(tags.join(" ") || node.sublabel, width - 22, 6) : brief);
+      if (graph.by === "job") replaceText(sub, cutTo(tags.join(" ") || node.sublabel, width - 22, 6.3));
+      else sub.replaceChildren(...list.flatMap(([word, count], n) => [svg("tspan", { text: `${n ? "  " : ""}${count.toLocaleString("en")} ` }), svg("tspan", { "data-state": word, text: MARKS[word] })]));
       const words = row ? [row.state + (row.reason ? ` (${row.reason})` : ""), ...tags] : list.map(([word, count]) => `${count} ${word}`);
-      const text = `${clean(node.label, 80)}${row ? ` ${row.id.slice(0, 8)}` : ""}: ${words.join(", ")}`;
-      attr(root, "aria-label", text);
-      replaceText(title, text);
+      const text = `${clean(node.label, 80)} ${row ? `${row.id.slice(0, 8)} ` : ""}${words.join(", ")}`;
+      replaceText(title, text); // what it is called, too
       const parts = progress != null ? [/** @type {[string, number]} */ (["running", Math.max(0, Math.min(1, progress))])] : row ? [] : list.map(([word, count]) => /** @type {[string, number]} */ ([word, count / many]));
-      drawBar(bar, parts, width - 22, height - 6);
+      drawBar(bar, parts, width - 22, height - 6.5);
     },
   };
 }

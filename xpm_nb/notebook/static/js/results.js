@@ -38,7 +38,7 @@ export function sortedRows(table, order) {
   const cell = (/** @type {number} */ n) => table.rows[n][column] ?? "";
   const compare = table.numeric[column]
     ? (/** @type {number} */ a, /** @type {number} */ b) => sign * (figure(cell(a)) - figure(cell(b)))
-    : (/** @type {number} */ a, /** @type {number} */ b) => sign * cell(a).localeCompare(cell(b), "en", { numeric: true });
+    : (/** @type {number} */ a, /** @type {number} */ b) => sign * (Number(cell(a)) - Number(cell(b)) || cell(a).localeCompare(cell(b), "en", { numeric: true }));
   const empty = (/** @type {number} */ n) => (table.numeric[column] ? Number.isNaN(figure(cell(n))) : cell(n) === "");
   return rows.sort((a, b) => Number(empty(a)) - Number(empty(b)) || (empty(a) ? 0 : compare(a, b)) || a - b);
 }
@@ -106,7 +106,7 @@ export function createResultsTab(ctx) {
   const head = el("tr");
   const body = el("tbody");
   const grid = el("table", { class: "xpm-table" }, caption, el("thead", {}, head), body);
-  const place = el("div", { class: "xpm-scroll", tabindex: 0, role: "region", "aria-label": "results" }, grid);
+  const place = el("div", { class: "xpm-sheet", tabindex: 0, role: "region", "aria-label": "results" }, grid);
   const more = el("button", { type: "button", class: "xpm-link" });
   const foot = el("p", { class: "xpm-hint" });
   const root = el("div", { class: "xpm-results" }, el("div", { class: "xpm-tools" }, overBox, hint, copyBox), place, more, foot);
@@ -228,6 +228,7 @@ export function createResultsTab(ctx) {
   }
 
   function drawStates() {
+    attr(grid, "data-plain", !body.querySelector("[data-id]"));
     for (const line of /** @type {Iterable<HTMLElement>} */ (body.children)) {
       const row = line.dataset.id ? store.byId(line.dataset.id) : undefined;
       const cell = /** @type {HTMLElement} */ (line.firstElementChild);

@@ -175,7 +175,7 @@ export function createStore(snapshot, clock = () => performance.now() / 1000) {
       const text = store.tagValues.get(name)?.[value];
       if (text !== undefined) tags[name] = text;
     });
-    const row = /** @type {Row} */ ({ i: store.rows.length, id: String(id), task: store.tasks[task] ?? "", tags, submitted: time(submitted) });
+    const row = /** @type {Row} */ ({ i: store.rows.length, id: String(id), task: store.tasks[task ?? 0] ?? "", tags, submitted: time(submitted) });
     set(row, now);
     store.counts[row.state] += 1;
     store.rows.push(row);

@@ -4,7 +4,7 @@
 
 import { attr, el, replaceText } from "./dom.js";
 import { clean, duration, MARKS, plural } from "./format.js";
-import { choice } from "./graph.js";
+import { choice, tagWords } from "./graph.js";
 
 /** @typedef {import("./store.js").Row} Row */
 /** @typedef {import("./graph.js").TabContext} TabContext */
@@ -23,7 +23,7 @@ const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
 // -- pure parts ---------------------------------------------------------------------------------
 
 /**
- * Round figures within a range, some `count` of them.
+ * Round figures within a range, about `count` of them.
  * @param {number} low
  * @param {number} high
  * @param {number} count
@@ -34,9 +34,14 @@ export function ticks(low, high, count) {
   if (!(span > 0) || !Number.isFinite(span) || !(count > 0)) return Number.isFinite(low) ? [low] : [];
   const rough = span / count;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = ([1, 2, 5].find((unit) => unit * power >= rough * 0.999) ?? 10) * power;
+  const step = [1, 2, 5, 10][[1.41, 3.16, 7.07].filter((limit) => rough / power >= limit).length] * power;
+  /** @type {number[]} */
   const found = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9 && found.length < 100; n++) found.push(Number((n * step).toPrecision(12)));
+  const first = Math.ceil(low / step - 1e-9);
+  for (let n = 0; n < 100 && (first + n) * step <= high + step * 1e-9; n++) {
+    const tick = Number(((first + n) * step).toPrecision(12)) + 0; // no minus zero
+    if (tick !== found[found.length - 1]) found.push(tick); // a span below what numbers can tell apart
+  }
   return found;
 }
 
@@ -52,7 +57,8 @@ export function timeTicks(low, high, count) {
   const last = STEPS[STEPS.length - 1];
   const step = STEPS.find((unit) => span / unit <= count) ?? last * Math.ceil(span / last / count);
   const times = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high; n++) times.push(n * step);
+  const first = Math.ceil(low / step - 1e-9);
+  for (let n = 0; n < 100 && (first + n) * step <= high; n++) times.push((first + n) * step + 0);
   return { step, times };
 }
 
@@ -202,15 +208,6 @@ export function barAt(bars, lane, time, tolerance) {
   return best;
 }
 
-/**
- * What is written on a bar, and about it.
- * @param {Row} row
- */
-export function jobLabel(row) {
-  const tags = Object.entries(row.tags).map(([name, value]) => `${clean(name, 40)}=${clean(value, 40)}`);
-  return tags.join(" ") || row.id.slice(0, 8);
-}
-
 // -- the page -----------------------------------------------------------------------------------
 
 /**
@@ -243,12 +240,20 @@ export function createTimelineTab(ctx) {
   const whole = el("button", { type: "button", text: "show all", hidden: true, on: { click: () => zoom(null) } });
   const canvas = el("canvas", { "aria-hidden": "true" });
   const tip = el("div", { class: "xpm-tip", hidden: true });
-  const stage = el("div", { class: "xpm-stage xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas);
-  const place = el("div", { class: "xpm-place" }, stage, tip);
+  // Over the picture, so that it is not drawn again while the pointer moves.
+  const mark = el("div", { class: "xpm-bar-mark", hidden: true });
+  const band = el("div", { class: "xpm-bar-band", hidden: true });
+  const stage = el("div", { class: "xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas, mark, band);
+  const place = el("div", { class: "xpm-plot" }, stage, tip);
   const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", style: { color: `var(--xpm-${name})` } })]));
   const root = el("div", { class: "xpm-timeline" }, el("div", { class: "xpm-tools" }, mode.root, el("span", {}, hint, " ", more), el("span", { class: "xpm-group" }, whole)), place, ...Object.values(probes));
   const sizes = new ResizeObserver(() => soon());
   sizes.observe(place);
+
+  /** What is written on a bar. @param {Row} row */
+  function label(row) {
+    return tagWords(store, row).join(" ") || row.id.slice(0, 8);
+  }
 
   /** The times at the left and right side. @returns {[number, number]} */
   function span() {
@@ -313,7 +318,7 @@ export function createTimelineTab(ctx) {
     if (!bars) replaceText(hint, "no job has started yet");
     else replaceText(hint, `${plural(bars, "job")} in ${duration(chart.to - chart.from)}, ${chart.most === 1 ? "one after the other" : `up to ${chart.most.toLocaleString("en")} at once`}`);
     more.hidden = !chart.left && !all;
-    replaceText(more, all ? "only those of this run" : `${chart.left.toLocaleString("en")} done before`);
+    replaceText(more, all ? "only this run" : `show ${chart.left.toLocaleString("en")} done before`);
     attr(stage, "aria-valuemax", Math.max(0, bars - 1));
     describe();
   }
@@ -331,10 +336,10 @@ export function createTimelineTab(ctx) {
     const progress = row.state === "running" && row.progress != null ? `, ${Math.round(row.progress * 100)} %` : "";
     return [
       `${clean(row.task, 60)} ${row.id.slice(0, 8)}`,
-      ...(Object.keys(row.tags).length ? [jobLabel(row)] : []),
+      tagWords(store, row).slice(0, 8).join("  "),
       `${state}${progress}, ${duration(to - from)}`,
       `from ${clock(from)}${row.ended == null ? "" : ` to ${clock(to)}`}`,
-    ];
+    ].filter(Boolean);
   }
 
   function draw() {
@@ -360,31 +365,30 @@ export function createTimelineTab(ctx) {
     pen.beginPath();
     pen.rect(g.left - 1, 0, g.width - g.left + 1, g.bottom);
     pen.clip();
-    for (const bar of chart.bars) drawBar(pen, g, colours, bar);
+    // What goes on or went wrong is drawn over what is done: among thousands it is still seen.
+    for (const bar of chart.bars) if (bar.row.state === "done") drawBar(pen, g, colours, bar, label);
+    for (const bar of chart.bars) if (bar.row.state !== "done") drawBar(pen, g, colours, bar, label);
     drawNow(pen, g, colours, chart.bars.some((bar) => bar.row.ended == null) ? store.now() : null);
-    if (brush) {
-      pen.globalAlpha = 0.15;
-      pen.fillStyle = colours.run;
-      pen.fillRect(Math.min(...brush), 0, Math.abs(brush[1] - brush[0]), g.bottom);
-    }
     pen.restore();
     point();
+  }
+
+  /** Show what is chosen while the pointer is drawn over the picture. */
+  function sweep() {
+    band.hidden = !brush || Math.abs(brush[1] - brush[0]) <= 4;
+    if (brush) setBox(band, Math.min(...brush), 0, Math.abs(brush[1] - brush[0]), geometry().bottom);
   }
 
   /** Show which bar is told about, and tell it. */
   function point() {
     const bar = chart.bars[pointed];
-    tip.hidden = !bar || Boolean(brush);
+    tip.hidden = mark.hidden = !bar || Boolean(brush);
     if (!bar) return;
     const g = geometry();
-    const pen = canvas.getContext("2d");
     const [left, right] = [Math.max(g.left, g.x(bar.from)), Math.min(g.width - 1, g.x(bar.to))];
     const top = g.tops[bar.lane];
-    if (pen && right >= left) {
-      pen.strokeStyle = window.getComputedStyle(probes.fg).color;
-      pen.lineWidth = 1.5;
-      pen.strokeRect(left + 0.5, top + 0.5, Math.max(1, right - left - 1), Math.max(1, g.height - 1));
-    }
+    mark.hidden ||= right < left;
+    setBox(mark, left - 1, top - 1, Math.max(3, right - left + 2), g.height + (g.height > 4 ? 0 : 2));
     tip.replaceChildren(...words(bar).map((text, n) => el(n ? "div" : "strong", { text })));
     const x = Math.min(Math.max(0, left), Math.max(0, g.width - tip.offsetWidth));
     const below = top + g.height + 4 - stage.scrollTop;
@@ -398,7 +402,7 @@ export function createTimelineTab(ctx) {
     if (n === pointed) return;
     pointed = n;
     describe();
-    draw();
+    point();
   }
 
   /** @param {PointerEvent | MouseEvent} event */
@@ -420,16 +424,18 @@ export function createTimelineTab(ctx) {
     if (!brush) return pointAt(n);
     brush[1] = x;
     if (Math.abs(brush[1] - brush[0]) > 4 && !stage.hasPointerCapture(event.pointerId)) stage.setPointerCapture(event.pointerId);
-    draw();
+    point();
+    sweep();
   });
   stage.addEventListener("pointerup", (event) => {
     const [from, to] = brush ?? [0, 0];
     brush = null;
+    sweep();
     const { g, n } = under(event);
     if (Math.abs(to - from) > 4) zoom([g.time(Math.min(from, to)), g.time(Math.max(from, to))]);
     else if (n >= 0) ctx.open(chart.bars[n].row.id);
   });
-  stage.addEventListener("pointercancel", () => { brush = null; draw(); });
+  stage.addEventListener("pointercancel", () => { brush = null; sweep(); });
   stage.addEventListener("pointerleave", () => { if (!brush) pointAt(-1); });
   stage.addEventListener("blur", () => pointAt(-1));
   stage.addEventListener("dblclick", () => zoom(null));
@@ -493,6 +499,19 @@ export function createTimelineTab(ctx) {
   };
 }
 
+/**
+ * @param {HTMLElement} node
+ * @param {number} x
+ * @param {number} y
+ * @param {number} width
+ * @param {number} height
+ */
+function setBox(node, x, y, width, height) {
+  node.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
+  node.style.width = `${width.toFixed(1)}px`;
+  node.style.height = `${height.toFixed(1)}px`;
+}
+
 /** @typedef {{width: number, gutter: number, titles: number, height: number, from: number, to: number, left: number, tops: number[], bottom: number, x: (time: number) => number, time: (x: number) => number}} Geometry */
 /** @typedef {Record<string, string>} Colours */
 
@@ -540,8 +559,9 @@ function drawBands(pen, g, colours, bands) {
  * @param {Geometry} g
  * @param {Colours} colours
  * @param {Bar} bar
+ * @param {(row: Row) => string} label
  */
-function drawBar(pen, g, colours, { row, from, to, lane }) {
+function drawBar(pen, g, colours, { row, from, to, lane }, label) {
   const left = g.x(from);
   const right = Math.max(left + 1, g.x(to) - (g.x(to) - left > 4 ? 1 : 0)); // a gap to the next
   if (right < g.left || left > g.width) return;
@@ -549,12 +569,12 @@ function drawBar(pen, g, colours, { row, from, to, lane }) {
   const high = g.height > 4 ? g.height - 2 : g.height > 2 ? g.height - 1 : g.height;
   const colour = row.state === "error" ? colours.bad : row.state === "running" ? colours.run : colours.ok;
   pen.fillStyle = colour;
-  const thin = high < 8;
-  pen.globalAlpha = thin ? 0.75 : 0.3;
+  const small = high < 8 || right - left < 6;
+  pen.globalAlpha = !small ? 0.32 : row.state === "done" ? 0.5 : 0.9;
   pen.fillRect(left, top, right - left, high);
   pen.globalAlpha = 1;
-  if (thin) return;
-  pen.fillRect(left, top, Math.min(2, right - left), high);
+  if (small) return;
+  pen.fillRect(left, top, 2, high);
   const seen = Math.max(left, g.left);
   if (high < 12 || right - seen < 40) return;
   pen.save();
@@ -563,7 +583,7 @@ function drawBar(pen, g, colours, { row, from, to, lane }) {
   pen.clip();
   pen.fillStyle = colours.fg;
   pen.textAlign = "left";
-  pen.fillText(`${MARKS[row.state]} ${jobLabel(row)}`, seen + 6, top + high / 2 + 0.5);
+  pen.fillText(`${MARKS[row.state]} ${label(row)}`, seen + 6, top + high / 2 + 0.5);
   pen.restore();
 }
 
