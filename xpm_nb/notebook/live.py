@@ -199,7 +199,7 @@ class Live:
             "back": protocol.text(xp.way_back),
             "dry": xp.run_mode is RunMode.DRY_RUN,
         }
-        return self.feed.snapshot(time.time(), **about, **self._about)
+        return self.feed.packed(time.time(), **about, **self._about)
 
     def picture(self, send: Send, *, again: bool = False) -> None:
         """Send the static picture, if it is another than last time, or again."""

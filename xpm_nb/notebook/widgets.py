@@ -9,6 +9,8 @@ Rule 2: an exception must not leave a handler: ipywidgets would print it into so
 
 from __future__ import annotations
 
+import base64
+import gzip
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -73,11 +75,32 @@ def _without_aliases(found: re.Match[str]) -> str:
     return found[0] if re.search(r"\bas\b", found[1]) else ""
 
 
+_LOADER = """\
+const packed = "{packed}";
+const bytes = Uint8Array.from(atob(packed), (char) => char.charCodeAt(0));
+const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+const source = await new Response(stream).text();
+const url = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));
+const {{ default: display }} = await import(url);
+URL.revokeObjectURL(url);
+export default display;
+"""
+
+
+@cache
+def packed(*names: str) -> str:
+    """Give what `esm` gives, a third as long: each notebook that keeps the state holds it."""
+    source = f"{esm(*names)}//# sourceURL=xpm_nb/{names[-1]}.js\n"
+    data = base64.b64encode(gzip.compress(source.encode(), mtime=0)).decode()
+    return _LOADER.format(packed=data)
+
+
 @cache
 def css(*names: str) -> str:
-    """Join style sheets of ``static`` that are there."""
+    """Join style sheets of ``static`` that are there, without comments and needless space."""
     files = [STATIC / f"{name}.css" for name in names]
-    return "\n".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
+    text = "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
+    return re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*[\s\S]*?\*/", "", text)).strip()
 
 
 # -- the widgets --------------------------------------------------------------------------------
@@ -154,7 +177,7 @@ class Panel(Display):
 
     @traitlets.default("_esm")
     def _panel_esm(self) -> str:
-        return esm(*PANEL)
+        return packed(*PANEL)
 
     @traitlets.default("_css")
     def _panel_css(self) -> str:
@@ -179,7 +202,7 @@ class FormWidget(Display):
 
     @traitlets.default("_esm")
     def _form_esm(self) -> str:
-        return esm(*FORM)
+        return packed(*FORM)
 
     @traitlets.default("_css")
     def _form_css(self) -> str:
