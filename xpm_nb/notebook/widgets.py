@@ -24,7 +24,7 @@ import traitlets
 log = logging.getLogger("xpm_nb")
 
 STATIC = resources.files("xpm_nb") / "notebook" / "static"
-PANEL: tuple[str, ...] = ("twin", "format", "dom", "store", "graph", "timeline", "curves")
+PANEL: tuple[str, ...] = ("twin", "format", "dom", "packed", "store", "graph", "timeline", "curves")
 PANEL += ("results", "jobs", "drawer", "panel")
 FORM: tuple[str, ...] = ("twin", "format", "dom", "config")
 
