@@ -7,6 +7,7 @@ import gzip
 import re
 import shutil
 import subprocess
+import threading
 from collections import Counter
 
 import pytest
@@ -115,7 +116,7 @@ def test_nothing_that_comes_in_raises_or_sets(message, monkeypatch):
         heard.append(content)
         raise RuntimeError(content)
 
-    form = widgets.FormWidget("abc", hear, None, view={"config": {}})
+    form = widgets.FormWidget("abc", hear, None, threading.RLock(), view={"config": {}})
     form._handle_msg(message)
     assert (form.uid, form.view) == ("abc", {"config": {}})
     assert heard == (["boom"] if "boom" in str(message) else [])

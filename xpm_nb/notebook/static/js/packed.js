@@ -156,8 +156,10 @@ export function inflate(data, size) {
     const kind = take(2);
     if (kind === 0) stored();
     else if (kind === 1) block(FIXED, FIXED_BACKS);
-    else if (kind === 2) block(...codes());
-    else throw new Error("the packed state is damaged");
+    else if (kind === 2) {
+      const [literals, backs] = codes();
+      block(literals, backs);
+    } else throw new Error("the packed state is damaged");
   }
   if (done !== size) throw new Error("the packed state has another size than it says");
   return out;
