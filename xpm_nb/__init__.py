@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from xpm_nb.core.config import grid as grid
     from xpm_nb.core.config import sealed_set as sealed_set
     from xpm_nb.core.config import setmeta as setmeta
+    from xpm_nb.core.config import stop_tags as stop_tags
     from xpm_nb.core.config import tag as tag
     from xpm_nb.core.config import tags as tags
+    from xpm_nb.core.config import tagspath as tagspath
     from xpm_nb.core.fields import Choices as Choices
     from xpm_nb.core.fields import Constant as Constant
     from xpm_nb.core.fields import DataPath as DataPath
@@ -70,7 +72,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "core.config": "Config DirectoryContext InstanceConfig LightweightTask RunMode Task copyconfig"
-    " grid sealed_set setmeta tag tags",
+    " grid sealed_set setmeta stop_tags tag tags tagspath",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
     " partial pathgenerator",
     "core.states": "FailureReason JobState",

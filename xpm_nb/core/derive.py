@@ -50,6 +50,7 @@ def copyconfig(config: K, /, **changes: Any) -> K:
     for name, value in node.values.items():
         if node.schema.fields[name].generator is None:
             copied.values[name] = same_containers(value)
+    copied.untagged = node.untagged
     copied.own_tags = {k: v for k, v in node.own_tags.items() if k not in changes}
     copied.meta = node.meta
     for name, value in changes.items():

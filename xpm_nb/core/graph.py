@@ -20,6 +20,7 @@ from xpm_nb.core.nodes import (
     MUTABLE,
     ConfigInfo,
     Tagged,
+    Untagged,
     children,
     convert,
     in_order,
@@ -28,6 +29,7 @@ from xpm_nb.core.nodes import (
     nested,
     node_of,
     same,
+    tagged_below,
 )
 from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError
 
@@ -555,6 +557,14 @@ def tag(value: Any) -> Any:
     return Tagged(value.value if isinstance(value, Tagged) else value, user_place())
 
 
+def stop_tags(value: Any) -> Any:
+    """Let the tags below a value go no further, where it is given to a parameter.
+
+    ``Evaluate.C(model=stop_tags(model))`` has none of the tags of ``model``, which keeps them.
+    """
+    return Untagged(value.value if isinstance(value, Untagged) else value)
+
+
 def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
     """Give all tags of a graph; of two with one name the nearest wins, with a warning.
 
@@ -576,11 +586,21 @@ def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
                     f" ({doors.place(*first_place)}) is kept, {shorten(value)}"
                     f" ({doors.place(*place)}) is left out"
                 )
-        for child in _below(node, True):
+        producer = node.producer_node()
+        for child in (*tagged_below(node), *([] if producer is None else [producer])):
             if child not in seen:
                 seen.add(child)
                 queue.append(child)
     return {name: value for name, (value, _place) in found.items()}
+
+
+def tagspath(config: Any) -> str:
+    """Write all tags of a configuration as one part of a path: ``lr=0.001_model=cnn``.
+
+    They stand in order of name; a slash in a name or a value becomes ``-``.
+    """
+    found = tags_of(config)
+    return "_".join(f"{name}={found[name]}".replace("/", "-") for name in sorted(found))
 
 
 # -- instances

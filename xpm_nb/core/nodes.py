@@ -40,6 +40,18 @@ class Tagged:
         return f"tag({repr_of(self.value)})"
 
 
+class Untagged:
+    """A value whose tags go no further, made by ``stop_tags(value)``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"stop_tags({repr_of(self.value)})"
+
+
 class _Epoch:
     """Counts the marks put on sealed configs: each makes the digests kept so far doubtful."""
 
@@ -67,6 +79,8 @@ class ConfigInfo:
         Nothing can be set any more.
     own_tags : dict
         Tags put on this configuration: from name to value and place.
+    untagged : frozenset
+        Parameters through which no tags come up, see `stop_tags`.
     root : PurePath or None
         Directory of the job, of a task whose paths are known.
     place : tuple or None
@@ -91,6 +105,7 @@ class ConfigInfo:
         "schema",
         "sealed",
         "task",
+        "untagged",
         "values",
         "written",
     )
@@ -103,6 +118,7 @@ class ConfigInfo:
         self.init_tasks: tuple[Any, ...] = ()
         self.sealed = False
         self.own_tags: dict[str, tuple[Any, tuple[str, int]]] = {}
+        self.untagged: frozenset[str] = frozenset()
         self.root: PurePath | None = None
         self.place: tuple[str, int] | None = None
         self.namespace: str | None = None
@@ -226,7 +242,7 @@ class ConfigInfo:
 
 TRAVELS = (
     *("values", "meta", "task", "init_tasks", "sealed", "own_tags", "root", "place", "namespace"),
-    "_frozen",
+    *("untagged", "_frozen"),
 )
 """What a configuration takes along when it is pickled: all but its job, and what is computed."""
 
@@ -351,8 +367,9 @@ def _takes_none(form: Form) -> bool:
 
 def _wrong(cls: type, spec: FieldSpec, value: Any, path: str, part: Any, why: str) -> ConfigError:
     at = f" at $.{spec.name}{path}: {shorten(part)}" if path else ""
-    if isinstance(part, Tagged):
-        why = f"tag() goes around the whole value: {spec.name}=tag(…)"
+    if isinstance(part, (Tagged, Untagged)):
+        word = "tag" if isinstance(part, Tagged) else "stop_tags"
+        why = f"{word}() goes around the whole value: {spec.name}={word}(…)"
     return ConfigError(
         f"{cls.__qualname__}.{spec.name}: {spec.type_text} wanted, not {shorten(value)}"
         f" ({type(value).__qualname__}){at}; {why} (type {plain_name(cls)}, {place_text()})"
@@ -597,10 +614,20 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
         raise FrozenError(f"{where} is a Constant and cannot be set ({place_text()})")
     if spec.generator is not None:
         raise FrozenError(f"{where} is generated and cannot be set ({place_text()})")
-    if type(value) is Tagged:
-        node.own_tags[name] = (value.value, value.place)
+    place, stopped = None, False
+    while type(value) is Tagged or type(value) is Untagged:
+        if type(value) is Tagged:
+            place = value.place
+        else:
+            stopped = True
         value = value.value
     node.values[name] = convert(node.cls, spec, value)
+    # A tag is of the value that it was given with, not of the parameter.
+    node.own_tags.pop(name, None)
+    if place is not None:
+        node.own_tags[name] = value, place
+    if stopped is not (name in node.untagged):
+        node.untagged ^= {name}
 
 
 def prepare_schema(found: Schema) -> None:
@@ -706,6 +733,14 @@ def value_text(value: Any, limit: int) -> str:
         text = "{" + ", ".join(map(repr_of, in_order(value))) + "}"
         return text if len(text) <= limit else f"{text[: limit - 2]}…}}"
     return shorten(value, limit)
+
+
+def tagged_below(node: ConfigInfo) -> Sequence[ConfigInfo]:
+    """Give the configurations directly below one whose tags are also its own."""
+    if not node.untagged:
+        return children(node)
+    open_ways = (value for name, value in node.values.items() if name not in node.untagged)
+    return [*nested(open_ways), *map(info, node.init_tasks)]
 
 
 def children(node: ConfigInfo) -> Sequence[ConfigInfo]:

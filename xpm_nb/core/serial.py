@@ -208,6 +208,8 @@ class _Writer:
             written["tags"] = {
                 name: self.value(value, f"tag {name}") for name, value in node.tags.items()
             }
+        if node.untagged:
+            written["untagged"] = sorted(node.untagged)
         marks = _marks(node)
         if marks:
             written["marks"] = marks
@@ -372,6 +374,7 @@ class _Reader:
         if "tags" in item:
             place = user_place()
             node.own_tags = {k: (self.value(v), place) for k, v in item["tags"].items()}
+        node.untagged = frozenset(item.get("untagged", ()))
 
     def value(self, value: Any) -> Any:
         if type(value) in SCALARS:
