@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from xpm_nb.core.fields import param_group as param_group
     from xpm_nb.core.fields import partial as partial
     from xpm_nb.core.fields import pathgenerator as pathgenerator
+    from xpm_nb.core.methods import initializer as initializer
     from xpm_nb.core.states import FailureReason as FailureReason
     from xpm_nb.core.states import JobState as JobState
     from xpm_nb.engine.experiment import Experiment as Experiment
@@ -75,6 +76,7 @@ _HOMES = {
     " grid sealed_set setmeta stop_tags tag tags tagspath",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
     " partial pathgenerator",
+    "core.methods": "initializer",
     "core.states": "FailureReason JobState",
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",

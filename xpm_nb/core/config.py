@@ -45,11 +45,13 @@ from xpm_nb.core.graph import (
     seal,
     set_init_tasks,
     set_meta,
+    set_value_class,
     stop_tags,
     tag,
     tags_of,
     tagspath,
     validate,
+    value_class,
     walk,
 )
 from xpm_nb.core.identifier import HASHING, Identifier, digest_of
@@ -345,7 +347,7 @@ class _ValueClass:
     """``K.XPMValue``: the class of instances."""
 
     def __get__(self, instance: object, owner: type[K]) -> type[K]:
-        return cast("type[K]", owner.__dict__.get("__xpm_class__", owner))
+        return cast("type[K]", value_class(owner.__dict__.get("__xpm_class__", owner)))
 
 
 class _Accessor(Generic[K]):
@@ -452,6 +454,30 @@ class Config:
                 f"write {name}.C({given}) to make a configuration ({place_text()})"
             )
         super().__init__()
+
+    @classmethod
+    def value_class(cls, *given: Any) -> Callable[[type[K]], type[K]]:
+        """Register the class that instances are of, where it is not the class itself.
+
+        It keeps what describes a model apart from what it is made of: the one is quickly imported,
+        the other may derive from ``nn.Module``.
+
+        Examples
+        --------
+        >>> @Model.value_class()  # doctest: +SKIP
+        ... class ModelValue(Model, nn.Module):
+        ...     def forward(self, x): ...
+        """
+        declared: type = cls.__dict__.get("__xpm_class__", cls)
+        if given:
+            name = declared.__qualname__
+            raise ConfigTypeError(f"write @{name}.value_class() over the class ({place_text()})")
+
+        def register(value: type[K]) -> type[K]:
+            set_value_class(declared, value)
+            return value
+
+        return register
 
     # -- identity
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from xpm_nb.core import doors
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
@@ -89,7 +89,7 @@ def walk(config: Any, *, producers: bool = False) -> list[Any]:
 
 
 def classes_of(config: Any) -> list[type]:
-    """Give the classes that a job of this configuration needs: of configurations and of enums."""
+    """Give the classes that a job of this configuration needs: of configs, instances and enums."""
     root = info(config)
 
     def below(node: ConfigInfo) -> Sequence[ConfigInfo]:
@@ -101,6 +101,7 @@ def classes_of(config: Any) -> list[type]:
             found.update(dict.fromkeys(node.classes))
         else:
             found[node.cls] = None
+            found[value_class(node.cls)] = None  # it says so itself, where it is defined
             found.update(dict.fromkeys(_enums(node.values.values())))
     if root.submitted:
         root.classes = tuple(found)
@@ -682,9 +683,38 @@ def _live(value: Any, objects: dict[ConfigInfo, Any]) -> Any:
     return value
 
 
-def value_class(cls: type) -> Callable[[], Any]:
+def value_class(cls: type) -> type:
     """Give the class of the instances of a config class (its ``XPMValue``)."""
-    return cls
+    return cast("type", vars(cls).get("__xpm_value__", cls))
+
+
+def set_value_class(cls: type, value: Any) -> None:
+    """Have the instances of a config class be of another class.
+
+    Raises
+    ------
+    ConfigTypeError
+        If it does not derive from the class, or from a value class of its parents.
+    """
+    name = cls.__qualname__
+    shown = getattr(value, "__qualname__", None) or shorten(value)
+    if not isinstance(value, type) or value is cls or not issubclass(value, cls):
+        raise ConfigTypeError(
+            f"{shown} is no value class of {name}: derive one from it, `class"
+            f" {cls.__name__}Value({name})` ({place_text()})"
+        )
+    if "__xpm_class__" in vars(value):
+        raise ConfigTypeError(
+            f"{shown} is no value class of {name}: it makes configurations ({place_text()})"
+        )
+    for parent in cls.__mro__[1:]:
+        other = vars(parent).get("__xpm_value__")
+        if other is not None and not issubclass(value, other):
+            raise ConfigTypeError(
+                f"{shown}: a value class of {name} must derive from {other.__qualname__} too, the"
+                f" value class of {parent.__qualname__} ({place_text()})"
+            )
+    type.__setattr__(cls, "__xpm_value__", value)
 
 
 def set_meta(config: Any, meta: bool | None) -> Any:
