@@ -16,6 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
     from xpm_nb.core.config import Config as Config
     from xpm_nb.core.config import DirectoryContext as DirectoryContext
     from xpm_nb.core.config import InstanceConfig as InstanceConfig
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from xpm_nb.core.fields import param_group as param_group
     from xpm_nb.core.fields import partial as partial
     from xpm_nb.core.fields import pathgenerator as pathgenerator
+    from xpm_nb.core.methods import cache as cache
     from xpm_nb.core.methods import initializer as initializer
     from xpm_nb.core.states import FailureReason as FailureReason
     from xpm_nb.core.states import JobState as JobState
@@ -76,7 +80,7 @@ _HOMES = {
     " grid sealed_set setmeta stop_tags tag tags tagspath",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
     " partial pathgenerator",
-    "core.methods": "initializer",
+    "core.methods": "cache initializer",
     "core.states": "FailureReason JobState",
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
@@ -161,10 +165,27 @@ def _compare(left: Any, right: Any) -> Any:
     return compare.difference(left, right)
 
 
+def _cache_path(config: Any, name: str) -> AbstractContextManager[Path]:
+    from xpm_nb.core import doors
+    from xpm_nb.engine import experiment
+    from xpm_nb.store import cache
+
+    current = experiment.current()
+    if current is None:
+        return doors.no_cache(config, name)
+    return cache.of_config(current.workspace, current.namespace, config, name)
+
+
 def _fill_doors() -> None:
     from xpm_nb.core import doors
 
-    doors.fill(submitter=_Submitter(), renderer=_render, place=_place, comparer=_compare)
+    doors.fill(
+        submitter=_Submitter(),
+        renderer=_render,
+        place=_place,
+        comparer=_compare,
+        cache_path=_cache_path,
+    )
 
 
 # -- IPython

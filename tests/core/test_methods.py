@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import contextmanager
 
 import pytest
 
+from xpm_nb.core import doors
 from xpm_nb.core.config import Config
 from xpm_nb.core.fields import Param
-from xpm_nb.core.methods import initializer
-from xpm_nb.errors import ConfigTypeError
+from xpm_nb.core.methods import cache, initializer
+from xpm_nb.errors import ConfigTypeError, NoExperimentError
 
 
 class Model(Config):
@@ -79,3 +81,49 @@ def test_a_copy_knows_what_was_done_and_goes_on_by_itself():
 def test_a_configuration_cannot_be_initialized():
     with pytest.raises(ConfigTypeError, match=r"Model.initialize\(\) .* write .instance\(\) first"):
         Model.C(n=1).initialize()
+
+
+class Terms(Config):
+    n: Param[int]
+
+    @cache("terms.txt")
+    def load(self, path, times=1):
+        """Give the terms."""
+        return f"{path}: {self.n * times}"
+
+
+@pytest.fixture
+def cached(monkeypatch):
+    """A door that says who asked."""
+    asked = []
+
+    @contextmanager
+    def hold(made, name):
+        asked.append((made, name))
+        yield f"/cache/{name}"
+        asked.append("released")
+
+    monkeypatch.setattr(doors, "cache_path", hold)
+    return asked
+
+
+def test_a_cache_gives_the_method_a_path_and_holds_it(cached):
+    made = Terms.C(n=2)
+    assert made.instance().load(times=3) == "/cache/terms.txt: 6"
+    assert cached == [(made, "terms.txt"), "released"]
+    assert made.load(4) == "/cache/terms.txt: 8"  # a configuration will do: it has the values
+    assert Terms.load.__doc__ == "Give the terms."
+
+
+def test_caches_that_cannot_be(monkeypatch):
+    monkeypatch.setattr(doors, "cache_path", doors.no_cache)
+    with pytest.raises(NoExperimentError, match=r"Terms has nowhere to keep 'terms.txt'.*start\("):
+        Terms.C(n=1).load()
+    with pytest.raises(ConfigTypeError, match=r"write @cache\(\"name\"\)"):
+
+        @cache
+        def load(self, path):
+            pass
+
+    with pytest.raises(ConfigTypeError, match=r"Terms.load.*has no configuration"):
+        Terms().load()

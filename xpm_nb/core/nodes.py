@@ -85,6 +85,8 @@ class ConfigInfo:
         Directory of the job, of a task whose paths are known.
     place : tuple or None
         File and line where it was made.
+    typename : str
+        The type name of one that was read from a file, where nothing says its namespace.
     """
 
     __slots__ = (
@@ -105,6 +107,7 @@ class ConfigInfo:
         "schema",
         "sealed",
         "task",
+        "typename",
         "untagged",
         "values",
         "written",
@@ -122,6 +125,7 @@ class ConfigInfo:
         self.root: PurePath | None = None
         self.place: tuple[str, int] | None = None
         self.namespace: str | None = None
+        self.typename = ""
         # Kept once nothing can change any more, so that a long chain is not looked through anew
         # with each of its links: see `children`, `graph.classes_of`, `serial.dump`.
         self.below: list[ConfigInfo] | None = None
@@ -172,6 +176,10 @@ class ConfigInfo:
     def type_bytes(self, namespace: str | None) -> bytes:
         """Give the type name in UTF-8."""
         return type_name(self.cls, namespace).encode()
+
+    def type_name(self, namespace: str | None) -> str:
+        """Give the type name that goes with the identifier: where files of this config lie."""
+        return self.typename or type_name(self.cls, self.namespace or namespace)
 
     def known_digest(self, namespace: str | None) -> bytes | None:
         """Give the digest fixed by a submission, or one kept since it was sealed."""

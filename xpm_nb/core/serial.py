@@ -356,6 +356,7 @@ def _blank(item: Mapping[str, Any], resolve: Resolve) -> ConfigInfo:
     node.meta = item.get("meta")
     node.sealed = True
     node.freeze(bytes.fromhex(item["identifier"]))
+    node.typename = item["typename"]
     return node
 
 
