@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from xpm_nb.core.config import tag as tag
     from xpm_nb.core.config import tags as tags
     from xpm_nb.core.config import tagspath as tagspath
+    from xpm_nb.core.deprecated import deprecate as deprecate
     from xpm_nb.core.fields import Choices as Choices
     from xpm_nb.core.fields import Constant as Constant
     from xpm_nb.core.fields import DataPath as DataPath
@@ -78,6 +79,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "core.config": "Config DirectoryContext InstanceConfig LightweightTask RunMode Task copyconfig"
     " grid sealed_set setmeta stop_tags tag tags tagspath",
+    "core.deprecated": "deprecate",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
     " partial pathgenerator",
     "core.methods": "cache initializer",

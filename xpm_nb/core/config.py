@@ -79,6 +79,7 @@ from xpm_nb.core.nodes import (
     put,
     same,
     same_containers,
+    warn_deprecated,
 )
 from xpm_nb.errors import (
     ConfigTypeError,
@@ -227,8 +228,16 @@ class Configuration:
         if "__xpm_class__" not in vars(cls):
             raise ConfigTypeError(f"{cls.__qualname__}: derive from the class, not from its .C")
 
-    def __new__(cls, /, *_args: Any, **_values: Any) -> Configuration:
-        return object.__new__(cls)
+    def __new__(cls, /, *args: Any, **values: Any) -> Any:
+        made = object.__new__(cls)
+        mark = cls.__xpm_schema__.deprecated
+        if mark is None or not mark.replace:
+            return made
+        cls.__init__(made, *args, **values)  # Python does not: what follows is no `cls`
+        old = info(made)
+        new = old.standing_for()
+        new.own_tags = {**old.own_tags, **new.own_tags}
+        return new.config
 
     def __init__(self, /, *args: Any, **values: Any) -> None:
         cls = type(self)
@@ -245,19 +254,21 @@ class Configuration:
         self.__dict__["__xpm__"] = node
         node.place = user_place()
         fields = found.fields
+        others: list[str] = []  # old names, whose methods may use what has a default
         for name, value in values.items():
             spec = fields.get(name)
-            if (
-                spec is not None
-                and type(value) is spec.exact
-                and spec.generator is None
-                and spec.kind != "constant"
-            ):
+            if spec is None:
+                others.append(name)
+            elif type(value) is spec.exact and spec.generator is None and spec.kind != "constant":
                 store[name] = value
             else:
                 put(node, name, value)
         if found.made:
             fill_defaults(node)
+        for name in others:
+            put(node, name, values[name])
+        if found.deprecated is not None:
+            warn_deprecated(node)
 
     def __setattr__(self, name: str, value: Any) -> None:
         put(self.__dict__["__xpm__"], name, value)

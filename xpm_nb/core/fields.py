@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
+from xpm_nb.core.deprecated import Deprecation
 from xpm_nb.core.forms import (
     MISSING,
     Form,
@@ -437,12 +438,21 @@ class Schema:
         From name to `FieldSpec`, in order of declaration.
     ordered : tuple of FieldSpec
         In order of name, without generated paths: the order of the identifier.
+    deprecated : Deprecation or None
+        What the class stands for.
+    converts : bool
+        Its configurations have the identifier of what they convert to.
     """
 
-    __slots__ = ("checked", "cls", "fields", "generated", "made", "ordered", "plain")
+    __slots__ = (
+        *("checked", "cls", "converts", "deprecated"),
+        *("fields", "generated", "made", "ordered", "plain"),
+    )
 
     def __init__(self, cls: type, fields: dict[str, FieldSpec]) -> None:
         self.cls, self.fields = cls, fields
+        self.deprecated: Deprecation | None = vars(cls).get("__xpm_deprecated__")
+        self.converts = self.deprecated is not None and hasattr(cls, "__convert__")
         self.checked = False
         self.plain: dict[str, Any] = {}  # defaults that can be shared between configs
         self.made: tuple[FieldSpec, ...] = ()  # those made anew for each config

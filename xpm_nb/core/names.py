@@ -144,10 +144,10 @@ def place_text(place: tuple[str, int] | None = None) -> str:
 _WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the nearest line of the user's, once for each line and message."""
     filename, lineno = user_place()
-    warnings.warn_explicit(message, UserWarning, filename, lineno, registry=_WARNED)
+    warnings.warn_explicit(message, category, filename, lineno, registry=_WARNED)
 
 
 def local_name(cls: type) -> str:
@@ -164,8 +164,16 @@ def _own_name(cls: type) -> str | None:
     return str(found()) if callable(found) else None
 
 
+def standing_for(cls: type) -> type:
+    """Give the class whose type name a class has: its own, or what a deprecated one stands for."""
+    while (mark := vars(cls).get("__xpm_deprecated__")) is not None:
+        cls = mark.target
+    return cls
+
+
 def needs_namespace(cls: type) -> bool:
     """Tell whether the type name of a class depends on the experiment."""
+    cls = standing_for(cls)
     return cls.__module__ == "__main__" and _own_name(cls) is None
 
 
@@ -177,6 +185,7 @@ def type_name(cls: type, namespace: str | None) -> str:
     NoExperimentError
         If the class needs a namespace and there is none.
     """
+    cls = standing_for(cls)
     own = _own_name(cls)
     if own is None:
         own = namespaced(cls.__module__, cls.__qualname__, namespace)

@@ -13,13 +13,14 @@ from pathlib import PurePath
 from typing import Any
 
 from xpm_nb.core import doors
+from xpm_nb.core.deprecated import old_name
 from xpm_nb.core.fields import FieldSpec, Schema, forgotten
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING, Form, Unresolved, alternatives, signature
 from xpm_nb.core.forms import bare as bare_form
 from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of
-from xpm_nb.core.names import place_text, plain_name, repr_of, shorten, site, type_name
-from xpm_nb.errors import ConfigError, FrozenError, UnsetError
+from xpm_nb.core.names import place_text, plain_name, repr_of, shorten, site, type_name, warn
+from xpm_nb.errors import ConfigError, FrozenError, UnsetError, XpmError
 
 MUTABLE = frozenset({list, set, dict})
 DEEPEST = 1000
@@ -90,6 +91,7 @@ class ConfigInfo:
     """
 
     __slots__ = (
+        "_converted",
         "_digests",
         "_epoch",
         "_frozen",
@@ -131,6 +133,7 @@ class ConfigInfo:
         self.below: list[ConfigInfo] | None = None
         self.classes: tuple[type, ...] | None = None
         self.written: tuple[Any, dict[str, Any], tuple[str, ...]] | None = None
+        self._converted: ConfigInfo | None = None
         self._frozen: bytes | None = None
         self._digests: dict[str | None, bytes] = {}
         self._epoch = 0
@@ -166,12 +169,30 @@ class ConfigInfo:
 
     def producer_node(self) -> ConfigInfo | None:
         """Give the node of the task this is an output of."""
-        task = self.task
+        task = self.standing_for().task if self.schema.converts else self.task
         return None if task is None or task is self.config else info(task)
 
     def init_nodes(self) -> Sequence[ConfigInfo]:
         """Give the nodes of the init tasks."""
         return [info(task) for task in self.init_tasks]
+
+    def standing_for(self) -> ConfigInfo:
+        """Give the node whose identifier this has: its own, or what a deprecated one becomes.
+
+        Raises
+        ------
+        ConfigError
+            If the user's ``__convert__`` fails, or gives something else.
+        """
+        node = self
+        while node.schema.converts:
+            found = node._converted
+            if found is None:
+                found = _converted(node)
+                if node.sealed:
+                    node._converted = found
+            node = found
+        return node
 
     def type_bytes(self, namespace: str | None) -> bytes:
         """Give the type name in UTF-8."""
@@ -208,6 +229,10 @@ class ConfigInfo:
 
     def entries(self, keep: Callable[[Any], bool] | None) -> Iterator[tuple[bytes, str, Any]]:
         """Give the parameters that are part of the identifier."""
+        return self.standing_for().own_entries(keep)
+
+    def own_entries(self, keep: Callable[[Any], bool] | None) -> Iterator[tuple[bytes, str, Any]]:
+        """Give the parameters that count, also of a configuration that converts to another."""
         values = self.values
         for spec in self.schema.ordered:
             value = values.get(spec.name, MISSING)
@@ -246,6 +271,26 @@ class ConfigInfo:
         if spec.factory is not None:
             return f"{where}: its value is made when the config is sealed{made}"
         return f"{where} has no value: {spec.name}: {spec.type_text} is required{made}"
+
+
+def _converted(node: ConfigInfo) -> ConfigInfo:
+    mark = node.schema.deprecated
+    assert mark is not None
+    name, target = node.cls.__qualname__, mark.target
+    try:
+        made = node.config.__convert__()
+    except XpmError:
+        raise
+    except Exception as error:  # the user's code; whoever only shows a config expects ours
+        what = f"{type(error).__qualname__}: {error}"
+        raise ConfigError(f"{name}.__convert__: {what} ({place_text()})") from error
+    found = node_of(made)
+    if found is None or plain_name(found.cls) != plain_name(target):
+        raise ConfigError(
+            f"{name}.__convert__ gave {shorten(made)}, a {target.__qualname__} is needed: write"
+            f" `return {target.__qualname__}.C(...)` ({place_text()})"
+        )
+    return found
 
 
 TRAVELS = (
@@ -610,7 +655,7 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
         For what may not be set.
     """
     spec = node.schema.fields.get(name)
-    if spec is None:
+    if spec is None and old_name(node.cls, name) is None:
         raise unknown_name(node.cls, name)
     where = f"{node.cls.__qualname__}.{name}"
     if node.sealed:
@@ -618,6 +663,9 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
             f"{where} cannot be set: the config is sealed (submitted?); copy() it first"
             f" ({place_text()})"
         )
+    if spec is None:
+        _put_old(node, name, value)
+        return
     if spec.kind == "constant":
         raise FrozenError(f"{where} is a Constant and cannot be set ({place_text()})")
     if spec.generator is not None:
@@ -636,6 +684,29 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
         node.own_tags[name] = value, place
     if stopped is not (name in node.untagged):
         node.untagged ^= {name}
+
+
+def warn_deprecated(node: ConfigInfo) -> None:
+    """Say that a configuration of a deprecated class was made."""
+    mark = node.schema.deprecated
+    assert mark is not None
+    name, target = node.cls.__qualname__, mark.target.__qualname__
+    warn(f"{name} is deprecated: write {target}.C(...)", FutureWarning)
+
+
+def _put_old(node: ConfigInfo, name: str, value: Any) -> None:
+    """Give a value to the user's method that knows what an old parameter stands for."""
+    old = old_name(node.cls, name)
+    assert old is not None
+    where = f"{node.cls.__qualname__}.{name}"
+    names = ", ".join(node.schema.fields)
+    warn(
+        f"{where} is deprecated: {node.cls.__qualname__} has the parameters {names}", FutureWarning
+    )
+    if type(value) is Tagged:
+        node.own_tags[name] = value.value, value.place
+        value = value.value
+    old.method(node.config, value)
 
 
 def prepare_schema(found: Schema) -> None:

@@ -119,7 +119,7 @@ def _known_digest(node: ConfigInfo, namespace: str) -> bytes:
 def hashed_names(node: ConfigInfo) -> set[str]:
     """Give the names of the parameters that are part of the identifier."""
     try:
-        return {name for _prefix, name, _value in node.entries(None)}
+        return {name for _prefix, name, _value in node.own_entries(None)}
     except (ConfigError, UnsetError):
         return {spec.name for spec in node.schema.ordered if not spec.unhashed}
 
