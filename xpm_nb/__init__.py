@@ -178,6 +178,12 @@ def _cache_path(config: Any, name: str) -> AbstractContextManager[Path]:
     return cache.of_config(current.workspace, current.namespace, config, name)
 
 
+def _literals(cls: type) -> dict[str, str]:
+    from xpm_nb.code import literals
+
+    return literals.after_fields(cls)
+
+
 def _fill_doors() -> None:
     from xpm_nb.core import doors
 
@@ -187,6 +193,7 @@ def _fill_doors() -> None:
         place=_place,
         comparer=_compare,
         cache_path=_cache_path,
+        literals=_literals,
     )
 
 

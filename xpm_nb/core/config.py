@@ -197,6 +197,25 @@ class _Signature:
         return Signature(parameters, return_annotation=Words(owner.__xpm_class__.__qualname__))
 
 
+class _Documentation:
+    """The docstring of ``K.C``: that of K, and what is known of its parameters."""
+
+    def __get__(self, config: object, owner: type[Configuration]) -> str | None:
+        cls, fields = owner.__xpm_class__, owner.__xpm_schema__.fields
+        lines = []
+        for spec in fields.values():
+            default = None if spec.generator is not None else default_text(spec)
+            more = "" if default is None else f", default {default}"
+            lines.append(f"{spec.name} : {spec.type_text}{more}")
+            lines += [f"    {line}".rstrip() for line in spec.help_text.splitlines()]
+        if not lines:
+            return cls.__doc__
+        from inspect import cleandoc  # slow to import, and only people ask
+
+        own = [] if cls.__doc__ is None else [cleandoc(cls.__doc__), ""]
+        return "\n".join([*own, "Parameters", "----------", *lines])
+
+
 class Words(str):
     """Text that is shown as it is, without quotes."""
 
@@ -336,7 +355,7 @@ def config_class(cls: type) -> type:
         body |= {
             "__module__": cls.__module__,
             "__qualname__": f"{cls.__qualname__}.C",
-            "__doc__": cls.__doc__,
+            "__doc__": _Documentation(),
             "__xpm_class__": cls,
             "__xpm_schema__": schema,
         }

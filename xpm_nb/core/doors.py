@@ -60,6 +60,10 @@ def _no_comparer(left: Any, right: Any) -> Any:
     raise InternalError("nothing compares configurations: `import xpm_nb` fills the doors")
 
 
+def _no_literals(cls: type) -> dict[str, str]:
+    return {}
+
+
 def no_cache(config: Any, name: str) -> AbstractContextManager[Path]:
     """Say that nothing can be kept."""
     kind = type(config).__qualname__.removesuffix(".C")
@@ -71,6 +75,7 @@ renderer: Callable[[Any], dict[str, Any]] = _text_only
 place: Callable[[str, int], str] = _file_and_line
 comparer: Callable[[Any, Any], Any] = _no_comparer
 cache_path: Callable[[Any, str], AbstractContextManager[Path]] = no_cache
+literals: Callable[[type], dict[str, str]] = _no_literals
 
 
 def fill(
@@ -80,6 +85,7 @@ def fill(
     place: Callable[[str, int], str] | None = None,
     comparer: Callable[[Any, Any], Any] | None = None,
     cache_path: Callable[[Any, str], AbstractContextManager[Path]] | None = None,
+    literals: Callable[[type], dict[str, str]] | None = None,
 ) -> None:
     """Put something behind one or more doors; the others stay as they are.
 
@@ -95,6 +101,8 @@ def fill(
         Gives the difference of two configs.
     cache_path : callable, optional
         Takes a config and a name; gives a context in which a path of the two is ours alone.
+    literals : callable, optional
+        Gives the texts that stand after the fields of a class.
     """
     doors = globals()
     fillings = {
@@ -103,6 +111,7 @@ def fill(
         "place": place,
         "comparer": comparer,
         "cache_path": cache_path,
+        "literals": literals,
     }
     for name, filling in fillings.items():
         if filling is not None:

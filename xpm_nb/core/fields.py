@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
+from xpm_nb.core import doors
 from xpm_nb.core.deprecated import Deprecation
 from xpm_nb.core.forms import (
     MISSING,
@@ -376,8 +377,12 @@ class FieldSpec:
 
     @property
     def help_text(self) -> str:
-        """The help text: declared, or from the "Attributes" section of the class's docstring."""
-        return self.help or attribute_help(self.owner).get(self.name, "")
+        """The help text.
+
+        Declared, or the string literal after the field, or in the "Attributes" section of the
+        class's docstring.
+        """
+        return self.help or _texts(self.owner).get(self.name, "")
 
     def _try_form(self) -> Form | None:
         try:
@@ -401,6 +406,13 @@ class FieldSpec:
         if form[0] == "scalar" and self.choices is None:
             self.exact = form[1]
         return form
+
+
+def _texts(cls: type) -> dict[str, str]:
+    memory = kept(cls)
+    if memory.texts is None:
+        memory.texts = {**attribute_help(cls), **doors.literals(cls)}
+    return memory.texts
 
 
 _SECTION = re.compile(r"^\s*Attributes:?\s*$(?:\n\s*-+\s*$)?", re.MULTILINE)

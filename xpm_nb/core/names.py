@@ -85,14 +85,15 @@ class Site(Stays):
 
 
 class Kept(Stays):
-    """What was computed from a class, kept with it: its ``K.C`` and its schema."""
+    """What was computed from a class, kept with it: its ``K.C``, its schema, its help texts."""
 
-    __slots__ = ("made", "schema")
+    __slots__ = ("made", "schema", "texts")
 
     def __init__(self) -> None:
         super().__init__()
         self.made: Any = None
         self.schema: Any = None
+        self.texts: dict[str, str] | None = None
 
 
 def kept(cls: type) -> Kept:
