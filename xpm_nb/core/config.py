@@ -18,7 +18,17 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
 from types import CodeType, FrameType
-from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+    overload,
+)
 
 from xpm_nb.core import doors
 from xpm_nb.core.derive import copyconfig, deep_copy, derive, grid, plug, sealed_set, text_of
@@ -32,6 +42,7 @@ from xpm_nb.core.fields import (
 )
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING
+from xpm_nb.core.generics import pins
 from xpm_nb.core.graph import (
     build_instance,
     check_paths,
@@ -70,6 +81,7 @@ from xpm_nb.core.nodes import (
     MUTABLE,
     TRAVELS,
     ConfigInfo,
+    bind_variables,
     declared_class,
     fill_defaults,
     info,
@@ -373,6 +385,23 @@ class _MakesConfigs:
         return config_class(owner)
 
 
+class _Applied:
+    """``K[int].C``: makes configurations whose type variables are known beforehand."""
+
+    def __init__(self, cls: type, arguments: tuple[Any, ...]) -> None:
+        self._cls, self._arguments = cls, arguments
+
+    def __call__(self, *args: Any, **values: Any) -> Any:
+        made: Any = config_class(self._cls)(*args, **values)
+        node = info(made)
+        node.pins = pins(node.cls, self._arguments)
+        bind_variables(node)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(config_class(self._cls), name)
+
+
 class _ValueClass:
     """``K.XPMValue``: the class of instances."""
 
@@ -473,6 +502,20 @@ class Config:
             if name in ("C", "submit") and "__xpm_config__" not in vars(cls):
                 raise ConfigTypeError(f"{cls.__qualname__}: the name {name!r} is reserved")
         _note_site(cls, sys._getframe(1))
+
+    if not TYPE_CHECKING:  # type checkers know what Generic does
+
+        def __class_getitem__(cls, arguments: Any) -> Any:
+            try:
+                alias = super().__class_getitem__(arguments)
+            except AttributeError:
+                raise ConfigTypeError(
+                    f"{cls.__qualname__} is not generic: write `class {cls.__name__}(Config,"
+                    f" Generic[T])` ({place_text()})"
+                ) from None
+            made = _Applied(cls, get_args(alias))
+            vars(alias).update(C=made, XPMConfig=made)  # a generic alias asks its class otherwise
+            return alias
 
     def __init__(self, /, *args: Any, **values: Any) -> None:
         if args or values:

@@ -32,6 +32,7 @@ from xpm_nb.core.forms import (
     narrower,
     type_text,
 )
+from xpm_nb.core.generics import is_generic, meanings
 from xpm_nb.core.names import kept, place_text, site, warn
 from xpm_nb.errors import ConfigError, ConfigTypeError
 
@@ -294,6 +295,7 @@ class FieldSpec:
         "exact",
         "factory",
         "generator",
+        "generic",
         "groups",
         "help",
         "ignore_default",
@@ -302,6 +304,7 @@ class FieldSpec:
         "name",
         "owner",
         "prefix",
+        "within",
     )
 
     def __init__(self, name: str, kind: str, owner: type, annotation: Any) -> None:
@@ -314,6 +317,8 @@ class FieldSpec:
         self.groups: frozenset[Group] = frozenset()
         self.help = ""
         self.choices: tuple[Any, ...] | None = None
+        self.within = owner  # the class whose parameter it is: it may say what variables are
+        self.generic = False  # once resolved: its type has variables, or arguments
         self.exact: type | None = None  # values of exactly this type need no check
         self.converter: Callable[[Any], Any] | None = None  # made by config at the first check
         raw = name.encode()
@@ -331,7 +336,7 @@ class FieldSpec:
         new = FieldSpec(self.name, self.kind, self.owner, self.annotation)
         for slot in ("default", "factory", "generator", "ignore_default", "groups", "help"):
             setattr(new, slot, getattr(self, slot))
-        new.choices = self.choices
+        new.choices, new.within = self.choices, self.within
         return new
 
     @property
@@ -392,7 +397,9 @@ class FieldSpec:
 
     def _resolve(self) -> Form:
         refs: Refs = []
-        form = FormBuilder(self.owner, self.name, refs).build(self.annotation)
+        variables = meanings(self.within, self.owner) if self.within is not self.owner else None
+        form = FormBuilder(self.owner, self.name, refs, variables).build(self.annotation)
+        self.generic = is_generic(form)
         alone = [part for part in alternatives(form) if part != ("none",)]
         self._path = bool(alone) and all(bare(part) == ("path",) for part in alone)
         if not self.meta and not self._path and mentions_path(form):
@@ -505,6 +512,7 @@ def _read_schema(cls: type) -> Schema:
         for name, annotation in own.items():
             spec = _read_field(base, name, annotation)
             if spec is not None:
+                spec.within = cls
                 _place_in(fields, spec, _class_values(base).get(name, MISSING))
         _redefault(fields, base, own)
     if hasattr(cls, "__getattr__"):

@@ -21,6 +21,7 @@ from xpm_nb.core.nodes import (
     ConfigInfo,
     Tagged,
     Untagged,
+    bind_variables,
     children,
     convert,
     in_order,
@@ -146,6 +147,8 @@ def validate(config: Any) -> None:
             if not node.sealed and type(node.values.get(spec.name)) in MUTABLE:
                 # It may have been changed since it was set.
                 node.values[spec.name] = convert(node.cls, spec, node.values[spec.name])
+        if not node.sealed:
+            bind_variables(node)  # those of what lies below may have been bound since
     for node in nodes:
         check = getattr(node.config, "__validate__", None)
         if check is not None:

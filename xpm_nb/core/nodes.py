@@ -7,12 +7,12 @@ uses that, never the public accessors of a user's object, which the user's own p
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from xpm_nb.core import doors
+from xpm_nb.core import doors, generics
 from xpm_nb.core.deprecated import old_name
 from xpm_nb.core.fields import FieldSpec, Schema, forgotten
 from xpm_nb.core.fields import schema as schema_of
@@ -20,7 +20,7 @@ from xpm_nb.core.forms import MISSING, Form, Unresolved, alternatives, signature
 from xpm_nb.core.forms import bare as bare_form
 from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of
 from xpm_nb.core.names import place_text, plain_name, repr_of, shorten, site, type_name, warn
-from xpm_nb.errors import ConfigError, FrozenError, UnsetError, XpmError
+from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError, UnsetError, XpmError
 
 MUTABLE = frozenset({list, set, dict})
 DEEPEST = 1000
@@ -86,6 +86,8 @@ class ConfigInfo:
         Directory of the job, of a task whose paths are known.
     place : tuple or None
         File and line where it was made.
+    pins, bindings : dict
+        What type variables were said to be (``Box[int].C(...)``), and are by the values.
     typename : str
         The type name of one that was read from a file, where nothing says its namespace.
     """
@@ -96,6 +98,7 @@ class ConfigInfo:
         "_epoch",
         "_frozen",
         "below",
+        "bindings",
         "classes",
         "cls",
         "config",
@@ -104,6 +107,7 @@ class ConfigInfo:
         "meta",
         "namespace",
         "own_tags",
+        "pins",
         "place",
         "root",
         "schema",
@@ -128,6 +132,8 @@ class ConfigInfo:
         self.place: tuple[str, int] | None = None
         self.namespace: str | None = None
         self.typename = ""
+        self.pins: generics.Bindings = {}
+        self.bindings: generics.Bindings = {}
         # Kept once nothing can change any more, so that a long chain is not looked through anew
         # with each of its links: see `children`, `graph.classes_of`, `serial.dump`.
         self.below: list[ConfigInfo] | None = None
@@ -677,13 +683,42 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
         else:
             stopped = True
         value = value.value
-    node.values[name] = convert(node.cls, spec, value)
+    value = convert(node.cls, spec, value)
+    if spec.generic:
+        bind_variables(node, {name: value})
+    node.values[name] = value
     # A tag is of the value that it was given with, not of the parameter.
     node.own_tags.pop(name, None)
     if place is not None:
         node.own_tags[name] = value, place
     if stopped is not (name in node.untagged):
         node.untagged ^= {name}
+
+
+def bind_variables(node: ConfigInfo, changes: Mapping[str, Any] | None = None) -> None:
+    """Find out what the type variables of a configuration are.
+
+    Raises
+    ------
+    ConfigTypeError
+        If its values, with these changes, make one variable two types.
+    """
+    found = dict(node.pins)
+    values = node.values if changes is None else {**node.values, **changes}
+    for name, spec in node.schema.fields.items():
+        if not spec.generic or name not in values:
+            continue
+        value = values[name]
+        if spec.default is not MISSING and is_default(spec, value):
+            continue  # it would do for any type
+        try:
+            generics.bind(spec.form, value, found, name, node_of)
+        except generics.Clash as clash:
+            raise ConfigTypeError(
+                f"{node.cls.__qualname__}.{name}: {clash} (the value is {shorten(value, 60)};"
+                f" {place_text()})"
+            ) from None
+    node.bindings = found
 
 
 def warn_deprecated(node: ConfigInfo) -> None:
