@@ -260,6 +260,7 @@ def test_outputs_and_tasks(submitter):
         OfInt.C(box=Make[str].C(n="s").submit())
 
 
+@pytest.mark.slow
 def test_a_chain_of_5000_and_a_loop():
     made = None
     for _ in range(5000):

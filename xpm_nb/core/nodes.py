@@ -683,10 +683,10 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
         else:
             stopped = True
         value = value.value
-    value = convert(node.cls, spec, value)
+    converted = convert(node.cls, spec, value)
     if spec.generic:
-        bind_variables(node, {name: value})
-    node.values[name] = value
+        bind_variables(node, {name: converted})
+    node.values[name] = converted
     # A tag is of the value that it was given with, not of the parameter.
     node.own_tags.pop(name, None)
     if place is not None:
