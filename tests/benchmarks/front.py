@@ -193,7 +193,12 @@ def measure(jupyter: Jupyter, browser: Any, kind: str, count: int) -> dict[str, 
         "ipywidgets": (PLAIN, ".widget-hbox .widget-label", ".widget-vbox"),
     }[kind]
     try:
-        window.write("%load_ext xpm_nb\nimport anywidget, ipywidgets", INVENTED, code.replace("COUNT", str(count)), SHARE)
+        window.write(
+            "%load_ext xpm_nb\nimport anywidget, ipywidgets",
+            INVENTED,
+            code.replace("COUNT", str(count)),
+            SHARE,
+        )
         window.open()
         window.run(0)
         window.run(1)
@@ -235,7 +240,9 @@ def main(sizes: list[int]) -> None:
     from playwright.sync_api import sync_playwright
 
     runs = [("panel", size) for size in sizes] + [("ipywidgets", 100)]
-    print(f"{CHANGES} changes a second, watched for {WATCH_S} s; goals: first row under 0.5 s, under")
+    print(
+        f"{CHANGES} changes a second, watched for {WATCH_S} s; goals: first row under 0.5 s, under"
+    )
     print("6 messages/s, 10 kB/s, 2 % of a processor and 300 nodes with 10,000 jobs\n")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         jupyter = Jupyter(Path(folder) / "jupyter")
