@@ -19,7 +19,7 @@ ALLOWED = {
 DRAWN = {SVG + tag for tag in ("svg", "style", "g", "rect", "path", "circle", "text", "tspan")}
 ATTRIBUTES = {
     *("class", "title", "scope", "colspan", "open", "value", "max", "style", "role", "aria-label"),
-    *("data-xpm", "alt", "src", "width", "height"),
+    *("data-xpm", "alt", "src", "width", "height", "tabindex"),
 }
 STROKES = {
     *("class", "width", "height", "viewBox", "x", "y", "rx", "r", "cx", "cy", "d", "transform"),

@@ -10,7 +10,7 @@ import pytest
 from tests.notebook.reading import parse, rows_of, without_style, words
 from tests.notebook.samples import digits, job
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.core.views import ConfigView, ExperimentView, ParamView, TableView
+from xpm_nb.core.views import ConfigView, ExperimentView, ParamView, Said, TableView
 from xpm_nb.notebook import html
 
 
@@ -117,6 +117,54 @@ def test_a_thousand_jobs_are_cut_and_counted_and_late_errors_still_seen():
     assert rows[-1] == ["boom"]
     assert "… and 900 more: 800 done, 100 waiting" in without_style(page)
     assert len(page) < 60_000
+
+
+def many(make) -> ExperimentView:
+    return ExperimentView("big", "/w", "big", tuple(make(i) for i in range(1_000)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda i: job(text=str(i), tags=(("a", str(i)), ("b", "x" * 60)), metrics=(("m", i / 7),)),
+        lambda i: job(JobState.ERROR, str(i), message="ValueError: " + "x" * 2_000),
+        lambda i: job(JobState.ERROR, str(i), message=f"{i} " + "x" * 2_000),
+        lambda i: job(JobState.RUNNING, str(i), progress=0.5, progress_text="y" * 80, started=0.0),
+        lambda i: job(text=str(i), said=(Said("out", "z" * 5_000),) * 9),
+        lambda i: job(text=str(i), tags=tuple((f"tag{j}", f"{i}<>{j}") for j in range(30))),
+        lambda i: job(text=str(i), metrics=tuple((f"metric{j}", i / 3 + j) for j in range(30))),
+        lambda i: job(text=str(i), dependencies=(job(text=str(i - 1)).key,)),
+    ],
+    ids=["tags", "one error", "errors", "running", "said", "wide", "metrics", "chain"],
+)
+def test_the_picture_of_a_thousand_jobs_is_small(make):
+    page = html.experiment_html(many(make), now=9.0, uid="u", back="b" * 200, eta=9.0)
+    assert len(page.encode()) <= 60_000
+    assert without_style(page).startswith("big 1000 jobs")
+
+
+def test_many_that_fail_alike_are_told_why_once():
+    jobs = [job(JobState.ERROR, str(i), message="ValueError: no\nway") for i in range(30)]
+    page = html.experiment_html(ExperimentView("alike", "/w", "alike", tuple(jobs)))
+    assert page.count("ValueError") == 1
+    assert page.count("the same message as above") == 29
+
+
+def test_those_that_failed_or_run_are_shown_wherever_they_stand():
+    jobs = [job(text=str(i)) for i in range(1_000)]
+    jobs[500] = job(JobState.RUNNING, "late", task="Late")
+    jobs[900] = job(JobState.ERROR, "later", task="Later")
+    rows = rows_of(html.experiment_html(ExperimentView("big", "/w", "big", tuple(jobs))))
+    assert [row[0].split()[0] for row in rows[-2:]] == ["Late", "Later"]
+    assert len(rows) == 1 + html.MAX_ROWS
+
+
+def test_what_all_share_is_told_below():
+    tags = [(("model", name), ("data", "digits")) for name in ("svc", "mlp")]
+    page = html.jobs_html([job(text=name[0][1], tags=name) for name in tags])
+    assert rows_of(page)[0] == ["job", "state", "model"]
+    assert "constant: data=digits" in without_style(page)
+    assert rows_of(html.jobs_html([job(tags=tags[0])]))[0] == ["job", "state", "model", "data"]
 
 
 def test_too_many_columns_are_cut_and_counted():

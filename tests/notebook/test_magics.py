@@ -275,6 +275,26 @@ def test_by_state_and_task(shell, xp, fake):
     assert states(xp) == ["done", "running", "running", "error"]
 
 
+def test_rerun_runs_what_is_done(shell, xp, fake):
+    done = xp.jobs[0]
+    assert magic(shell, f"rerun {done.identifier[:8]}") is done
+    fake.finish(fake.wait_for(4)[3])
+    assert done.entry.settled.wait(10)
+    assert done.view().attempt == 2
+    assert list(magic(shell, "rerun --state done")) == [done]
+    assert len(fake.wait_for(5)) == 5
+    assert list(magic(shell, "rerun --all")) == [xp.jobs[1]]
+
+
+def test_one_that_is_in_no_state_for_it_says_why(shell, xp):
+    done, _, running, _ = (job.identifier[:8] for job in xp.jobs)
+    with pytest.raises(UsageError, match="has not ended"):
+        magic(shell, f"rerun {running}")
+    with pytest.raises(UsageError, match="rerun"):
+        magic(shell, f"retry {done}")
+    assert states(xp) == ["done", "error", "running", "waiting"]
+
+
 def test_none_are_none_and_not_all(shell, xp):
     assert list(magic(shell, "cancel --state scheduled")) == []
     assert list(magic(shell, "retry --task Score")) == []
@@ -423,8 +443,8 @@ def test_verbs_that_act_offer_the_jobs_on_which_they_do(shell, xp):
     assert completions(shell, "%xpm cancel ") == [*digits[2:], *options]
     assert completions(shell, f"%xpm cancel {digits[2]} ") == [digits[3], *options]
     assert completions(shell, "%xpm retry ") == [digits[1], *options]
-    assert completions(shell, "%xpm rerun ") == [digits[0], *options]
-    assert completions(shell, "%xpm rerun --all ") == [digits[0], "--state", "--task"]
+    assert completions(shell, "%xpm rerun ") == [*digits[:2], *options]
+    assert completions(shell, "%xpm rerun --all ") == [*digits[:2], "--state", "--task"]
     assert completions(shell, f"%xpm diff {digits[0]} ") == digits[1:]
 
 

@@ -135,7 +135,7 @@ def _values(
 _FITTING = {
     "cancel": lambda state: not state.final,
     "retry": lambda state: state is JobState.ERROR,
-    "rerun": lambda state: state is JobState.DONE,
+    "rerun": lambda state: state.final,
 }
 
 

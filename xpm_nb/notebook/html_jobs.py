@@ -48,9 +48,10 @@ from xpm_nb.notebook.words import (
 )
 
 MAX_ROWS = 100  # of jobs; the rest is counted in a line below them
-MAX_SIZE = 36_000  # characters of the rows, of those that are cut anyway
+MAX_SIZE = 44_000  # characters of the rows, of those that are cut anyway
 MAX_URGENT = 40  # jobs in error or running behind the last row that are shown all the same
 MAX_LAYOUT = 2_000  # jobs whose graph is laid out again for each picture while they change
+MAX_BOXES = 12  # jobs that are drawn one by one: a saved picture cannot be zoomed
 MAX_METRIC_COLUMNS = 8
 MAX_NOTES = 12_000  # characters of messages and of what callbacks said, of all rows together
 
@@ -94,7 +95,7 @@ def experiment_html(
     else:
         parts += [_bar(view.counts, len(view.jobs)), *_jobs_table(view.jobs, now, stable)]
     if graph is None and (view.finished or len(view.jobs) <= MAX_LAYOUT):
-        graph = drawing.graph(view.jobs)
+        graph = drawing.graph(view.jobs, by="job" if len(view.jobs) <= MAX_BOXES else "task")
     if graph is not None and graph.edges:
         size = plural(len(graph.nodes), graph.by)
         parts.append(_folded(f"graph: {size}", graph_svg(graph)))
@@ -163,12 +164,13 @@ def _jobs_table(jobs: Sequence[JobView], now: float | None, stable: bool) -> lis
     content: list[Html] = []
     room = MAX_SIZE if left_out else math.inf
     for i, job in enumerate(rows):
-        cells = columns.cells(job, notes.asides(job, stable))
-        room -= sum(map(len, cells))
+        images = notes.room.left
+        made = notes.rows(job, columns.cells(job, notes.asides(job, stable)))
+        room -= sum(map(len, made)) - (images - notes.room.left)
         if room < 0:
             left_out = [*rows[i:], *left_out]
             break
-        content += notes.rows(job, cells)
+        content += made
     parts = [table([clean(name, 60) for name in columns.head], content, columns.numeric)]
     if left_out:
         parts.append(foot(f"… and {len(left_out)} more: {counts_text(count_states(left_out))}"))

@@ -252,18 +252,28 @@ _TAG = argument(
 )
 
 
-def _act(verb: Any, line: str, fits: Callable[[JobState], bool]) -> tuple[Any, Jobs, bool]:
-    """Give the experiment, the jobs that a line names, and whether it names just one job."""
+def _act(verb: Any, line: str, fits: Callable[[JobState], bool]) -> Any:
+    """Do what a verb says to the jobs that a line names; give the job, or the jobs if many may be.
+
+    Of jobs that are not named one by one, those that fit are taken.
+    """
     given = _parse(verb, line)
     current = _current()
+    name = verb.__name__
     chosen = given.all or given.state is not None or given.task is not None
     if bool(given.ids) == bool(chosen):
         raise UsageError(f"give identifiers, or --all, --state or --task; usage: {_usage(verb)}")
     if given.ids:
         jobs = Jobs(dict.fromkeys(_job(current, text) for text in given.ids))
-        return current, jobs, len(given.ids) == 1
-    jobs = _select(current, given.state, given.task)
-    return current, Jobs(job for job in jobs if fits(job.state)), False
+        if len(given.ids) == 1:  # of one, the job itself says what is in the way
+            getattr(jobs[0], name)()
+            return jobs[0]
+    else:
+        found = _select(current, given.state, given.task)
+        jobs = Jobs(job for job in found if fits(job.state))
+    if jobs:  # with none, the engine would take all
+        getattr(current, name)(*jobs)
+    return jobs
 
 
 @magics_class
@@ -287,7 +297,7 @@ class XpmMagics(Magics):
             %xpm log ID [-n LINES]                          the end of a job's output
             %xpm cancel ID…                                 end jobs
             %xpm retry ID…                                  run jobs again that ended in error
-            %xpm rerun ID…                                  run jobs again that are done
+            %xpm rerun ID…                                  run jobs again, also those that are done
             %xpm help [VERB]                                this, or what a verb takes
 
         ID stands for the first digits of a job's identifier; instead of it, the verbs that act on
@@ -401,8 +411,7 @@ class XpmMagics(Magics):
     @_TASK
     def cancel(self, line: str) -> Any:
         """Ask jobs to end; what depends on them will not run."""
-        current, jobs, one = _act(self.cancel, line, lambda state: not state.final)
-        return self._done(current.cancel, jobs, one)
+        return _act(self.cancel, line, lambda state: not state.final)
 
     @magic_arguments("xpm retry")
     @_IDS
@@ -411,8 +420,7 @@ class XpmMagics(Magics):
     @_TASK
     def retry(self, line: str) -> Any:
         """Run jobs again that ended in error, with what they need."""
-        current, jobs, one = _act(self.retry, line, lambda state: state is JobState.ERROR)
-        return self._done(current.retry, jobs, one)
+        return _act(self.retry, line, lambda state: state is JobState.ERROR)
 
     @magic_arguments("xpm rerun")
     @_IDS
@@ -420,16 +428,8 @@ class XpmMagics(Magics):
     @_STATE
     @_TASK
     def rerun(self, line: str) -> Any:
-        """Run jobs again that are done: the former attempt is kept, what needs them stays."""
-        current, jobs, one = _act(self.rerun, line, lambda state: state is JobState.DONE)
-        return self._done(current.rerun, jobs, one)
-
-    @staticmethod
-    def _done(act: Callable[..., Any], jobs: Jobs, one: bool) -> Any:
-        """Act on jobs: on none if there are none (without any, the engine would take all)."""
-        if jobs:
-            act(*jobs)
-        return jobs[0] if one else jobs
+        """Run jobs again that are over, also those that are done; what needs them is not."""
+        return _act(self.rerun, line, lambda state: state.final)
 
     @magic_arguments("xpm help")
     @argument("verb", nargs="?", help="tell what this verb takes")

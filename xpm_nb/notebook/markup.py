@@ -119,13 +119,18 @@ def page(kind: str, *parts: object, uid: str = "") -> str:
     """
     style_sheet = Html(f"<style>{style()}</style>")
     content = join((part for part in parts if part), "\n")
-    return str(el("div", style_sheet, content, cls=f"xpm xpm-{kind}", data_xpm=uid or None))
+    # What may be wider than its place, and holds nothing else to stop at, can be scrolled by keys.
+    stop = "0" if "<table" in content and "<details" not in content else None
+    names = f"xpm xpm-{kind}"
+    return str(el("div", style_sheet, content, cls=names, data_xpm=uid or None, tabindex=stop))
 
 
 def table(head: Sequence[object], rows: Iterable[Html], numeric: Sequence[bool] = ()) -> Html:
     """Make a table of ready rows; columns that are `numeric` have their heads at the right."""
     cells = [
         el("th", name, scope="col", cls="xpm-num" if any(numeric[i : i + 1]) else None)
+        if name
+        else el("td")  # a head without a word would be read out as one
         for i, name in enumerate(head)
     ]
     top = join([el("thead", el("tr", *cells)), "\n"]) if head else ""
@@ -144,4 +149,4 @@ def foot(*parts: object) -> Html:
 
 def log_block(text: str) -> Html:
     """Show the end of a log; the element inside lets the style begin at its end."""
-    return el("pre", el("span", body(clean_log(text))), cls="xpm-log")
+    return el("pre", el("span", body(clean_log(text))), cls="xpm-log", tabindex="0")

@@ -133,7 +133,7 @@ def graph_svg(view: GraphView) -> Html:
     if len(view.edges) > len(edges):
         missing.append(plural(len(view.edges) - len(edges), "more line"))
     note = foot("… and ", " and ".join(missing)) if missing else ""
-    return join([el("div", picture, cls="xpm-figure"), note])
+    return join([el("div", picture, cls="xpm-figure", tabindex="0"), note])
 
 
 def _edges(view: GraphView, edges: Sequence[tuple[int, int]], bends: Sequence[Bends]) -> Html:
