@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import time
 
@@ -45,6 +46,7 @@ class Front:
         self.gaps = 0
         self.heard: list[dict] = []
         self.state: dict = {}
+        self.snapshot: dict = {}
         self.displays: list[dict] = []
         self.updates: list[dict] = []
         self.streams: list[str] = []
@@ -103,8 +105,9 @@ class Front:
     def set(self, state: dict) -> None:
         self.state.update(state)
         if "snapshot" in state:
-            self.seq = state["snapshot"]["seq"]
-            self.rows = [row[1] for row in state["snapshot"]["rows"]]
+            self.snapshot = json.loads(state["snapshot"]["packed"])
+            self.seq = self.snapshot["seq"]
+            self.rows = [row[1] for row in self.snapshot["rows"]]
 
     def hear(self, message: dict) -> None:
         self.heard.append(message)
@@ -122,7 +125,7 @@ class Front:
         return [message for message in self.heard if message["t"] == kind]
 
     def ids(self) -> list[str]:
-        return [row[0][0] for row in self.state["snapshot"]["rows"]]
+        return [row[0][0] for row in self.snapshot["rows"]]
 
     def send(self, content: dict) -> None:
         session: Session = self.client.session
@@ -204,7 +207,7 @@ def test_clicks_in_a_wait_and_retry(lab, front):
     end(lab, 0, 1, 2)
     front.finished(cell)
     assert front.states() == "dee"
-    assert front.state["snapshot"]["seq"] == front.seq
+    assert front.snapshot["seq"] == front.seq
     assert front.updates[-1]["text/plain"].startswith("live: 3 jobs (1 done, 2 error)")
     assert front.ask("retry", jobs=front.ids(), at=time.time())["ok"]
     front.listen(lambda: front.states() == "ddd")

@@ -5,6 +5,7 @@ The referee is the workspace: the markers in the jobs' directories, which no wid
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def saved_rows(book: Any) -> dict[str, list[Any]]:
     snapshots = [m["state"]["snapshot"] for m in models if "snapshot" in m["state"]]
     assert len(snapshots) == 1  # of however many displays
     (snapshot,) = snapshots
-    return {s[0]: d for s, d in snapshot["rows"]}
+    return {s[0]: d for s, d in json.loads(snapshot["packed"])["rows"]}
 
 
 def true_ends(workspace: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import threading
 import time
@@ -109,7 +110,8 @@ class Screen:
     def states(self) -> list[dict]:
         """What the model's state was set to after it was made."""
         updates = [data for _, _, data in self.wires if (data or {}).get("method") == "update"]
-        return [data["state"]["snapshot"] for data in updates if "snapshot" in data["state"]]
+        found = [data["state"]["snapshot"] for data in updates if "snapshot" in data["state"]]
+        return [json.loads(snapshot["packed"]) for snapshot in found]
 
     @property
     def live(self) -> live.Live:
@@ -167,7 +169,7 @@ def panels(screen, monkeypatch):
     monkeypatch.delitem(sys.modules, "xpm_nb.notebook.widgets")
     from xpm_nb.notebook import widgets
 
-    monkeypatch.setattr(widgets, "esm", lambda *names: "export default {}")
+    monkeypatch.setattr(widgets, "packed", lambda *names: "export default {}")
     monkeypatch.setattr(comm, "create_comm", lambda **options: Wire(screen, **options))
     return screen
 
@@ -357,7 +359,7 @@ def test_a_live_display_is_a_view_and_its_twin(panels):
     twin = (True, "digits: 1 job (1 running)")
     assert kinds == [(False, f"view {model}"), twin] * 2
     opened = [data["state"] for _, kind, data in panels.wires if kind == "comm_open"]
-    snapshots = [state["snapshot"] for state in opened if "snapshot" in state]
+    snapshots = [json.loads(s["snapshot"]["packed"]) for s in opened if "snapshot" in s]
     assert [row[1][0] for row in snapshots[0]["rows"]] == ["r"]
     assert snapshots[0]["name"] == "digits"
     assert snapshots[0]["back"] == panels.way_back
@@ -384,7 +386,7 @@ def test_the_end_of_a_wait_sends_the_state_from_the_cell(panels):
     thread, _, data = panels.wires[-1]
     assert thread == "MainThread"
     assert data["method"] == "update"
-    assert data["state"]["snapshot"]["rows"][0][1][0] == "d"
+    assert panels.states()[-1]["rows"][0][1][0] == "d"
     assert panels.texts[-1] == "digits: 1 job (1 done)"
 
 

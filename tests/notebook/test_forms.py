@@ -48,7 +48,7 @@ class Wire(BaseComm):
 @pytest.fixture
 def made(monkeypatch):
     """What makes a form without a kernel, whose messages are kept."""
-    monkeypatch.setattr(widgets, "esm", lambda *names: "export default {}")
+    monkeypatch.setattr(widgets, "packed", lambda *names: "export default {}")
     monkeypatch.setattr(comm, "create_comm", lambda **options: Wire(**options))
     woken = []
 

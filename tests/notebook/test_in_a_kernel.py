@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -79,7 +80,8 @@ def test_waiting_shows_one_table_that_ends_with_the_truth(lab, wait):
     assert last["text/plain"].startswith("naps: 3 jobs (3 done)\n")
     assert last["text/html"].count("✓") == 4
     snapshots = [c["data"]["state"] for c in answer.comms if c["data"].get("method") == "update"]
-    assert [row[1][0] for row in snapshots[-1]["snapshot"]["rows"]] == ["d"] * 3
+    whole = json.loads(snapshots[-1]["snapshot"]["packed"])
+    assert [row[1][0] for row in whole["rows"]] == ["d"] * 3
     deltas = [c["data"]["content"] for c in answer.comms if c["data"].get("method") == "custom"]
     assert len(deltas) >= 2
     assert all(delta["prev"] == delta["seq"] - 1 for delta in deltas)
@@ -171,7 +173,7 @@ def test_nbclient_keeps_the_end_and_nbconvert_shows_it(lab):
         assert picture.data["text/plain"].startswith("naps: 3 jobs (3 done)\n")
     states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"].state
     (panel,) = [it.state.snapshot for it in states.values() if "snapshot" in it.state]
-    assert [row[1][0] for row in panel.rows] == ["d"] * 3
+    assert [row[1][0] for row in json.loads(panel.packed)["rows"]] == ["d"] * 3
     for kept in (True, False):  # with the widgets' state, and without
         if not kept:
             del notebook.metadata["widgets"]

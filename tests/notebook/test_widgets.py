@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 import shutil
 import subprocess
@@ -56,6 +59,16 @@ def test_the_joined_module_is_one(name, tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_bundle_is_the_joined_module(name):
+    text = widgets.packed(BUNDLES[name], ("xpm", "panel"))
+    (data,) = re.findall(r'atob\("([^"]+)"\)', text)
+    sheet, _, rest = gzip.decompress(base64.b64decode(data)).decode().partition(";\n")
+    assert json.loads(sheet.removeprefix("const sheet = ")) == widgets.css("xpm", "panel")
+    assert rest.startswith(widgets.esm(*BUNDLES[name]))
+    assert len(text) < 80_000
+
+
 def test_joining(tmp_path, monkeypatch):
     (tmp_path / "js").mkdir()
     (tmp_path / "js" / "a.js").write_text(
@@ -97,7 +110,7 @@ def test_joining(tmp_path, monkeypatch):
     ],
 )
 def test_nothing_that_comes_in_raises_or_sets(message, monkeypatch):
-    monkeypatch.setattr(widgets, "esm", lambda *names: "export default {}")
+    monkeypatch.setattr(widgets, "packed", lambda *names: "export default {}")
     heard = []
 
     def hear(content):

@@ -44,7 +44,7 @@ MAX_VIEWS = 16
 MAX_CURVES = 8  # jobs whose curves a picture has
 CURVE_POINTS = 40  # of each
 MAX_NODES = 200  # of a graph by job
-MAX_LOG = 1_000_000  # characters
+MAX_LINE = 4_000  # characters of a line of a log
 
 NEVER = math.inf
 
@@ -199,7 +199,7 @@ class Live:
             "back": protocol.text(xp.way_back),
             "dry": xp.run_mode is RunMode.DRY_RUN,
         }
-        return self.feed.snapshot(time.time(), **about, **self._about)
+        return self.feed.packed(time.time(), **about, **self._about)
 
     def picture(self, send: Send, *, again: bool = False) -> None:
         """Send the static picture, if it is another than last time, or again."""
@@ -445,15 +445,16 @@ class Live:
             return None
         watched.seen = size, job.state
         text = job.log(lines)
-        more = lines < protocol.MAX_LINES and text.count("\n") + 1 >= lines
-        if len(text) > MAX_LOG:
-            text, more = text[-MAX_LOG:].partition("\n")[2] or text[-MAX_LOG:], False
+        few = text.count("\n") + 1 < lines
+        if few and len(text) < size:  # very long ones: by its bytes the log is not at its begin
+            text = job.log(protocol.MAX_LINES)
+        text = "\n".join(map(_short_line, text.split("\n")))
         return {
             "t": "log",
             "job": job_id,
             "text": protocol.text(text),
             "lines": lines,
-            "more": more,
+            "more": not few and lines < protocol.MAX_LINES,
             "size": size,
         }
 
@@ -579,6 +580,16 @@ def _or_none(make: Callable[[], T]) -> T | None:
     except Exception:  # a border: a damaged file, a mistake of ours
         log.exception("a part of a panel cannot be made")
         return None
+
+
+def _short_line(line: str) -> str:
+    """Cut a line of a log that nobody would read to its end."""
+    if len(line) <= MAX_LINE:
+        return line
+    end = line[-MAX_LINE:]
+    if "\r" in end:  # a bar that was drawn again and again: the last time counts
+        return end.partition("\r")[2]
+    return f"{line[:MAX_LINE]}… ({len(line)} characters)"
 
 
 def _size(message: Json | None) -> int:

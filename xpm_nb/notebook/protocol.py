@@ -22,6 +22,7 @@ Rule 3: what is sent can be written as JSON in UTF-8, whatever a user's text hol
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -308,6 +309,14 @@ class Feed:
             **self._words(),
             "rows": [[row.s, row.d] for row in self._rows[: self._told]],
         }
+
+    def packed(self, now: float, **more: Any) -> Json:
+        """Give `snapshot` as the model's state has it: the whole as one text.
+
+        Notebooks that keep the state of widgets write each number on a line of its own.
+        """
+        whole = json.dumps(self.snapshot(now, **more), ensure_ascii=False, separators=(",", ":"))
+        return {"v": VERSION, "seq": self.seq, "packed": whole}
 
     def renew(self) -> None:
         """Begin anew: the next snapshot holds everything, and takes the place of every change."""

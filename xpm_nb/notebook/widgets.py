@@ -92,6 +92,7 @@ def packed(modules: tuple[str, ...], sheets: tuple[str, ...]) -> str:
     plain text it would be the larger part of the notebook.
     """
     source = f"const sheet = {json.dumps(css(*sheets))};\n{esm(*modules)}"
+    source += f"//# sourceURL=xpm_nb/{modules[-1]}.js\n"  # what tools for developers call it
     data = base64.b64encode(gzip.compress(source.encode(), mtime=0)).decode()
     return _LOADER.replace("DATA", data)
 

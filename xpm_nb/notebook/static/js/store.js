@@ -99,7 +99,8 @@ export function createStore(snapshot, clock = () => performance.now() / 1000) {
 
   /** @param {any} snap */
   function reset(snap) {
-    snap = snap ?? {};
+    // In the model's state the whole is one text: a saved notebook would give each number a line.
+    snap = typeof snap?.packed === "string" ? JSON.parse(snap.packed) : (snap ?? {});
     base = snap.t0 ?? 0;
     ahead = (snap.ts ?? Date.now() / 1000) - clock();
     store.name = String(snap.name ?? "");
