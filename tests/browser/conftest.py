@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "not-a-secret"  # the server listens on this machine only, while the tests run
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 LONG_MS = 60_000  # for what takes processes to start on a busy machine
+EXPECT_MS = 20_000  # for what is on its way
 SHOTS = os.environ.get("XPM_TEST_SHOTS")  # a folder for the pictures that tests take on their way
 
 # Words of the console that are not ours and mean nothing.
@@ -39,8 +40,8 @@ HARMLESS = re.compile(
     "|".join(
         [
             r"favicon",
-            r"Failed to load resource.*\b(404|net::ERR_BLOCKED_BY_CLIENT)",  # optional settings
-            r"the server responded with a status of 404",
+            r"the server responded with a status of 404",  # settings that nobody has made
+            r"^page error: Cannot read properties of undefined \(reading 'schema'\)",  # Notebook 7.6
         ]
     )
 )
@@ -71,7 +72,7 @@ class Gated(Task):
 
         print(f"number {self.n} begins", flush=True)
         log_metrics({"loss": 10.0 + self.n}, step=0)
-        progress(0.25, "at the gate")
+        progress(0.25, desc="at the gate")
         while not (self.gates / f"open-{self.n}").exists() and not (self.gates / "open").exists():
             time.sleep(0.02)
         if (self.gates / f"fail-{self.n}").exists():
@@ -117,11 +118,7 @@ class Jupyter:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
-        settings = folder / "settings" / "@jupyterlab"
-        for name, values in SETTINGS.items():
-            path = settings / f"{name}.jupyterlab-settings"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(values))
+        self.reset_settings()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(),
@@ -133,6 +130,15 @@ class Jupyter:
                 start_new_session=True,
             )
         wait_for(self.answers)
+
+    def reset_settings(self) -> None:
+        """Forget what pages have changed: the next one is as after the installation."""
+        settings = self.folder / "settings"
+        shutil.rmtree(settings, ignore_errors=True)
+        for name, values in SETTINGS.items():
+            path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
 
     def command(self) -> list[str]:
         return [
@@ -253,13 +259,17 @@ class Window:
         self.errors: list[str] = []
         self.elsewhere: list[str] = []  # what the page asked of other machines
         self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self.errors.append(f"page error: {error}"))
+        self.page.on("pageerror", self._failed)
         self.page.route(lambda url: not url.startswith(jupyter.url), self._refuse)
         self.path = ""
 
     def _heard(self, message: Any) -> None:
         if message.type == "error" and not HARMLESS.search(f"{message.text} {message.location}"):
             self.errors.append(f"console: {message.text} ({message.location})")
+
+    def _failed(self, error: Any) -> None:
+        if not HARMLESS.search(f"page error: {error}"):
+            self.errors.append(f"page error: {error} {getattr(error, 'stack', '')}")
 
     def _refuse(self, route: Any) -> None:
         if route.request.url.startswith(("data:", "blob:", "about:")):
@@ -391,7 +401,7 @@ class Panel:
     def rows(self, state: str | None = None) -> Any:
         """Give the rows of jobs, or those in one state."""
         more = "" if state is None else f'[data-state="{state}"]'
-        return self.root.locator(f"[role=row][data-id]{more}")
+        return self.root.locator(f"[role=row][data-id]{more}:visible")
 
     def row(self, identifier: str) -> Any:
         return self.root.locator(f'[role=row][data-id="{identifier[:12]}"]')
@@ -424,7 +434,9 @@ def browser() -> Iterator[Any]:
     program = chromium()
     if not os.environ.get("XPM_TEST_CHROMIUM"):
         pytest.importorskip("playwright")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=EXPECT_MS)
 
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
@@ -455,6 +467,7 @@ def window(
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     folder = jupyter.root / name
     folder.mkdir()
+    jupyter.reset_settings()
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     context.set_default_timeout(LONG_MS)
     opened = Window(front, jupyter, context, folder)
@@ -464,6 +477,7 @@ def window(
         if failed is None or failed.failed:
             keep(opened, name)
         else:
+            tell(opened)
             assert opened.errors == []
             assert opened.elsewhere == []
     finally:
@@ -482,5 +496,10 @@ def keep(window: Window, name: str) -> None:
         window.page.screenshot(path=folder / f"{name}.png")
         (folder / f"{name}.html").write_text(window.page.content())
     print(f"\nwhat was on the screen: {folder / name}.png, .html")
+    tell(window)
+
+
+def tell(window: Window) -> None:
+    """Say what was wrong on the console, and what was asked of other machines."""
     for line in (*window.errors, *window.elsewhere):
         print(line)

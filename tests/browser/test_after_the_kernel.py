@@ -98,6 +98,20 @@ def test_a_kernel_that_does_not_answer_makes_buttons_grey(window: Window) -> Non
     expect(panel.rows("error")).to_have_count(1)
 
 
+SAVE_STATE = "@jupyter-widgets/jupyterlab-manager:saveWidgetState"
+
+
+def save(window: Window, *, state: bool) -> None:
+    """Save the notebook, with the state of its widgets or without (as by default)."""
+    if state:
+        window.execute(SAVE_STATE)
+        window.page.wait_for_function(
+            "command => window.jupyterapp.commands.isToggled(command)", arg=SAVE_STATE
+        )
+    window.save()
+    assert bool(window.saved().metadata.get("widgets")) is state
+
+
 def export(window: Window, name: str, *options: str) -> Path:
     """Export the notebook as it was saved."""
     subprocess.run(
@@ -126,10 +140,7 @@ def test_exported_pages_are_readable_without_scripts(window: Window, state: bool
     window.start(FOUR, "xp.wait()", "xp.table('loss')")
     for cell in (1, 2, 3):
         window.run(cell)
-    if state:
-        window.execute("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
-    window.save()
-    assert bool(window.saved().metadata.get("widgets")) is state
+    save(window, state=state)
     page = export(window, "exported")
     context = window.context.browser.new_context(java_script_enabled=False, offline=True)
     try:
@@ -159,7 +170,6 @@ def test_a_notebook_with_a_thousand_jobs_stays_small(window: Window) -> None:
     panel = window.panel(2)
     expect(panel.rows().first).to_be_visible()
     assert panel.root.evaluate("root => root.querySelectorAll('*').length") < 300
-    window.execute("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
-    window.save()
+    save(window, state=True)
     assert "snapshot" in str(window.saved().metadata["widgets"])
     assert (window.jupyter.root / window.path).stat().st_size < 200_000

@@ -24,12 +24,12 @@ class Nasty(Task):
     def execute(self):
         import sys
 
+        print("x" * 10_000_000)
         print(self.text)
         print(self.text, file=sys.stderr)
         sys.stdout.write("one\rtwo\n")
-        sys.stdout.write("x" * 1_000_000 + "\n")
         log_metrics({self.text[:60]: 1.0}, step=0)
-        progress(0.5, self.text)
+        progress(0.5, desc=self.text)
         if self.fails:
             raise ValueError(self.text)
         return self.text

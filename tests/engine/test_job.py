@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 
@@ -139,6 +140,19 @@ def test_what_a_callback_raises_is_said_in_the_users_terms(xp, fake, captured):
     assert lines[1].strip() == "helper()"
     assert "engine/job.py" not in error.text
     assert task.job.view().callback_error == "ValueError: no luck"
+
+
+def test_who_awaits_a_job_sees_what_its_callbacks_said(xp, fake, captured):
+    task = learn().submit()
+    task.on_completed(lambda: captured("out", "one"))
+
+    async def cell():
+        fake.wait_for(1)
+        fake.finish("")
+        await task
+        return task.job.view().said
+
+    assert asyncio.run(cell()) == (Said("out", "one"),)
 
 
 def test_leaving_from_a_callback_ends_no_thread(xp, fake):

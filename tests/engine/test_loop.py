@@ -340,6 +340,39 @@ def test_two_kernels_run_the_same_job_again(make_desk):
     assert [p.name for p in one.paths("a").attempts.iterdir()] == ["1"]
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_another_kernel_runs_again_before_we_heard_of_its_end_is_not_lost(make_desk, busy):
+    one, two = make_desk(), make_desk()
+    one.submit("a")
+    (first,) = one.launcher.wait_for(1)
+    one.sync()
+    begun, gate = threading.Event(), threading.Event()
+    one.entry("z").hooks.append(lambda view: (begun.set(), gate.wait(10)))
+    one.submit("z")
+    assert begun.wait(10), "the first kernel is busy"
+    one.launcher.finish(first)
+    if busy:
+        two.submit("x")
+    two.submit("a")
+    assert two.settled("a") is JobState.DONE
+    two.rerun("a")
+    assert two.states("a") == ["ready" if busy else "running"]
+    one.cancel("z")
+    gate.set()
+    if busy:  # it is for the first who can
+        one.launcher.wait_for(2)
+        end(one, "a")
+        end(two, "x")
+    else:
+        assert one.states("a") == ["running"]
+        assert one.view("a").elsewhere
+        end(two, "a")
+        one.clock.advance(5)
+    assert [desk.settled("a") for desk in (one, two)] == [JobState.DONE] * 2
+    assert [p.name for p in one.paths("a").attempts.iterdir()] == ["1"]
+    assert one.started().count("a") + two.started().count("a") == 2
+
+
 def test_a_process_that_has_written_its_marker_and_still_lives_is_awaited(desk):
     done(desk, "a")
     lock = locks.try_lock(desk.paths("a"))
@@ -355,6 +388,45 @@ def test_a_process_that_has_written_its_marker_and_still_lives_is_awaited(desk):
     desk.clock.advance(5)
     desk.launcher.wait_for(2)
     assert end(desk, "a") is JobState.DONE
+
+
+def test_a_rerun_that_is_awaited_can_be_cancelled(desk):
+    done(desk, "a")
+    lock = locks.try_lock(desk.paths("a"))
+    desk.rerun("a")
+    desk.cancel("a")
+    assert desk.settled("a") is JobState.DONE
+    lock.release()
+    desk.clock.advance(5)
+    assert desk.states("a") == ["done"]
+    assert desk.started() == ["a"]
+
+
+def test_a_launcher_that_nobody_knows_any_more_runs_nothing_again(desk, caplog):
+    done(desk, "a")
+    desk.restart()
+    desk.loop._scheduler._launchers = {}
+    desk.open("a")
+    desk.rerun("a")
+    assert desk.settled("a") is JobState.DONE
+    assert "no launcher is known for {'type': 'fake'}" in desk.view("a").message
+
+
+@pytest.mark.slow
+def test_many_jobs_are_run_again(make_desk):
+    desk = make_desk(slots=1000)
+    names = [f"j{n}" for n in range(120)]
+    for name in names:
+        desk.submit(name)
+    for handle in desk.launcher.wait_for(120):
+        desk.launcher.finish(handle)
+    for name in names:
+        desk.settled(name)
+    desk.rerun(*names)
+    for handle in desk.launcher.wait_for(240)[120:]:
+        desk.launcher.finish(handle)
+    assert {desk.settled(name) for name in names} == {JobState.DONE}
+    assert {desk.view(name).attempt for name in names} == {2}
 
 
 def test_a_directory_that_does_not_say_what_to_run_stays_done(desk, caplog):

@@ -151,24 +151,24 @@ def test_a_done_job_is_run_again_once_and_keeps_what_it_left(lab):
     assert [job.state for job in again.jobs] == [JobState.DONE] * 2
 
 
-def test_a_hundred_reruns_from_two_kernels_are_never_two_processes(lab):
+def test_reruns_from_two_kernels_are_never_two_processes(lab):
     """Each process of the job takes a directory that only one at a time can have."""
     xp = begin(lab)
     task = Alone.C(place=str(lab.path / "taken")).submit()
     xp.wait(60)
     code = (
         "xp = begin()\nfrom xpm_nb.errors import ConfigError\n"
-        "for n in range(12):\n"
+        "for n in range(8):\n"
         "    try: xp.rerun(*xp.jobs)\n"
         "    except ConfigError: pass\n"
         "    xp.wait(60)\n"
-        "    assert [job.state.value for job in xp.jobs] == ['done'], xp.jobs[0].log()\n"
+        "    assert [job.state.value for job in xp.jobs] == ['done'], xp.view()\n"
     )
     others = [lab.kernel(code) for _ in range(2)]
     assert [other.wait(100) for other in others] == [0, 0]
     task.wait(60)
     attempts = task.job.attempts
-    assert 12 <= len(attempts) <= 24
+    assert 8 <= len(attempts) <= 16
     assert all((path / "alone.done").exists() for path in attempts)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import html5lib
 
@@ -21,6 +23,16 @@ def strictly(page: str) -> Any:
     """Parse a display into a tree; raise if the markup is not what the standard asks for."""
     document = f"<!DOCTYPE html><html><head><title>a</title></head><body>{page}</body></html>"
     return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(document)
+
+
+def drawings(page: str) -> list[Any]:
+    """Give the SVG documents that a display shows as images, as trees of XML."""
+    found = []
+    for node in parse(page).iter("img"):
+        head, _, data = node.attrib["src"].partition(",")
+        if head == "data:image/svg+xml;base64":
+            found.append(ElementTree.fromstring(base64.b64decode(data, validate=True)))
+    return found
 
 
 def words(node: Any) -> str:

@@ -212,7 +212,7 @@ def test_graph_is_drawn_as_it_is_when_it_is_shown(shell, xp, fake):
         "Learn 3 jobs (1 done, 1 error, 1 running) → Score",
         "Score 1 job (1 waiting)",
     ]
-    assert "<svg" in html_of(by_task)
+    assert "<img" in html_of(by_task)
     fake.finish(xp.jobs[2].identifier)
     assert xp.jobs[2].entry.settled.wait(10)
     assert "2 done" in repr(by_task)

@@ -38,7 +38,7 @@ def test_modules_import_what_stands_before_them(name):
 
 @pytest.mark.parametrize("name", BUNDLES)
 def test_the_joined_module_is_one(name, tmp_path):
-    text = widgets.esm(*BUNDLES[name])
+    text = f'const sheet = "";\n{widgets.esm(*BUNDLES[name])}'
     assert text.count("export default") == 1
     assert not re.search(r"^import\b", text, re.M)
     assert not re.search(r"https?://(?!www\.w3\.org/)", text), "no network"
@@ -73,11 +73,11 @@ def test_joining(tmp_path, monkeypatch):
     try:
         assert widgets.esm("a", "b") == (
             "const { one, twice } = (() => {\nconst one = 1;\nconst own = 'a';\n"
-            "function twice(x) {\n  return one + own.length + x;\n}\nreturn { one, twice };\n})();\n"
+            "function twice(x) {\nreturn one + own.length + x;\n}\nreturn { one, twice };\n})();\n"
             "\nconst { default_b } = (() => {\nconst own = 5;\n"
             "let z = /** @type {any} */ (own);\n"
             "const default_b = { render: () => twice(one) + z };\nreturn { default_b };\n})();\n"
-            "\nexport default withTwin(default_b);\n"
+            "\nexport default dressed(default_b, sheet);\n"
         )
         with pytest.raises(ValueError, match=r"bad\.js"):
             widgets.esm("a", "bad")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -101,6 +101,11 @@ class Voice:
                 self._shorten()
             told, self._told = self._told, True
             return not told
+
+    @property
+    def waits(self) -> bool:
+        """Whether something was said that the loop has not heard."""
+        return self._told
 
     def heard(self) -> tuple[Said, ...]:
         """Give what was said, for the loop."""
@@ -365,6 +370,12 @@ def _glance(paths: JobPaths) -> tuple[Found, Failure | None]:
     return (Found.LOST if paths.process.exists() else Found.NOTHING), None
 
 
+def superseded(entry: Entry) -> bool:
+    """Tell whether another attempt than the one we know has begun: ours is moved away."""
+    latest = numbered(entry.paths.attempts)[-1:]
+    return any(int(path.name) >= entry.facts.attempt for path in latest)
+
+
 def note_times(entry: Entry) -> None:
     """Read when the job started and ended."""
     try:
@@ -391,48 +402,53 @@ def resolve(paths: JobPaths, key: str) -> JobPaths:
     return JobPaths.of(key) if key.startswith("/") else paths.sibling(key)
 
 
-def obstacle(
-    entry: Entry,
-    entry_of: Callable[[JobPaths], Entry],
-    under_way: Iterable[Entry],
-    besides: Container[str] = (),
-) -> str:
-    """Say why a job that is done cannot be run again now, "" if it can.
-
-    Its files would be moved away from what runs with them, and nobody knows yet what they would be
-    made from.
+class Uses:
+    """Who uses whose files: what running jobs need, however indirectly.
 
     Parameters
     ----------
-    entry : Entry
-        The job.
-    entry_of : callable
-        Gives the entry of a directory.
     under_way : iterable of Entry
         What runs, or is about to.
-    besides : container of str
-        Jobs (`Entry.id`) that are run again too, before this one.
+    entry_of : callable
+        Gives the entry of a directory.
     """
 
-    def needed(one: Entry) -> list[Entry]:
-        out = []
-        for key in one.view.dependencies:
-            with contextlib.suppress(XpmError):  # it names no job: a damaged record
-                out.append(entry_of(resolve(one.paths, key)))
-        return out
-
-    for other in needed(entry):
-        if other.view.state is JobState.ERROR and other.id not in besides:
-            return f"it needs {other.name}, which is in error: retry that first"
-    for user in under_way:
-        stack, seen = [user], {user.id}
+    def __init__(self, under_way: Iterable[Entry], entry_of: Callable[[JobPaths], Entry]) -> None:
+        self._entry_of = entry_of
+        self._users: dict[str, Entry] = {}
+        stack = [(user, user) for user in under_way]
         while stack:
-            new = [other for other in needed(stack.pop()) if other.id not in seen]
-            stack += new
-            seen.update(other.id for other in new)
-        if user is not entry and entry.id in seen:
-            return f"{user.name} runs and may read its files: wait for that, or cancel it"
-    return ""
+            user, entry = stack.pop()
+            for needed in self._needed(entry):
+                if needed.id not in self._users:
+                    self._users[needed.id] = user
+                    stack.append((user, needed))
+
+    def _needed(self, entry: Entry) -> Iterator[Entry]:
+        for key in entry.view.dependencies:
+            with contextlib.suppress(XpmError):  # it names no job: a damaged record
+                yield self._entry_of(resolve(entry.paths, key))
+
+    def obstacle(self, entry: Entry, besides: Container[str] = ()) -> str:
+        """Say why a job that is done cannot be run again now, "" if it can.
+
+        Its files would be moved away from what runs with them, or nobody knows yet what they would
+        be made from.
+
+        Parameters
+        ----------
+        entry : Entry
+            The job.
+        besides : container of str
+            Jobs (`Entry.id`) that are run again too, before this one.
+        """
+        for needed in self._needed(entry):
+            if needed.view.state is JobState.ERROR and needed.id not in besides:
+                return f"it needs {needed.name}, which is in error: retry that first"
+        user = self._users.get(entry.id)
+        if user is None:
+            return ""
+        return f"{user.name} runs and may read its files: wait for that, or cancel it"
 
 
 # -- acting, under the lock -------------------------------------------------------------------
@@ -548,7 +564,7 @@ def mark_failed(entry: Entry, reason: FailureReason, message: str, code: int | N
     if lock is None:
         return
     try:
-        if records.read_outcome(entry.paths) is None:
+        if records.read_outcome(entry.paths) is None and not superseded(entry):
             records.write_failed(entry.paths, reason, code, message)
     finally:
         lock.release()

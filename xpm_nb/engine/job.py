@@ -25,7 +25,7 @@ from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.reading import Files, tail
-from xpm_nb.engine.scheduler import CancelJobs, NoteError, RerunJobs, RetryJobs, Say
+from xpm_nb.engine.scheduler import CancelJobs, NoteError, RerunJobs, RetryJobs, Say, Wake
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
@@ -398,7 +398,8 @@ def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
         log.log(logging.DEBUG if callbacks.captured() else logging.ERROR, "%s", trace)
     finally:
         inside.reset(token)
-    loop.post(Say(entry, last=True))
+    if entry.voice.waits:
+        loop.post(Say(entry, last=True))
 
 
 def _say(entry: Entry, loop: Loop, said: Said) -> None:
@@ -411,10 +412,9 @@ def _trace(error: BaseException) -> str:
     """Write an exception of a callback with the user's lines; the last line says what it is."""
     found = traceback.TracebackException.from_exception(error)
     lines = []
-    for frame in found.stack[-TRACE_FRAMES:]:
-        if frame.filename not in _OURS:
-            where = doors.place(frame.filename, frame.lineno or 0)
-            lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
+    for frame in [one for one in found.stack if one.filename not in _OURS][-TRACE_FRAMES:]:
+        where = doors.place(frame.filename, frame.lineno or 0)
+        lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
     what = " ".join("".join(found.format_exception_only()).split("\n")).strip()
     return "\n".join([*lines, what])
 
@@ -439,7 +439,7 @@ def run_again(
         Something is in the way of one of them; none is run again then.
     """
     over = [job for job in dict.fromkeys(jobs) if job.dry or job.entry.over()]
-    ids, under_way = {job.entry.id for job in over}, loop.under_way()
+    ids, uses = {job.entry.id for job in over}, entries.Uses(loop.under_way(), loop.entry)
     for job in over:
         entry, text = job.entry, ""
         if entry.dry:
@@ -447,7 +447,7 @@ def run_again(
         elif asked.get(entry.id) is None and not entry.paths.script.is_file():
             text = f"nothing says what it runs: delete {entry.paths.done} and submit it again"
         elif job.state is JobState.DONE:
-            text = entries.obstacle(entry, loop.entry, under_way, ids)
+            text = uses.obstacle(entry, ids)
         if text:
             raise ConfigError(f"{entry.name} cannot be run again: {text}")
     for job in over:
@@ -525,6 +525,22 @@ async def settled(wanted: Sequence[Entry], loop: Loop) -> None:
 
         callbacks.current().put(tell)
         await asyncio.wait([called], timeout=CALLBACKS_S)
+    seen: Future[None] = here.create_future()
+    loop.post(Wake(_Reached(lambda: here.call_soon_threadsafe(_resolve, seen))))
+    await asyncio.wait([seen], timeout=VIEWS_S)
+
+
+class _Reached(threading.Event):
+    """An event that tells when it is set, to an event loop for one."""
+
+    def __init__(self, tell: Callable[[], object]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def set(self) -> None:
+        super().set()
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
+            self._tell()
 
 
 def _resolve(future: Future[None]) -> None:

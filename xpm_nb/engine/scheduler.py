@@ -53,6 +53,7 @@ log = logging.getLogger("xpm_nb")
 SWEEP_S = 20.0  # the net below everything that tells us of ends by itself
 SAY_S = 0.1  # between two looks at what callbacks of one job say
 POLL_S = 1.0  # for launchers that cannot tell us
+AT_ONCE = 50  # jobs that are made ready to run again before we look at others once more
 AGAIN = 100  # how often we try to run a job again whose process is about to end: some 3 minutes
 LOOK_S = (0.02, 2.0)  # how soon we look again for who holds a lock: at first, and at last
 _UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
@@ -211,6 +212,7 @@ class Scheduler:
         self._under_way: dict[str, Entry] = {}
         self._looks: dict[str, float] = {}  # when to look again for who holds a lock
         self._again: dict[str, tuple[Entry, float, int]] = {}  # when to try once more, which time
+        self._known_uses: tuple[list[str], entries.Uses] | None = None
         self._says: dict[str, tuple[Entry, float]] = {}  # when to hear what callbacks say
         self._refresh_at = self._poll_at = self._sweep_at = 0.0
         self._changed: dict[str, Entry] = {}
@@ -233,6 +235,10 @@ class Scheduler:
                 for entry in wanted:
                     if self._live(entry):
                         self._guard(entry, partial(self._apply, Cancel(entry.id)))
+                    elif entry.id in self._again:  # it stays done
+                        del self._again[entry.id]
+                        entry.met()
+                        self._changed[entry.id] = entry
             case RetryJobs(wanted):
                 self._retry(wanted)
             case RerunJobs(wanted):
@@ -271,7 +277,7 @@ class Scheduler:
         now = self._clock.monotonic()
         self._hear(now)
         self._carry_out(self.plan.tick(now))
-        for key in [key for key, (_, at, _) in self._again.items() if at <= now]:
+        for key in [k for k, (_, at, _) in self._again.items() if at <= now][:AT_ONCE]:
             entry, _, tries = self._again.pop(key)
             self._begin_again(entry, tries)
         for key in [key for key, at in self._looks.items() if at <= now]:
@@ -493,8 +499,9 @@ class Scheduler:
                 self._changed[entry.id] = entry
         self._retry(failed)
         needs = {e.id: [d.id for d in self._dependencies(e) if d.id in done] for e in done.values()}
+        now = self._clock.monotonic()
         for key in TopologicalSorter(needs).static_order():
-            self._begin_again(done[key], 0)
+            self._again[key] = (done[key], now, 0)
 
     def _begin_again(self, entry: Entry, tries: int) -> None:
         """Run a job again that is done, or try to later."""
@@ -510,9 +517,11 @@ class Scheduler:
             return True
         entry.facts.note = ""
         self._needs(entry)
-        under_way = self._under_way.values()
-        if text := entries.obstacle(entry, self._entry_of, under_way):
+        self._make_launcher(entry)
+        if text := self._uses().obstacle(entry):
             return self._refused(entry, text)
+        if entry.launcher is None and entry.record is not None:
+            return self._refused(entry, f"no launcher is known for {entry.record.launcher}")
         try:
             found = entries.prepare(entry, again=True)
         except (XpmError, OSError) as error:
@@ -534,6 +543,12 @@ class Scheduler:
         self._fresh(entry)
         self._apply(Rerun(entry.id, self._needs(entry)))
         return True
+
+    def _uses(self) -> entries.Uses:
+        if self._known_uses is None or self._known_uses[0] != [*self._under_way]:
+            uses = entries.Uses(self._under_way.values(), self._entry_of)
+            self._known_uses = ([*self._under_way], uses)
+        return self._known_uses[1]
 
     def _refused(self, entry: Entry, text: str) -> bool:
         entry.facts.note = f"it could not be run again: {text}"
@@ -682,24 +697,35 @@ class Scheduler:
         """Look how a job is whose process ended, or was never seen."""
         found, failure = entries.look(entry)
         if found is Found.HELD:
+            if entries.superseded(entry):  # another kernel was asked to run it again
+                entry.forget_attempt()
+                entries.read_record(entry)
+                entry.facts.elsewhere = entry.ran = True
             self._find_holder(entry)
         elif found is Found.DONE:
             self._finish(entry, Completed(entry.id))
         elif failure is not None:
             self._finish(entry, Failed(entry.id, failure.reason, failure.message))
-        elif found is Found.NOTHING and not entry.launched and not entry.seen:
+        elif found is Found.NOTHING and (
+            entries.superseded(entry) or not (entry.launched or entry.seen)
+        ):
             self._released(entry)
         else:
             self._finish(entry, self._verdict(entry))
 
     def _released(self, entry: Entry) -> None:
-        """Somebody had the lock, for a moment or without getting as far as a process."""
+        """Somebody had the lock, for a moment or without getting as far as a process.
+
+        Or another kernel is about to run it again: it is for the first who can.
+        """
         entry.forget_attempt()
         self._apply(Released(entry.id))
 
     def _verdict(self, entry: Entry) -> Event:
         """Judge a job that ended without a marker, and write the marker for it."""
         known = entry.id in self.plan
+        if entries.superseded(entry):
+            entry.exit_code = None  # of the attempt that we had
         event = verdict(
             entry.id,
             done=False,

@@ -14,7 +14,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import editing, views
 from xpm_nb.core.views import ConfigView, ParamView
 from xpm_nb.engine import callbacks, experiment
-from xpm_nb.errors import ConfigError, FrozenError, XpmError
+from xpm_nb.errors import ConfigError, XpmError
 from xpm_nb.notebook import html, protocol
 from xpm_nb.notebook.live import (
     MAX_WAITING,
@@ -110,7 +110,7 @@ class Form:
         self._shown, self._fate = view, fate.text
         return {
             "config": plain(view),
-            "editable": not sealed and _has_input(view),
+            "editable": any(_fields(view)),
             "fate": protocol.text(fate.text),
             "fate_kind": fate.kind,
             "task": task,
@@ -200,10 +200,11 @@ class Form:
         return refused
 
     def _set(self, request: Request) -> str:
+        shown = self._shown
+        if shown is None or request.path not in _fields(shown):
+            return f"there is no field {request.path or '(without a name)'}"
         try:
             editing.edit(self.config, request.path, request.value)
-        except FrozenError as error:
-            return str(error)
         except ConfigError as error:
             self._errors[request.path] = str(error)
         except Exception as error:  # a border: a user's conversion
@@ -236,8 +237,13 @@ class Form:
         self._wake()
 
 
-def _has_input(view: ConfigView) -> bool:
-    return any(p.input or (p.config is not None and _has_input(p.config)) for p in view.params)
+def _fields(view: ConfigView, before: str = "") -> Iterator[str]:
+    """Give the paths of what can be edited."""
+    for param in view.params:
+        if param.input:
+            yield before + param.name
+        if param.config is not None:
+            yield from _fields(param.config, f"{before}{param.name}.")
 
 
 def _explain(view: ConfigView) -> Json:

@@ -18,6 +18,7 @@ from xpm_nb.notebook.markup import (
     join,
     log_block,
     page,
+    void,
 )
 from xpm_nb.notebook.words import (
     MAX_TAGS,
@@ -197,7 +198,7 @@ def _said(item: Said, text: str, room: Room) -> Html:
         elif not room.take(len(item.image)):
             text = f"{text} (an image of {max(1, len(item.image) // 1334)} kB, not kept here)"
         else:
-            shown = Html(f'<img src="{item.image}" alt="{body(clean(text, MAX_TEXT))}">')
+            shown = void("img", src=Html(item.image), alt=clean(text, MAX_TEXT))
             return el("p", label, " ", shown, cls=f"xpm-{kind}")
     mark = "✗ " if kind == "error" else ""
     return el("pre", label, " ", el("span", mark, body(text)), cls=f"xpm-{kind}")

@@ -271,7 +271,8 @@ class _Notes:
             return [el("tr", *cells, cls=names)]
         told = el("pre", body(text), cls="xpm-why") if text else ""
         said = said_html(job.said, self.limit, self.room) if job.said else ""
-        note = el("td", told, said, colspan=str(len(cells)))
+        # Where style sheets are taken away, front-ends align what is in tables to the right.
+        note = el("td", told, said, colspan=str(len(cells)), style="text-align:left")
         return [el("tr", *cells, cls=f"{names} xpm-with-note"), el("tr", note, cls="xpm-note")]
 
 

@@ -77,6 +77,11 @@ def el(tag: str, *children: object, **attributes: str | None) -> Html:
     return Html(f"<{' '.join(parts)}>{join(children)}</{tag}>")
 
 
+def void(tag: str, **attributes: str | None) -> Html:
+    """Make an element that has no content and no end tag, such as an image."""
+    return Html(str(el(tag, **attributes)).removesuffix(f"</{tag}>"))
+
+
 def join(children: Iterable[object], between: str = "") -> Html:
     """Put pieces of markup and text after each other, escaping what is not `Html`."""
     return Html(
@@ -103,7 +108,8 @@ def _escape_sequence(char: str) -> str:
 def style() -> str:
     """Give the style sheet (``static/xpm.css``), without comments and needless space."""
     sheet = resources.files("xpm_nb.notebook").joinpath("static/xpm.css").read_text("utf-8")
-    return re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"/\*.*?\*/", "", sheet, flags=re.S)).strip()
+    plain = re.sub(r"/\*.*?\*/", "", sheet, flags=re.S)
+    return re.sub(r"(:) +|\s*([{};,>])\s*", r"\1\2", plain).replace(";}", "}").strip()
 
 
 def page(kind: str, *parts: object, uid: str = "") -> str:

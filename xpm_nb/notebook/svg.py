@@ -1,11 +1,15 @@
-"""Graphs and curves as inline SVG: no script, no reference, readable without the style sheet.
+"""Graphs and curves as SVG: no script, no reference, readable without the style sheet.
 
-Colours stand in attributes, chosen to be seen on white and on black; the style sheet replaces
-those that have a meaning by the front-end's own. What a colour says, a word or a mark says too.
+They stand in the page as images whose data is in the page too: what shows notebooks of others
+(JupyterLab for those that are not trusted, GitHub) takes elements of SVG and style sheets away,
+and leaves images. An image cannot see the page's colours, so it has its own, on its own ground, for
+light and dark; the style sheet tells it which of them the front-end shows. What a colour says, a
+word or a mark says too; and the image's text says it to those who cannot see it.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -13,16 +17,17 @@ from itertools import pairwise
 
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import CurveView, GraphNode, GraphView
-from xpm_nb.notebook.markup import Html, clean, el, foot, join, table
+from xpm_nb.notebook.markup import Html, body, clean, el, foot, join, table, void
 from xpm_nb.notebook.words import MARKS, STATE_ORDER, fit, number_text, plural
 
 MAX_NODES = 300
 MAX_EDGES = 2_000
 MAX_CURVES = 8  # jobs in one picture: more cannot be told apart
 MAX_CHARTS = 8  # metrics
-MAX_POINTS = 2_400  # of all curves together; each keeps its extremes
+MAX_ALT = 1_200  # characters
+MAX_POINTS = 800  # of all curves together; each keeps its extremes
 
-# Seen on white and on black alike (over 3:1), and told apart by those who see few colours.
+# Seen on white and on black alike, and told apart by those who see few colours.
 COLOURS = (
     "#2f81d6",
     "#c8730a",
@@ -41,6 +46,9 @@ STATE_COLOURS = {
     JobState.SCHEDULED: "#6c9ed8",
 }
 GREY = "#8b929a"
+# Of the ground, text, text that matters less, boxes, and thin lines.
+LIGHT = ("#ffffff", "#1f2328", "#59636e", "#f3f5f7", "#d8dee4")
+DARK = ("#111111", "#e6edf3", "#9198a1", "#1e242c", "#3d444d")
 
 Bends = Sequence[tuple[float, float]]
 
@@ -56,22 +64,46 @@ def _n(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def _svg(size: tuple[float, float], title: str, about: str, *parts: object, kind: str) -> Html:
-    width, height = max(1.0, size[0]), max(1.0, size[1])
+def _style() -> Html:
+    """Give the sheet of an image: colours for light and dark, by classes of one letter."""
+
+    def rules(ground: str, text: str, dim: str, box: str, line: str) -> str:
+        return (
+            f".p{{fill:{ground}}}text{{fill:{text}}}.d{{fill:{dim}}}"
+            f".b{{fill:{box};stroke:{line}}}.g{{fill:none;stroke:{line}}}"
+        )
+
+    return Html(f"{rules(*LIGHT)}@media(prefers-color-scheme:dark){{{rules(*DARK)}}}")
+
+
+def drawing(size: tuple[float, float], *parts: object, ground: bool = True) -> Html:
+    """Put an SVG document together, on a ground of its own or on that of the page."""
+    width, height = (_n(max(1.0, length)) for length in size)
+    whole = el("rect", width="100%", height="100%", cls="p")
     return el(
         "svg",
-        el("title", clean(title, 200)),
-        el("desc", clean(about, 600, lines=True)) if about else "",
-        "\n",
+        join([el("style", _style()), whole, "\n"]) if ground else "",
         join(parts, "\n"),
-        width=_n(width),
-        height=_n(height),
-        viewBox=f"0 0 {_n(width)} {_n(height)}",
-        role="img",
-        cls=f"xpm-{kind}",
-        font_family="system-ui, sans-serif",
+        xmlns="http://www.w3.org/2000/svg",
+        width=width,
+        height=height,
+        viewBox=f"0 0 {width} {height}",
+        font_family="system-ui,sans-serif",
         font_size="12",
-        fill="currentColor",
+    )
+
+
+def image(drawn: Html, size: tuple[float, float], about: str) -> Html:
+    """Put an SVG document into a page, with what it says in words."""
+    width, height = (_n(max(1.0, length)) for length in size)
+    data = base64.b64encode(drawn.encode()).decode()
+    return void(
+        "img",
+        src=Html(f"data:image/svg+xml;base64,{data}"),
+        alt=body(clean(about, MAX_ALT, lines=True)),
+        width=width,
+        height=height,
+        cls="xpm-drawing",
     )
 
 
@@ -79,7 +111,7 @@ def _svg(size: tuple[float, float], title: str, about: str, *parts: object, kind
 
 
 def graph_svg(view: GraphView) -> Html:
-    """Draw what needs what, from left to right: a box for each task or job, with its states.
+    """Show what needs what, from left to right: a box for each task or job, with its states.
 
     Parameters
     ----------
@@ -92,14 +124,9 @@ def graph_svg(view: GraphView) -> Html:
     drawn = [i for i, edge in enumerate(view.edges) if max(edge) < len(nodes)][:MAX_EDGES]
     edges = [view.edges[i] for i in drawn]
     bends = [view.bends[i] if i < len(view.bends) else () for i in drawn]
-    picture = _svg(
-        (view.width, view.height),
-        f"what needs what, by {view.by}",
-        graph_text(view, limit=12),
-        _edges(view, edges, bends),
-        *(_node(node, view.box) for node in nodes),
-        kind="graph",
-    )
+    size = (view.width, view.height)
+    boxes = (_node(node, view.box) for node in nodes)
+    picture = image(drawing(size, _edges(view, edges, bends), *boxes), size, graph_text(view))
     missing = []
     if len(view.nodes) > len(nodes):
         missing.append(plural(len(view.nodes) - len(nodes), "more box").replace("boxs", "boxes"))
@@ -129,7 +156,7 @@ def _edges(view: GraphView, edges: Sequence[tuple[int, int]], bends: Sequence[Be
     if not lines:
         return Html("")
     line = el("path", d=Html("".join(lines)), fill="none", stroke=GREY, stroke_width="1.2")
-    return el("g", line, el("path", d=Html("".join(heads)), fill=GREY), cls="xpm-edges")
+    return join([line, el("path", d=Html("".join(heads)), fill=GREY)])
 
 
 def _node(node: GraphNode, box: tuple[float, float]) -> Html:
@@ -137,30 +164,11 @@ def _node(node: GraphNode, box: tuple[float, float]) -> Html:
     counts = _counts(node)
     columns = 4 if not 50 <= width <= 1_000 else int((width - 16) / 7.5)
     label, sub = clean(node.label, 80), clean(node.sublabel, 60)
-    told = ", ".join(f"{number} {state.value}" for state, number in counts)
-    name = el("text", fit(label, columns), x="9", y=_n(height / 2 - 4), font_weight="600")
-    below = el(
-        "text", fit(sub, columns), x="9", y=_n(height / 2 + 11), cls="xpm-dim", font_size="11"
-    )
     return el(
         "g",
-        el("title", f"{label} {sub}: {told}" if told else f"{label} {sub}"),
-        el(
-            "rect",
-            width=_n(width),
-            height=_n(height),
-            rx="4",
-            cls="xpm-box",
-            fill=GREY,
-            fill_opacity="0.12",
-            stroke=GREY,
-            stroke_opacity="0.6",
-        ),
-        "\n",
-        name,
-        "\n",
-        below,
-        "\n",
+        el("rect", width=_n(width), height=_n(height), rx="4", cls="b"),
+        el("text", fit(label, columns), x="9", y=_n(height / 2 - 4), font_weight="600"),
+        el("text", fit(sub, columns), x="9", y=_n(height / 2 + 11), cls="d", font_size="11"),
         _marks(counts, width, height, columns - len(fit(sub, columns))),
         _share(counts, width, height),
         transform=f"translate({_n(node.x)} {_n(node.y)})",
@@ -183,9 +191,7 @@ def _marks(
         columns -= len(text) + 1
         if shown and columns < 0:
             break
-        shown.append(
-            el("tspan", text, fill=STATE_COLOURS.get(state, GREY), cls=f"xpm-{state.value}")
-        )
+        shown.append(el("tspan", text, fill=STATE_COLOURS.get(state, GREY)))
     return el(
         "text",
         join(shown, " "),
@@ -211,7 +217,6 @@ def _share(counts: Sequence[tuple[JobState, int]], width: float, height: float) 
                     width=_n(part),
                     height="2.5",
                     fill=colour,
-                    cls=f"xpm-{state.value}",
                 )
             )
         at += part
@@ -248,7 +253,7 @@ def _name(view: GraphView, i: int) -> str:
 
 
 def curves_svg(curves: Sequence[CurveView]) -> Html:
-    """Draw metrics over steps: a small chart for each metric, and one legend with last values.
+    """Show metrics over steps: a small chart for each metric, and one legend with last values.
 
     Parameters
     ----------
@@ -307,15 +312,14 @@ def _chart(metric: str, lines: Sequence[tuple[int, list[tuple[float, float]]]]) 
     left = _LEFT + 6.2 * max((len(text) for _, text in up.ticks(4)), default=0)
     width = left + _PLOT[0] + _RIGHT
     height = _TOP + _PLOT[1] + _BOTTOM
-    picture = _svg(
+    drawn = drawing(
         (width, height),
-        f"{name} over steps",
-        f"from {number_text(min(ys))} to {number_text(max(ys))}",
         _grid(across, up, left),
         *(_curve(i, points, across, up, left) for i, points in lines),
-        kind="chart",
     )
-    return el("div", el("p", el("bdi", fit(name, 40)), cls="xpm-head"), picture)
+    about = f"{name} over steps, from {number_text(min(ys))} to {number_text(max(ys))}"
+    head = el("p", el("bdi", fit(name, 40)), cls="xpm-head")
+    return el("div", head, image(drawn, (width, height), about))
 
 
 class _Axis:
@@ -361,21 +365,14 @@ def _grid(across: _Axis, up: _Axis, left: float) -> Html:
     for value, text in up.ticks(4):
         y = bottom - up.at(value)
         lines.append(f"M{_n(left)} {_n(y)}H{right}")
-        words.append(el("text", text, x=_n(left - 6), y=_n(y + 3.5), text_anchor="end"))
+        words.append(el("text", text, x=_n(left - 6), y=_n(y + 3.5), text_anchor="end", cls="d"))
     for value, text in across.ticks(5):
         if value == int(value) or across.high - across.low < 4:
             x = _n(left + across.at(value))
-            words.append(el("text", text, x=x, y=_n(bottom + 15), text_anchor="middle"))
+            words.append(el("text", text, x=x, y=_n(bottom + 15), text_anchor="middle", cls="d"))
     lines.append(f"M{_n(left)} {bottom}H{right}")
-    path = el(
-        "path",
-        d=Html("".join(lines)),
-        fill="none",
-        stroke=GREY,
-        stroke_opacity="0.35",
-        cls="xpm-grid",
-    )
-    return join([path, el("g", join(words, "\n"), font_size="10.5", cls="xpm-dim")], "\n")
+    path = el("path", d=Html("".join(lines)), cls="g")
+    return join([path, el("g", join(words, "\n"), font_size="10.5")], "\n")
 
 
 def _curve(
@@ -422,14 +419,12 @@ def _legend(
 
 
 def _swatch(i: int) -> Html:
+    """Show how the lines of a job are drawn; its number stands in for those who cannot see it."""
+    colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // 4 % len(DASHES)]
     line = el(
-        "path",
-        d=Html("M0 4H22"),
-        stroke=COLOURS[i % len(COLOURS)],
-        stroke_width="2",
-        stroke_dasharray=DASHES[i // 4 % len(DASHES)] or None,
+        "path", d=Html("M0 4H22"), stroke=colour, stroke_width="2", stroke_dasharray=dash or None
     )
-    return el("svg", line, width="22", height="8", aria_hidden="true")
+    return image(drawing((22, 8), line, ground=False), (22, 8), f"{i + 1}.")
 
 
 def curves_text(curves: Iterable[CurveView]) -> str:

@@ -170,7 +170,7 @@ export function aboutParam(param) {
  * @property {(content: any) => void} send
  */
 
-/** @typedef {{row: HTMLTableRowElement, kind: string, update: (row: TreeRow) => void}} LineView */
+/** @typedef {{row: HTMLTableRowElement, kind: string, path: string, update: (row: TreeRow) => void}} LineView */
 
 /**
  * Show a config in an element, until the function that is given back is called.
@@ -187,6 +187,7 @@ export function renderConfig({ model, el: host }) {
   const asked = new Map(); // messages without an answer: by their number, what they are about
   let last = Math.floor(Math.random() * 1e6) * 1000; // two views of one model must not mix up answers
   let editing = false;
+  let places = sharedPlaces(NOTHING);
   let before = ""; // the identifier before the first edit
   let note = "";
   let patience = 0;
@@ -285,7 +286,7 @@ export function renderConfig({ model, el: host }) {
   function drawTree(now) {
     const all = treeRows(now.config, folds);
     const rows = all.slice(0, MOST_ROWS);
-    const places = sharedPlaces(now.config);
+    places = sharedPlaces(now.config);
     const keys = new Set(rows.map((row) => row.key));
     for (const [key, line] of lines) {
       if (keys.has(key)) continue;
@@ -295,9 +296,9 @@ export function renderConfig({ model, el: host }) {
     rows.forEach((row, index) => {
       const kind = lineKind(row, editing && now.editable);
       let line = lines.get(row.key);
-      if (line?.kind !== kind) {
+      if (line?.kind !== kind || line.path !== row.path) {
         line?.row.remove();
-        line = kind.startsWith("config") ? configLine(kind, places) : leafLine(kind, row);
+        line = kind === "config" ? configLine(row.path) : leafLine(kind, row);
         lines.set(row.key, line);
       }
       if (page.body.children[index] !== line.row) page.body.insertBefore(line.row, page.body.children[index] ?? null);
@@ -311,11 +312,10 @@ export function renderConfig({ model, el: host }) {
 
   /**
    * A line with a nested config: its name and identifier, or where it is shown.
-   * @param {string} kind
-   * @param {Map<number, {key: string, uses: number}>} places
+   * @param {string} path
    * @returns {LineView}
    */
-  function configLine(kind, places) {
+  function configLine(path) {
     const sign = el("span", { class: "xpm-fold", "aria-hidden": "true" });
     const name = el("bdi");
     const opener = el("button", { type: "button", class: "xpm-open" }, sign, name);
@@ -333,7 +333,8 @@ export function renderConfig({ model, el: host }) {
     link.addEventListener("click", () => jump(places.get(/** @type {ConfigTree} */ (current.param.config).number)?.key ?? ""));
     return {
       row,
-      kind,
+      kind: "config",
+      path,
       update(next) {
         current = next;
         const inner = /** @type {ConfigTree} */ (next.param.config);
@@ -383,6 +384,7 @@ export function renderConfig({ model, el: host }) {
     return {
       row,
       kind,
+      path: made.path,
       update(next) {
         current = next;
         const param = next.param;
@@ -435,6 +437,9 @@ export function renderConfig({ model, el: host }) {
 
 /** To see every line of a tree: whatever is asked is open. */
 const OPEN_ALL = /** @type {Map<string, boolean>} */ (/** @type {unknown} */ ({ get: () => true }));
+
+/** @type {ConfigTree} */
+const NOTHING = { name: "", type_name: "", identifier: "", note: "", params: [], tags: [], dependencies: [], shared: false, number: 0 };
 
 /** What stands above and below the tree. */
 function configPage() {

@@ -197,6 +197,7 @@ function fitted(columns, width, digit) {
   const rank = (/** @type {Column} */ column) => ["job", "state", "progress", "time", "metric", "tag", "cpu", "memory"].indexOf(column.key.split(":")[0]);
   const kept = new Set();
   let left = width;
+  columns[0].chars = Math.min(columns[0].chars, 20);
   for (const column of [...columns].sort((a, b) => rank(a) - rank(b))) {
     left -= column.chars ? digit * column.chars : 64;
     if (left < 0 && kept.size > 2) break;

@@ -228,7 +228,7 @@ export function createResultsTab(ctx) {
   }
 
   function drawStates() {
-    attr(grid, "data-plain", !body.querySelector("[data-id]"));
+    attr(grid, "data-plain", Boolean(over) || !body.querySelector("[data-id]")); // a group has many states
     for (const line of /** @type {Iterable<HTMLElement>} */ (body.children)) {
       const row = line.dataset.id ? store.byId(line.dataset.id) : undefined;
       const cell = /** @type {HTMLElement} */ (line.firstElementChild);

@@ -89,55 +89,15 @@ export function timeText(seconds, step) {
  * @returns {{lanes: number[], count: number}}
  */
 export function packLanes(items) {
-  // A heap of lanes that are busy by when they get free, and one of free lanes by their number.
-  /** @type {[number, number][]} */
-  const busy = [];
-  /** @type {[number, number][]} */
-  const free = [];
-  let count = 0;
+  /** @type {number[]} */
+  const ends = []; // when each lane gets free
   const lanes = items.map(({ from, to }) => {
-    while (busy.length && busy[0][0] <= from) {
-      const lane = /** @type {[number, number]} */ (takeLeast(busy))[1];
-      addTo(free, [lane, lane]);
-    }
-    const lane = free.length ? /** @type {[number, number]} */ (takeLeast(free))[1] : count++;
-    addTo(busy, [to, lane]);
+    const free = ends.findIndex((end) => end <= from);
+    const lane = free < 0 ? ends.length : free;
+    ends[lane] = to;
     return lane;
   });
-  return { lanes, count };
-}
-
-/**
- * @param {[number, number][]} heap
- * @param {[number, number]} item
- */
-function addTo(heap, item) {
-  let at = heap.push(item) - 1;
-  while (at > 0) {
-    const up = (at - 1) >> 1;
-    if (heap[up][0] <= item[0]) break;
-    heap[at] = heap[up];
-    at = up;
-  }
-  heap[at] = item;
-}
-
-/** @param {[number, number][]} heap */
-function takeLeast(heap) {
-  const least = heap[0];
-  const item = heap.pop();
-  if (!item || !heap.length) return least;
-  let at = 0;
-  for (;;) {
-    let down = 2 * at + 1;
-    if (down >= heap.length) break;
-    if (down + 1 < heap.length && heap[down + 1][0] < heap[down][0]) down += 1;
-    if (heap[down][0] >= item[0]) break;
-    heap[at] = heap[down];
-    at = down;
-  }
-  heap[at] = item;
-  return least;
+  return { lanes, count: ends.length };
 }
 
 /**
@@ -245,7 +205,7 @@ export function createTimelineTab(ctx) {
   const band = el("div", { class: "xpm-bar-band", hidden: true });
   const stage = el("div", { class: "xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas, mark, band);
   const place = el("div", { class: "xpm-plot" }, stage, tip);
-  const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", style: { color: `var(--xpm-${name})` } })]));
+  const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", "data-name": name, style: { color: `var(--xpm-${name})` } })]));
   const root = el("div", { class: "xpm-timeline" }, el("div", { class: "xpm-tools" }, mode.root, el("span", {}, hint, " ", more), el("span", { class: "xpm-group" }, whole)), place, ...Object.values(probes));
   const sizes = new ResizeObserver(() => soon());
   sizes.observe(place);
