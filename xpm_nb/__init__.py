@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from xpm_nb.errors import WorkspaceError as WorkspaceError
     from xpm_nb.errors import XpmError as XpmError
     from xpm_nb.launchers.local import LocalLauncher as LocalLauncher
+    from xpm_nb.notebook.bridge import widget as widget
     from xpm_nb.runtime.report import log_metrics as log_metrics
     from xpm_nb.runtime.report import progress as progress
     from xpm_nb.runtime.report import tqdm as tqdm
@@ -90,9 +91,11 @@ _HOMES = {
     " JobError LaunchError NoExperimentError RecordError TaskCancelled UnsetError WorkspaceError"
     " XpmError",
     "launchers.local": "LocalLauncher",
+    "notebook.bridge": "widget",
     "runtime.report": "log_metrics progress tqdm",
     "store.layout": "Workspace",
 }
+_SHOWN = ("core.config", "engine.experiment", "notebook.bridge")
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME)  # the table above is the one list of public names
@@ -104,7 +107,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
-    if module == "engine.experiment" and (shell := _shell()) is not None:
+    if module in _SHOWN and (shell := _shell()) is not None:
         from xpm_nb.notebook import magics
 
         magics.install(shell)  # so that tables are drawn and cells are known without %load_ext
@@ -153,6 +156,12 @@ def _render(config: Any) -> dict[str, Any]:
     return bridge.render(config)
 
 
+def _widget(thing: Any) -> Any:
+    from xpm_nb.notebook import bridge
+
+    return bridge.display_of(thing)
+
+
 def _place(filename: str, lineno: int) -> str:
     if _shell() is None:
         return f"{filename}:{lineno}"
@@ -190,6 +199,7 @@ def _fill_doors() -> None:
     doors.fill(
         submitter=_Submitter(),
         renderer=_render,
+        widget=_widget,
         place=_place,
         comparer=_compare,
         cache_path=_cache_path,

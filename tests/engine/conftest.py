@@ -12,7 +12,7 @@ from xpm_nb.engine import experiment, loop, provenance
 from xpm_nb.engine.entries import Asked
 from xpm_nb.engine.experiment import start
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SubmitJob
+from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RerunJobs, RetryJobs, SubmitJob
 from xpm_nb.engine.settings import Settings
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import JobRecord
@@ -88,6 +88,13 @@ class Desk:
         for entry in entries:
             entry.expect()
         self.loop.post(RetryJobs(entries))
+
+    def rerun(self, *names: str) -> None:
+        """As `Job.rerun` does, with what directories hold, and without its questions."""
+        wanted = tuple((self.entry(n), None) for n in names)
+        for entry, _ in wanted:
+            entry.expect()
+        self.loop.post(RerunJobs(wanted))
 
     def sync(self) -> None:
         assert self.loop.sync(10)

@@ -152,6 +152,28 @@ def show():
     assert len(kernel.run("plt.plot([1, 2]);").displays) == 1, "a cell's own figures are its own"
 
 
+def test_widgets_of_the_users_are_updated(kernel):
+    kernel.run(DEFINE)
+    kernel.run("""
+import ipywidgets
+label, out = ipywidgets.Label("none"), ipywidgets.Output()
+def show():
+    label.value = "done"
+    out.append_stdout("appended")
+    display(label)
+    with out:
+        print("in a block")
+task = Answer.C(n=7).submit()
+task.on_completed(show)
+task.wait(60)
+""")
+    assert kernel.value("[label.value, out.outputs[0]['text']]") == ["done", "appended"]
+    assert kernel.value("said(task)") == [
+        ["display", "Label(value='done')", ""],
+        ["out", "in a block\n", ""],
+    ]
+
+
 def test_a_callback_may_load_the_plotting_and_submit_more(kernel):
     kernel.run(DEFINE)
     answer = kernel.run("""

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from xpm_nb.core import doors
 from xpm_nb.core.forms import MISSING
 from xpm_nb.core.graph import identify
+from xpm_nb.core.identifier import SCALARS
 from xpm_nb.core.names import repr_of, shorten
 from xpm_nb.core.nodes import info
 from xpm_nb.core.serial import outline
@@ -28,7 +29,8 @@ from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
 WIDTH = 120  # characters of a value that are shown
 BEFORE = 30  # of these, those before the first difference
-READ = 1_000_000  # characters of a value that are looked through for a difference
+READ = 1_000_000  # characters of a container that are looked through for a difference
+LONGEST = 2**62  # a single text is looked through to its end
 MAX_PAIRS = 100_000  # of configurations; two loops of many lengths make more than anyone reads
 HEAD, TAIL = 4, 8  # steps of a path that are shown at its beginning and at its end
 
@@ -101,11 +103,10 @@ class Diff:
         return iter(self.rows)
 
     def __repr__(self) -> str:
-        left, right = (
-            f"{name}({digits[:8]})" for name, digits in (self._view.left, self._view.right)
-        )
+        left, right = (f"{name}({at[:8]})" for name, at in (self._view.left, self._view.right))
+        many = f"{len(self) or 'no'} difference{'s' * (len(self) > 1)}"
         lines = [f"{row.path}: {row.left or '—'} -> {row.right or '—'}" for row in self.rows]
-        return "\n  ".join([f"{left} - {right}: {len(lines) or 'no'} differences", *lines])
+        return "\n  ".join([f"{left} - {right}: {many}", *lines])
 
     def __str__(self) -> str:
         return str(doors.renderer(self).get("text/plain") or repr(self))
@@ -215,7 +216,10 @@ class _Comparison:
 
     def row(self, pair: _Pair) -> None:
         """Add a row that shows two values."""
-        left, right = (w.text(v, READ) for w, v in zip(self.sides, pair.values, strict=True))
+        left, right = (
+            w.text(v, LONGEST if items(v) is None else READ)
+            for w, v in zip(self.sides, pair.values, strict=True)
+        )
         if left == right:
             left, right = map(_in_full, pair.values)
         self.add(pair, left, right)
@@ -224,8 +228,8 @@ class _Comparison:
         """Add a row with these texts; a missing value has none."""
         there = [value is not MISSING for value in pair.values]
         hashed = any(
-            counts and here and not _is_path(value)
-            for counts, here, value in zip(pair.hashed, there, pair.values, strict=True)
+            counts and not _is_path(value)
+            for counts, value in zip(pair.hashed, pair.values, strict=True)
         )
         texts = _cut(left if there[0] else None, right if there[1] else None)
         self.rows.append(DiffRow(pair.place.text(), *texts, hashed, type_only))
@@ -249,7 +253,7 @@ class _Comparison:
         pair = pair._replace(hashed=(counts[0], counts[1]), alone=0 if whole else pair.alone + 1)
         self.types(pair, numbers)
         below = [
-            *self.parts(pair, numbers, " (made by{})", _maker),
+            *self.parts(pair, numbers, " (made by)", _maker),
             *self.fields(pair, numbers),
             *self.parts(pair, numbers, " (init task {})", Written.init_tasks),
         ]
@@ -276,7 +280,10 @@ class _Comparison:
         both = list(zip(self.sides, numbers, strict=True))
         one, other = ({} if n is None else w.fields(n) for w, n in both)
         for name in _in_order(one, other):
-            marks = [None if n is None else w.mark(n, name) for w, n in both]
+            marks = [
+                None if n is None or name not in values else w.mark(n, name)
+                for (w, n), values in zip(both, (one, other), strict=True)
+            ]
             if any(mark is not None and mark.generated for mark in marks):
                 continue  # where it lies tells one job from another, and nothing more
             counts = [
@@ -304,14 +311,24 @@ class _Comparison:
 
     def containers(self, pair: _Pair, one: Items, other: Items) -> None:
         """Compare the items of two containers; where many plain ones differ, show the whole."""
-        pairs = list(self.items(pair, one, other))
-        if sum(map(_plainly_differs, pairs)) > MAX_ITEMS:
-            self.row(pair)
-        else:
-            self.pending.extend(reversed(pairs))
+        pairs: list[_Pair] = []
+        plain = 0
+        for inner in self.items(pair, one, other):
+            pairs.append(inner)
+            plain += _plainly_differs(inner)
+            if plain > MAX_ITEMS:
+                self.row(pair)
+                return
+        self.pending.extend(reversed(pairs))
 
     def items(self, pair: _Pair, one: Items, other: Items) -> Iterator[_Pair]:
         """Give the pairs of items: by index or key; those of sets by themselves."""
+        if one.kind in ("list", "tuple"):
+            lists = ((item for _step, item in found.items) for found in (one, other))
+            for index, values in enumerate(zip_longest(*lists, fillvalue=MISSING)):
+                if not _surely_same(*values):  # of a million numbers, only those that matter
+                    yield pair._replace(place=pair.place.to(f"[{index}]"), values=values)
+            return
         left, right = (_keyed(w, found) for w, found in zip(self.sides, (one, other), strict=True))
         for token in _in_order(left, right):
             step, item = left.get(token) or ("", MISSING)
@@ -347,16 +364,13 @@ def _in_order(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[Any]:
 
 
 def _keyed(written: Written, found: Items) -> dict[Any, tuple[str, Any]]:
-    """Give the items of a container by what finds their counterpart, with the step to them."""
+    """Give the items of a dict or set by what finds their counterpart, with the step to them."""
     keyed: dict[Any, tuple[str, Any]] = {}
     for step, item in found.items:
-        if found.kind in ("list", "tuple"):
-            keyed[step] = f"[{step}]", item
-        else:
-            name = item if found.kind == "set" else step
-            text = shorten(name) if type(name) is str else written.text(name, WIDTH)
-            left, right = "{}" if found.kind == "set" else "[]"
-            keyed[_hashable(written, name)] = f"{left}{text}{right}", item
+        name = item if found.kind == "set" else step
+        text = shorten(name) if type(name) is str else written.text(name, WIDTH)
+        left, right = "{}" if found.kind == "set" else "[]"
+        keyed[_hashable(written, name)] = f"{left}{text}{right}", item
     return keyed
 
 
@@ -390,6 +404,11 @@ def _hashable(written: Written, value: Any) -> Hashable:
 
 def _differ(one: Any, other: Any) -> bool:
     return one is not other and _leaf(one) != _leaf(other)
+
+
+def _surely_same(one: Any, other: Any) -> bool:
+    """Tell at once of most equal numbers and texts that they are; zero has a sign."""
+    return type(one) is type(other) and type(one) in SCALARS and one == other and one != 0
 
 
 def _plainly_differs(pair: _Pair) -> bool:

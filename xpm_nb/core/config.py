@@ -688,6 +688,10 @@ class Config:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         return None if node_of(self) is None else doors.renderer(self)
 
+    def _display_(self) -> Any:
+        """Give what marimo is to display."""
+        return repr(self) if node_of(self) is None else doors.widget(self)
+
 
 class Task(Config):
     """A configuration that can be executed: define ``execute(self)``, and submit it.

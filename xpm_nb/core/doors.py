@@ -52,6 +52,10 @@ def _text_only(config: Any) -> dict[str, Any]:
     return {"text/plain": repr(config)}
 
 
+def _only_picture(thing: Any) -> Any:
+    return renderer(thing)["text/plain"]
+
+
 def _file_and_line(filename: str, lineno: int) -> str:
     return f"{filename}:{lineno}"
 
@@ -72,6 +76,7 @@ def no_cache(config: Any, name: str) -> AbstractContextManager[Path]:
 
 submitter: Submitter = _Nowhere()
 renderer: Callable[[Any], dict[str, Any]] = _text_only
+widget: Callable[[Any], Any] = _only_picture
 place: Callable[[str, int], str] = _file_and_line
 comparer: Callable[[Any, Any], Any] = _no_comparer
 cache_path: Callable[[Any, str], AbstractContextManager[Path]] = no_cache
@@ -82,6 +87,7 @@ def fill(
     *,
     submitter: Submitter | None = None,
     renderer: Callable[[Any], dict[str, Any]] | None = None,
+    widget: Callable[[Any], Any] | None = None,
     place: Callable[[str, int], str] | None = None,
     comparer: Callable[[Any, Any], Any] | None = None,
     cache_path: Callable[[Any, str], AbstractContextManager[Path]] | None = None,
@@ -95,6 +101,9 @@ def fill(
         Takes submitted tasks and knows the current namespace.
     renderer : callable, optional
         Gives the mime bundle of a config.
+    widget : callable, optional
+        Gives what shows a config or an experiment alive, for front-ends that ask by ``_display_``
+        (marimo).
     place : callable, optional
         Turns a file name and a line number into words (``In[7], line 2``).
     comparer : callable, optional
@@ -108,6 +117,7 @@ def fill(
     fillings = {
         "submitter": submitter,
         "renderer": renderer,
+        "widget": widget,
         "place": place,
         "comparer": comparer,
         "cache_path": cache_path,

@@ -10,13 +10,13 @@ text it is, so that the error is the one that people know.
 from __future__ import annotations
 
 import ast
-import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import islice
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from xpm_nb.core.fields import FieldSpec
 from xpm_nb.core.forms import (
@@ -51,6 +51,7 @@ PLACE = "in the form"
 # Characters that a field of a form does not give back as they were: half surrogate pairs, and
 # control characters but for tab and newline.
 _FRAGILE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_ODD_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\(?![\\'"abfnrtvxuUN0-7\n])""")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
 _NOTHING = ("", "none", "null")
@@ -111,7 +112,8 @@ def edit(config: Any, path: str, text: str) -> None:
     with placed(PLACE):
         node, spec, value = _find(info(config), path)
         shown = input_of(node, spec)
-        if shown is not None and shown.raw == text and value is not MISSING:
+        there = value is not MISSING or not spec.required
+        if shown is not None and shown.raw == text and there:
             return
         way = _way(spec)
         if way is None and not (node.sealed or spec.kind == "constant" or spec.generator):
@@ -339,12 +341,33 @@ def _container(value: Any) -> str:
     return "" if value is None else value_text(value, MAX_RAW + 1000)
 
 
+class _Named(ast.NodeTransformer):
+    """Puts values in the place of the words that Python and JSON write for them."""
+
+    names: ClassVar[dict[str, Any]] = {
+        "inf": math.inf, "nan": math.nan, "Infinity": math.inf, "NaN": math.nan,
+        "true": True, "false": False, "null": None,
+    }  # fmt: skip
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.names:
+            return ast.copy_location(ast.Constant(self.names[node.id]), node)
+        return node
+
+
+def _evaluate(text: str) -> Any:
+    """Read a literal; raises a ValueError (and what deep nesting raises) for all else."""
+    if _ODD_ESCAPE.search(text):
+        raise ValueError("Python would warn of it, and print that wherever it likes")
+    return ast.literal_eval(_Named().visit(ast.parse(text, mode="eval")))
+
+
 def _reader(word: str) -> Callable[[str], Any]:
     """Give the reader of literals; a list may be typed without its brackets."""
     kind = {"list": list, "set": set}.get(word)
 
     def read(text: str) -> Any:
-        value = _first(text, (ast.literal_eval, json.loads))
+        value = _first(text, (_evaluate,))
         try:
             loose = kind is not None and type(value) is tuple and not text.strip().startswith("(")
             return kind(value) if kind is not None and loose else value

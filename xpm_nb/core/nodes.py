@@ -687,8 +687,6 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
     if spec.generic:
         bind_variables(node, {name: converted})
     node.values[name] = converted
-    # A tag is of the value that it was given with, not of the parameter.
-    node.own_tags.pop(name, None)
     if place is not None:
         node.own_tags[name] = value, place
     if stopped is not (name in node.untagged):

@@ -488,6 +488,11 @@ def _text(value: Any) -> str:
     return value_text(value, MAX_VALUE)
 
 
+def as_json(view: Any) -> Any:
+    """Give any view (or a collection of views) as JSON values, enums by their value."""
+    return _plain(view)
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}

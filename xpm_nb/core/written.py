@@ -80,13 +80,8 @@ class Written:
     def mark(self, number: int, name: str) -> Mark:
         """Give what the schema knew of a parameter; a file of before says nothing of it."""
         words = str(self._table(number, "marks").get(name, "")).split()
-        kind = next((word for word in ("constant", "meta", "datapath") if word in words), "param")
-        return Mark(
-            "meta" if kind == "datapath" else kind,
-            "default" in words,
-            "unhashed" not in words,
-            "generated" in words,
-        )
+        kind = next((word for word in ("constant", "meta") if word in words), "param")
+        return Mark(kind, "default" in words, "unhashed" not in words, "generated" in words)
 
     def init_tasks(self, number: int) -> list[int]:
         """Give the objects that are the init tasks."""

@@ -7,8 +7,9 @@ Rule 3: markers, records and attempts change under the job lock only.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
-from xpm_nb.errors import LaunchError, RecordError
+from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths, numbered
@@ -74,6 +75,7 @@ class Facts:
     launcher: str = "local"
     callback_error: str = ""
     holder: str = ""  # who has it, where that may be a mistake
+    note: str = ""  # why it could not be run again
 
 
 class Voice:
@@ -99,6 +101,11 @@ class Voice:
                 self._shorten()
             told, self._told = self._told, True
             return not told
+
+    @property
+    def waits(self) -> bool:
+        """Whether something was said that the loop has not heard."""
+        return self._told
 
     def heard(self) -> tuple[Said, ...]:
         """Give what was said, for the loop."""
@@ -188,6 +195,11 @@ class Entry:
         self._waiters: list[Callable[[], None]] = []
         self._guard = threading.Lock()
 
+    @property
+    def name(self) -> str:
+        """What messages call it: ``Learn 1f3a9c02``."""
+        return f"{self.facts.task} {self.paths.identifier[:8]}"
+
     def __repr__(self) -> str:
         return f"<Entry {self.paths.key} {self.view.state.value}>"
 
@@ -206,6 +218,10 @@ class Entry:
                 self._waiters.append(wake)
                 return
         wake()
+
+    def over(self) -> bool:
+        """Tell whether it has ended, and no request to run it is on its way."""
+        return self._pending == 0 and self.view.state.final
 
     def waits(self) -> bool:
         """Tell whether it was asked for and is neither started nor over."""
@@ -285,7 +301,7 @@ class Entry:
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
-        facts.holder = ""
+        facts.holder = facts.note = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -354,6 +370,12 @@ def _glance(paths: JobPaths) -> tuple[Found, Failure | None]:
     return (Found.LOST if paths.process.exists() else Found.NOTHING), None
 
 
+def superseded(entry: Entry) -> bool:
+    """Tell whether another attempt than the one we know has begun: ours is moved away."""
+    latest = numbered(entry.paths.attempts)[-1:]
+    return any(int(path.name) >= entry.facts.attempt for path in latest)
+
+
 def note_times(entry: Entry) -> None:
     """Read when the job started and ended."""
     try:
@@ -380,11 +402,67 @@ def resolve(paths: JobPaths, key: str) -> JobPaths:
     return JobPaths.of(key) if key.startswith("/") else paths.sibling(key)
 
 
+class Uses:
+    """Who uses whose files: what running jobs need, however indirectly.
+
+    Parameters
+    ----------
+    under_way : iterable of Entry
+        What runs, or is about to.
+    entry_of : callable
+        Gives the entry of a directory.
+    """
+
+    def __init__(self, under_way: Iterable[Entry], entry_of: Callable[[JobPaths], Entry]) -> None:
+        self._entry_of = entry_of
+        self._users: dict[str, Entry] = {}
+        stack = [(user, user) for user in under_way]
+        while stack:
+            user, entry = stack.pop()
+            for needed in self._needed(entry):
+                if needed.id not in self._users:
+                    self._users[needed.id] = user
+                    stack.append((user, needed))
+
+    def _needed(self, entry: Entry) -> Iterator[Entry]:
+        for key in entry.view.dependencies:
+            with contextlib.suppress(XpmError):  # it names no job: a damaged record
+                yield self._entry_of(resolve(entry.paths, key))
+
+    def obstacle(self, entry: Entry, besides: Container[str] = ()) -> str:
+        """Say why a job that is done cannot be run again now, "" if it can.
+
+        Its files would be moved away from what runs with them, or nobody knows yet what they would
+        be made from.
+
+        Parameters
+        ----------
+        entry : Entry
+            The job.
+        besides : container of str
+            Jobs (`Entry.id`) that are run again too, before this one.
+        """
+        for needed in self._needed(entry):
+            if needed.view.state is JobState.ERROR and needed.id not in besides:
+                return f"it needs {needed.name}, which is in error: retry that first"
+        user = self._users.get(entry.id)
+        if user is None:
+            return ""
+        return f"{user.name} runs and may read its files: wait for that, or cancel it"
+
+
 # -- acting, under the lock -------------------------------------------------------------------
 
 
-def prepare(entry: Entry) -> Found:
+def prepare(entry: Entry, *, again: bool = False) -> Found:
     """Make the directory ready for a run: old attempt away, script, parameters and record there.
+
+    Parameters
+    ----------
+    entry : Entry
+        The job.
+    again : bool
+        Although it is done.
 
     Returns
     -------
@@ -396,7 +474,9 @@ def prepare(entry: Entry) -> Found:
     if lock is None:
         return Found.HELD
     try:
-        if entry.paths.done.is_file():
+        if again and locks.legacy_holder(entry.paths) is not None:
+            return Found.HELD
+        if entry.paths.done.is_file() and not again:
             return Found.DONE
         write(entry)
         return Found.NOTHING
@@ -484,7 +564,7 @@ def mark_failed(entry: Entry, reason: FailureReason, message: str, code: int | N
     if lock is None:
         return
     try:
-        if records.read_outcome(entry.paths) is None:
+        if records.read_outcome(entry.paths) is None and not superseded(entry):
             records.write_failed(entry.paths, reason, code, message)
     finally:
         lock.release()

@@ -28,7 +28,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import callbacks, entries, loop, outlook, settings, submission
 from xpm_nb.engine.contents import Contents, Item
 from xpm_nb.engine.entries import Asked, Entry
-from xpm_nb.engine.job import Job, error_of, flush, inside, seconds, settled, wait_for
+from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.errors import (
@@ -113,6 +113,10 @@ class Experiment(Contents):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return doors.renderer(self)
+
+    def _display_(self) -> Any:
+        """Give what marimo is to display."""
+        return doors.widget(self)
 
     def _recall(self) -> None:
         """Read the lists of earlier runs, and have the loop find out how those jobs are."""
@@ -348,6 +352,35 @@ class Experiment(Contents):
             job.entry.expect()
         self._loop.post(RetryJobs(tuple(job.entry for job in wanted)))
         return found
+
+    def rerun(self, *jobs: Any) -> tuple[Job, ...]:
+        """Run jobs again that are over, also those that are done; give them.
+
+        They run with the code with which they were last submitted in this kernel, or else with that
+        in their directories. What needs them is not run again. What is under way is left alone.
+
+        Raises
+        ------
+        ConfigError
+            No job is named, or something is in the way of one of them; none is run again then.
+        """
+        if not jobs:
+            raise ConfigError("rerun() takes the jobs to run again: rerun(*xp.jobs) for all")
+        self._loop.sync(SYNC_S)  # what was submitted just now may be done
+        found, carry = self._wanted(jobs), submission.Carrier()
+        return run_again(found, self._loop, {j.entry.id: self._afresh(j, carry) for j in found})
+
+    def _afresh(self, job: Job, carry: submission.Carrier) -> Asked | None:
+        owner = job.experiment or self  # whose namespace and environment it has
+        options = submission.Options(
+            launcher=job.launcher or owner.launcher,
+            namespace=owner.namespace,
+            experiment=owner.name,
+            environ=dict(owner._environ),
+            submitted=time.time(),
+        )
+        over = job.entry.over() and not job.dry
+        return None if not over else submission.afresh(job, options, carry, executed_cells)
 
     def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
         return tuple(self[job] for job in jobs) or self.jobs

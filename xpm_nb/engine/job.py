@@ -22,10 +22,10 @@ from xpm_nb.core.views import CurveView, JobView, Said
 from xpm_nb.engine import callbacks, entries, reading
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
-from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.reading import Files, tail
-from xpm_nb.engine.scheduler import CancelJobs, NoteError, RetryJobs, Say
+from xpm_nb.engine.scheduler import CancelJobs, NoteError, RerunJobs, RetryJobs, Say, Wake
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
@@ -67,6 +67,7 @@ class Job:
         self._loop = loop
         self._experiment = experiment
         self._config: Any = None
+        self._latest: Any = None
         self._launcher: Launcher | None = None
         self._look = look
 
@@ -74,6 +75,7 @@ class Job:
         """Take note of a submission in this kernel (for experiments)."""
         if self._config is None:
             self._config = config
+        self._latest = config
         self._launcher = launcher
 
     def __eq__(self, other: object) -> bool:
@@ -122,6 +124,11 @@ class Job:
         return self._config
 
     @property
+    def latest(self) -> Any:
+        """The task as it was last submitted by this kernel, which is what is run again."""
+        return self._latest
+
+    @property
     def environ(self) -> dict[str, str]:
         """Variables set for the job, on top of the inherited ones."""
         record = self._record()
@@ -136,6 +143,11 @@ class Job:
     def dry(self) -> bool:
         """Whether it was only looked at (a dry run)."""
         return self._entry.dry
+
+    @property
+    def experiment(self) -> Any:
+        """The experiment through which it was found, None if there is none."""
+        return self._experiment
 
     @property
     def entry(self) -> Entry:
@@ -274,9 +286,40 @@ class Job:
         self._loop.post(CancelJobs((self._entry,)))
 
     def retry(self) -> Job:
-        """Run it again if it is in error, after what it needs, before what needed it."""
+        """Run it again if it is in error, after what it needs, before what needed it.
+
+        Raises
+        ------
+        ConfigError
+            It is done.
+        """
+        if self.state is JobState.DONE:
+            raise ConfigError(f"{self._entry.name} is done: rerun() runs it again all the same")
         self._entry.expect()
         self._loop.post(RetryJobs((self._entry,)))
+        return self
+
+    def rerun(self) -> Job:
+        """Run it again, also when it is done; what needs it is not run again.
+
+        It runs with the code with which it was last submitted in this kernel, or else with that in
+        its directory. What it left goes to its `attempts`.
+
+        Raises
+        ------
+        ConfigError
+            It is under way, or something is in the way: the message says what.
+        """
+        self._loop.sync(VIEWS_S)  # it may have been submitted just now, only to be joined
+        if not (self._entry.over() or self.dry):
+            raise ConfigError(
+                f"{self._entry.name} has not ended: wait for that, or cancel() it, and then "
+                "rerun() it"
+            )
+        if self._experiment is not None:
+            self._experiment.rerun(self)
+        else:
+            run_again([self], self._loop, {})
         return self
 
     def on_completed(self, callback: Callable[[], object]) -> None:
@@ -355,7 +398,8 @@ def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
         log.log(logging.DEBUG if callbacks.captured() else logging.ERROR, "%s", trace)
     finally:
         inside.reset(token)
-    loop.post(Say(entry, last=True))
+    if entry.voice.waits:
+        loop.post(Say(entry, last=True))
 
 
 def _say(entry: Entry, loop: Loop, said: Said) -> None:
@@ -368,12 +412,48 @@ def _trace(error: BaseException) -> str:
     """Write an exception of a callback with the user's lines; the last line says what it is."""
     found = traceback.TracebackException.from_exception(error)
     lines = []
-    for frame in found.stack[-TRACE_FRAMES:]:
-        if frame.filename not in _OURS:
-            where = doors.place(frame.filename, frame.lineno or 0)
-            lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
+    for frame in [one for one in found.stack if one.filename not in _OURS][-TRACE_FRAMES:]:
+        where = doors.place(frame.filename, frame.lineno or 0)
+        lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
     what = " ".join("".join(found.format_exception_only()).split("\n")).strip()
     return "\n".join([*lines, what])
+
+
+def run_again(
+    jobs: Iterable[Job], loop: Loop, asked: Mapping[str, Asked | None]
+) -> tuple[Job, ...]:
+    """Have jobs run again that are over (for experiments), and give them.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        What is under way is left alone.
+    loop : Loop
+        Theirs.
+    asked : mapping
+        For the identifier of an entry, what is to be run; else what its directory holds.
+
+    Raises
+    ------
+    ConfigError
+        Something is in the way of one of them; none is run again then.
+    """
+    over = [job for job in dict.fromkeys(jobs) if job.dry or job.entry.over()]
+    ids, uses = {job.entry.id for job in over}, entries.Uses(loop.under_way(), loop.entry)
+    for job in over:
+        entry, text = job.entry, ""
+        if entry.dry:
+            text = "it was only looked at, in a dry run: submit it"
+        elif asked.get(entry.id) is None and not entry.paths.script.is_file():
+            text = f"nothing says what it runs: delete {entry.paths.done} and submit it again"
+        elif job.state is JobState.DONE:
+            text = uses.obstacle(entry, ids)
+        if text:
+            raise ConfigError(f"{entry.name} cannot be run again: {text}")
+    for job in over:
+        job.entry.expect()
+    loop.post(RerunJobs(tuple((job.entry, asked.get(job.entry.id)) for job in over)))
+    return tuple(over)
 
 
 # -- waiting ----------------------------------------------------------------------------------
@@ -445,6 +525,22 @@ async def settled(wanted: Sequence[Entry], loop: Loop) -> None:
 
         callbacks.current().put(tell)
         await asyncio.wait([called], timeout=CALLBACKS_S)
+    seen: Future[None] = here.create_future()
+    loop.post(Wake(_Reached(lambda: here.call_soon_threadsafe(_resolve, seen))))
+    await asyncio.wait([seen], timeout=VIEWS_S)
+
+
+class _Reached(threading.Event):
+    """An event that tells when it is set, to an event loop for one."""
+
+    def __init__(self, tell: Callable[[], object]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def set(self) -> None:
+        super().set()
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
+            self._tell()
 
 
 def _resolve(future: Future[None]) -> None:

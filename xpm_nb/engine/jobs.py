@@ -120,6 +120,10 @@ class Jobs(tuple[Job, ...]):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return doors.renderer(self)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # IPython has a text form of its own for tuples, which goes before that of the bundle.
+        printer.text(str(self))
+
 
 def _record(view: JobView) -> dict[str, Any]:
     """Give a job's row for pandas; what has a name that is taken gets a longer one."""

@@ -107,6 +107,8 @@ class _ClassTap:
         cls.write = self
 
     def remove(self) -> None:
+        if vars(self._cls).get("write") is not self:
+            return
         if self._before is None:
             del self._cls.write
         else:
@@ -193,7 +195,8 @@ def _tap_all() -> Iterator[_Tap | _ClassTap | _Proxy]:
     kinds |= {id(sys.stdout): "out", id(sys.stderr): "err"}
     classes = {type(stream) for stream in (*_streams.values(), sys.stdout, sys.stderr)}
     for cls in classes - {_Proxy, type(None)}:
-        with contextlib.suppress(TypeError):  # it is written in C, and cannot be changed
+        # Those that are written in C cannot be changed.
+        with contextlib.suppress(AttributeError, TypeError):
             yield _ClassTap(cls, kinds)
     for name, kind in (("stdout", "out"), ("stderr", "err")):
         stream = getattr(sys, name)
@@ -208,7 +211,8 @@ def _tap_all() -> Iterator[_Tap | _ClassTap | _Proxy]:
 
 def _tap(thing: Any, name: str, made: Callable[[Callable[..., Any]], Any]) -> Iterator[_Tap]:
     if hasattr(thing, name):
-        yield _Tap(thing, name, made)
+        with contextlib.suppress(AttributeError, TypeError):  # it has no place for attributes
+            yield _Tap(thing, name, made)
 
 
 def _writer(kind: str, write: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,390 @@
+"""The live panel in a real page: rows that move, acts, filters, logs, graph, other tabs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Panel, Window
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+FOUR = """
+xp = start("live", slots=2)
+runs = [Gated.C(n=tag(n), gates=Path.cwd()).submit() for n in range(4)]
+"""
+
+
+def four(window: Window) -> Panel:
+    """Submit four gated jobs, two of which run, and show them."""
+    window.start(FOUR, "xp")
+    window.run(1)
+    window.run(2)
+    panel = window.panel(2)
+    expect(panel.rows()).to_have_count(4)
+    expect(panel.rows("running")).to_have_count(2)
+    return panel
+
+
+def test_rows_come_alive(window: Window) -> None:
+    panel = four(window)
+    expect(panel.root).to_have_attribute("data-state", "live")
+    expect(panel.rows("ready")).to_have_count(2)
+    expect(panel.rows().nth(0)).to_contain_text("at the gate")
+    expect(panel.root.locator('[data-count="running"]')).to_have_text("2 running")
+    expect(window.output(2).locator("[data-xpm]")).to_be_hidden()  # the static twin
+    assert window.spilled(panel.root) == []
+    window.shot("running", panel.root)
+
+    window.let("open-1")
+    expect(panel.rows("done")).to_have_count(1)
+    expect(panel.rows().nth(1)).to_have_attribute("data-state", "done")
+    expect(panel.rows().nth(1)).to_contain_text("2.75")  # its last loss
+    expect(panel.rows("running")).to_have_count(2)  # its slot is another's
+    window.let("open")
+    expect(panel.rows("done")).to_have_count(4)
+    expect(panel.root).to_have_attribute("data-state", "done")
+    expect(panel.root.locator('[data-count="done"]')).to_have_text("4 done")
+    expect(panel.root.locator('[data-count="running"]')).to_be_hidden()
+    assert window.spilled(panel.root) == []
+    window.shot("done", panel.root)
+
+
+def test_cancel_while_a_cell_waits(window: Window) -> None:
+    window.start(FOUR, "xp.wait()")
+    window.run(1)
+    window.begin(2)
+    panel = window.panel(2)
+    expect(panel.rows("running")).to_have_count(2)
+    panel.rows().nth(0).click()
+    panel.button("cancel").click()
+    expect(panel.rows().nth(0)).to_have_attribute("data-state", "error")
+    expect(panel.rows().nth(0)).to_contain_text("cancelled")
+    assert window.running(2)
+    window.let("open")
+    window.ended(2)
+    assert panel.states() == ["error", "done", "done", "done"]
+    assert "xpm-live" not in window.text(2)
+
+
+def test_cancel_while_a_cell_computes(window: Window) -> None:
+    window.start(FOUR, "xp", "while not Path('stop').exists(): sum(range(10_000))")
+    window.run(1)
+    window.run(2)
+    window.begin(3)
+    panel = window.panel(2)
+    expect(panel.rows("running")).to_have_count(2)
+    panel.rows().nth(1).click()
+    panel.button("cancel").click()
+    expect(panel.rows().nth(1)).to_have_attribute("data-state", "error")
+    assert window.running(3)
+    window.let("stop")
+    window.ended(3)
+
+
+def test_cancel_while_a_cell_awaits(window: Window) -> None:
+    window.start(FOUR, "await xp")
+    window.run(1)
+    window.begin(2)
+    panel = window.panel(2)
+    expect(panel.rows("running")).to_have_count(2)
+    panel.rows().nth(0).click()
+    panel.button("cancel").click()
+    expect(panel.rows().nth(0)).to_have_attribute("data-state", "error")
+    assert window.running(2)
+    window.let("open")
+    window.ended(2)
+    assert panel.states() == ["error", "done", "done", "done"]
+
+
+def test_retry_and_rerun(window: Window) -> None:
+    window.folder.joinpath("fail-2").touch()
+    window.let("open")
+    window.start(FOUR, "xp")
+    window.run(1)
+    window.run(2)
+    panel = window.panel(2)
+    expect(panel.root).to_have_attribute("data-state", "done")
+    assert panel.states() == ["done", "done", "error", "done"]
+    expect(panel.rows().nth(2)).to_contain_text("number 2 was told to fail")
+    panel.rows().nth(2).click()
+    expect(panel.button("cancel")).to_be_disabled()
+    expect(panel.button("rerun")).to_be_disabled()
+    window.folder.joinpath("fail-2").unlink()
+    panel.button("retry").click()
+    expect(panel.rows("done")).to_have_count(4)
+    expect(panel.rows().nth(2)).to_contain_text("attempt 2")
+
+    panel.rows().nth(0).click()
+    panel.button("rerun").click()
+    expect(panel.rows().nth(0)).not_to_contain_text("attempt 2")  # it asks first
+    panel.button("confirm").click()
+    expect(panel.rows().nth(0)).to_contain_text("attempt 2")
+    expect(panel.rows("done")).to_have_count(4)
+
+
+def test_a_selection_is_cancelled_as_one(window: Window) -> None:
+    panel = four(window)
+    panel.rows().nth(1).click()
+    panel.rows().nth(3).click(modifiers=["Shift"])
+    panel.rows().nth(2).click(modifiers=["Control"])
+    expect(panel.root.locator('[role=row][aria-selected="true"]')).to_have_count(2)
+    expect(panel.button("cancel")).to_have_text("cancel 2")
+    panel.button("cancel").click()
+    expect(panel.rows("error")).to_have_count(2)
+    assert panel.states() == ["running", "error", "running", "error"]
+
+
+def test_filter_and_sort(window: Window) -> None:
+    panel = four(window)
+    search = panel.root.locator("input[type=search]").first
+    search.fill("n=3")
+    expect(panel.rows()).to_have_count(1)
+    expect(panel.rows().nth(0)).to_have_attribute("data-state", "ready")
+    search.fill("no such thing")
+    expect(panel.rows()).to_have_count(0)
+    search.fill("")
+    expect(panel.rows()).to_have_count(4)
+    panel.root.locator('[data-count="running"]').click()
+    expect(panel.rows()).to_have_count(2)
+    window.let("open-0")  # what is filtered stays filtered while jobs move
+    expect(panel.root.locator('[data-count="done"]')).to_have_text("1 done")
+    expect(panel.rows("running")).to_have_count(2)
+    panel.root.locator('[data-count="running"]').click()
+    expect(panel.rows()).to_have_count(4)
+
+    first = panel.rows().nth(0).get_attribute("data-id")
+    header = panel.root.locator('[role=columnheader][data-key="tag:n"] button')
+    header.click()
+    header.click()
+    sorted_by = panel.root.locator('[role=columnheader][aria-sort="descending"]')
+    expect(sorted_by).to_have_attribute("data-key", "tag:n")
+    place = panel.row(str(first)).get_attribute("aria-rowindex")
+    assert place == "5"  # the last: the header is the first
+
+
+def test_log_tail_while_a_cell_waits(window: Window) -> None:
+    window.start(FOUR, "xp.wait()")
+    window.run(1)
+    window.begin(2)
+    panel = window.panel(2)
+    expect(panel.rows("running")).to_have_count(2)
+    panel.rows().nth(0).dblclick()
+    log = panel.root.locator(".xpm-log")
+    expect(log).to_contain_text("number 0 begins")
+    window.shot("log", panel.root)
+    assert "ends" not in log.inner_text()
+    window.let("open-0")
+    expect(log).to_contain_text("number 0 ends")
+    assert window.running(2)
+    assert window.spilled(panel.root) == []
+    window.let("open")
+    window.ended(2)
+
+
+CHAIN = """
+class First(Task):
+    n: Param[int]
+
+    def execute(self):
+        return self.n
+
+
+class Second(Task):
+    first: Param[First]
+    n: Param[int]
+
+    def execute(self):
+        return self.n
+
+
+xp = start("chain")
+firsts = [First.C(n=n).submit() for n in range(2)]
+seconds = [Second.C(first=firsts[n // 2], n=n).submit() for n in range(4)]
+"""
+
+
+def test_graph_click_leads_to_the_row(window: Window) -> None:
+    window.start(CHAIN, "xp.wait()")
+    window.run(1)
+    window.run(2)
+    panel = window.panel(2)
+    expect(panel.rows("done")).to_have_count(6)
+    panel.tab("graph").click()
+    nodes = panel.root.locator("[data-node]:visible")
+    expect(nodes).to_have_count(6)
+    window.shot("graph", panel.root)
+    identifier = str(panel.root.locator("[data-node]:visible").nth(3).get_attribute("data-node"))
+    nodes.nth(3).click()
+    expect(panel.row(identifier)).to_have_attribute("aria-selected", "true")
+    expect(panel.root.locator(".xpm-drawer")).to_contain_text(identifier[:8])
+    assert window.spilled(panel.root) == []
+
+    panel.root.locator('.xpm-graph [data-value="task"]').click()
+    expect(nodes).to_have_count(2)
+    nodes.nth(1).click()
+    expect(panel.tab("jobs")).to_have_attribute("aria-selected", "true")
+    expect(panel.rows()).to_have_count(4)  # those of the second task
+
+
+def test_timeline_curves_and_results(window: Window) -> None:
+    panel = four(window)
+    panel.tab("timeline").click()
+    expect(panel.root.locator(".xpm-timeline canvas")).to_be_visible()
+    window.shot("timeline", panel.root)
+    panel.tab("curves").click()
+    chart = panel.root.locator('.xpm-chart[data-metric="loss"]')
+    expect(chart).to_be_visible()
+    expect(chart.locator(".xpm-lines [data-id]").first).to_be_attached()
+    window.let("open")
+    expect(panel.root).to_have_attribute("data-state", "done")
+    # now each has its four steps
+    path = chart.locator("path[data-id]").first
+    expect(path).to_have_attribute("d", re.compile(r"M[^L]*(L[^L]*){3}"))
+    window.shot("curves", panel.root)
+    panel.tab("results").click()
+    results = panel.root.locator(".xpm-results table tbody tr")
+    expect(results).to_have_count(4)
+    expect(results.nth(3)).to_contain_text("3.25")
+    window.shot("results", panel.root)
+    assert window.spilled(panel.root) == []
+
+
+def test_two_selected_rows_are_compared(window: Window) -> None:
+    panel = four(window)
+    panel.rows().nth(0).click()
+    panel.rows().nth(3).click(modifiers=["Control"])
+    panel.button("diff").click()
+    difference = panel.root.locator(".xpm-diff")
+    expect(difference.locator("tbody tr")).to_have_count(1)
+    expect(difference.locator("tbody tr")).to_contain_text("n")
+    cells = difference.locator("tbody tr td")
+    assert cells.all_inner_texts()[:2] == ["0", "3"]
+
+
+def test_parameters_and_way_back(window: Window) -> None:
+    panel = four(window)
+    panel.rows().nth(2).dblclick()
+    drawer = panel.root.locator(".xpm-drawer")
+    drawer.get_by_role("tab", name="Parameters").click()
+    expect(drawer.locator(".xpm-params")).to_contain_text("n")
+    drawer.get_by_role("tab", name="Details").click()
+    expect(drawer).to_contain_text(str(window.workspace / "jobs" / "live.gated"))
+    expect(panel.root.locator(".xpm-back")).to_have_text(
+        f'from xpm_nb import start; xp = start("live", workspace="{window.workspace}")'
+    )
+
+
+def test_two_views_of_one_experiment(window: Window) -> None:
+    window.start(FOUR, "xp", "xp")
+    for cell in (1, 2, 3):
+        window.run(cell)
+    one, two = window.panel(2), window.panel(3)
+    for panel in (one, two):
+        expect(panel.rows("running")).to_have_count(2)
+    uids = {panel.root.get_attribute("data-uid") for panel in (one, two)}
+    assert len(uids) == 1
+    one.rows().nth(0).click()
+    expect(two.root.locator('[aria-selected="true"][data-id]')).to_have_count(0)
+    one.button("cancel").click()
+    for panel in (one, two):
+        expect(panel.rows("error")).to_have_count(1)
+    two.rows().nth(2).dblclick()
+    expect(two.root.locator(".xpm-log")).to_contain_text("number 2 begins")
+    expect(one.root.locator(".xpm-log")).not_to_contain_text("number 2")
+    # one goes, the other lives on
+    window.output(2)
+    window.page.evaluate(
+        "() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2 }"
+    )
+    window.execute("notebook:clear-cell-output")
+    expect(one.root).to_have_count(0)
+    window.let("open")
+    expect(two.rows("done")).to_have_count(3)
+    expect(two.root).to_have_attribute("data-state", "done")
+
+
+CALLBACKS = """
+from ipywidgets import Label
+
+label = Label("nothing yet")
+heard = []
+
+
+def told():
+    heard.append(1)
+    print("SAID one")
+    label.value = f"{len(heard)} heard"
+    print("SAID two")
+
+
+def raises():
+    print("SAID before")
+    raise RuntimeError("SAID trouble")
+
+
+xp = start("callbacks")
+runs = [Gated.C(n=n, gates=Path.cwd()).submit() for n in range(2)]
+runs[0].on_completed(told)
+runs[1].on_completed(raises)
+"""
+
+
+def test_callbacks(window: Window) -> None:
+    window.start(CALLBACKS, "label", "xp", "while not Path('stop').exists(): pass\nprint('end')")
+    for cell in (1, 2, 3):
+        window.run(cell)
+    panel = window.panel(3)
+    expect(panel.rows("running")).to_have_count(2)
+    window.begin(4)
+    window.let("open")
+    expect(window.output(2).locator(".widget-label")).to_have_text("1 heard")
+    expect(panel.rows("done")).to_have_count(2)
+    expect(panel.rows().nth(1)).to_contain_text("callback failed")
+    panel.rows().nth(0).dblclick()
+    drawer = panel.root.locator(".xpm-drawer")
+    drawer.get_by_role("tab", name="Callbacks").click()
+    expect(drawer).to_contain_text(re.compile(r"SAID one\s+SAID two"))
+    panel.rows().nth(1).dblclick()
+    expect(drawer).to_contain_text("SAID before")
+    expect(drawer).to_contain_text("RuntimeError: SAID trouble")
+    window.shot("callbacks", panel.root)
+    assert window.running(4)
+    window.let("stop")
+    window.ended(4)
+    assert window.text(4).split() == ["end"]
+    assert "SAID" not in window.text(1) + window.text(2)
+
+
+def test_reload_ext_keeps_everything(window: Window) -> None:
+    window.start(
+        FOUR, "xp", "before = (xp, threads())", "%reload_ext xpm_nb",
+        "xp is before[0], start('live') is xp, threads() == before[1]", "xp.wait()",
+    )  # fmt: skip
+    window.run(1)
+    window.page.evaluate(RUN_CODE, THREADS)
+    for cell in (2, 3, 4):
+        window.run(cell)
+    assert window.run(5).inner_text().endswith("(True, True, True)")
+    panel = window.panel(2)
+    expect(panel.rows("running")).to_have_count(2)
+    panel.rows().nth(0).click()
+    panel.button("cancel").click()
+    expect(panel.rows("error")).to_have_count(1)
+    window.begin(6)
+    window.let("open")
+    expect(panel.rows("done")).to_have_count(3)
+    expect(window.panel(6).rows("done")).to_have_count(3)
+    window.ended(6)
+
+
+THREADS = """
+def threads():
+    return sorted(t.ident for t in threading.enumerate() if t.name.startswith("xpm-"))
+"""
+RUN_CODE = """async code => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  await kernel.requestExecute({code}).done;
+}"""
