@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import time
 
 import pytest
 from jupyter_client.session import Session
+
+from xpm_nb.notebook import protocol
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -105,7 +106,7 @@ class Front:
     def set(self, state: dict) -> None:
         self.state.update(state)
         if "snapshot" in state:
-            self.snapshot = json.loads(state["snapshot"]["packed"])
+            self.snapshot = protocol.unpack(state["snapshot"])
             self.seq = self.snapshot["seq"]
             self.rows = [row[1] for row in self.snapshot["rows"]]
 

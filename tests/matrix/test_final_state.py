@@ -5,7 +5,6 @@ The referee is the workspace: the markers in the jobs' directories, which no wid
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.kernels.conftest import PREAMBLE, Lab
+from xpm_nb.notebook import protocol
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -88,7 +88,7 @@ def saved_rows(book: Any) -> dict[str, list[Any]]:
     snapshots = [m["state"]["snapshot"] for m in models if "snapshot" in m["state"]]
     assert len(snapshots) == 1  # of however many displays
     (snapshot,) = snapshots
-    return {s[0]: d for s, d in json.loads(snapshot["packed"])["rows"]}
+    return {s[0]: d for s, d in protocol.unpack(snapshot)["rows"]}
 
 
 def true_ends(workspace: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from comm.base_comm import BaseComm
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import ExperimentView, JobView
-from xpm_nb.notebook import bridge, live
+from xpm_nb.notebook import bridge, live, protocol
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -111,7 +110,7 @@ class Screen:
         """What the model's state was set to after it was made."""
         updates = [data for _, _, data in self.wires if (data or {}).get("method") == "update"]
         found = [data["state"]["snapshot"] for data in updates if "snapshot" in data["state"]]
-        return [json.loads(snapshot["packed"]) for snapshot in found]
+        return [protocol.unpack(snapshot) for snapshot in found]
 
     @property
     def live(self) -> live.Live:
@@ -359,7 +358,7 @@ def test_a_live_display_is_a_view_and_its_twin(panels):
     twin = (True, "digits: 1 job (1 running)")
     assert kinds == [(False, f"view {model}"), twin] * 2
     opened = [data["state"] for _, kind, data in panels.wires if kind == "comm_open"]
-    snapshots = [json.loads(s["snapshot"]["packed"]) for s in opened if "snapshot" in s]
+    snapshots = [protocol.unpack(s["snapshot"]) for s in opened if "snapshot" in s]
     assert [row[1][0] for row in snapshots[0]["rows"]] == ["r"]
     assert snapshots[0]["name"] == "digits"
     assert snapshots[0]["back"] == panels.way_back

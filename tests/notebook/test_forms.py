@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from enum import Enum
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def made(monkeypatch):
     woken = []
 
     def make(config) -> Form:
-        form = Form(config, lambda: woken.append(1))
+        form = Form(config, lambda: woken.append(1), threading.RLock())
         form.woken = woken
         return form
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -16,6 +15,7 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 from tests.kernels.conftest import Lab
+from xpm_nb.notebook import protocol
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -80,7 +80,7 @@ def test_waiting_shows_one_table_that_ends_with_the_truth(lab, wait):
     assert last["text/plain"].startswith("naps: 3 jobs (3 done)\n")
     assert last["text/html"].count("✓") == 4
     snapshots = [c["data"]["state"] for c in answer.comms if c["data"].get("method") == "update"]
-    whole = json.loads(snapshots[-1]["snapshot"]["packed"])
+    whole = protocol.unpack(snapshots[-1]["snapshot"])
     assert [row[1][0] for row in whole["rows"]] == ["d"] * 3
     deltas = [c["data"]["content"] for c in answer.comms if c["data"].get("method") == "custom"]
     assert len(deltas) >= 2
@@ -173,7 +173,7 @@ def test_nbclient_keeps_the_end_and_nbconvert_shows_it(lab):
         assert picture.data["text/plain"].startswith("naps: 3 jobs (3 done)\n")
     states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"].state
     (panel,) = [it.state.snapshot for it in states.values() if "snapshot" in it.state]
-    assert [row[1][0] for row in json.loads(panel.packed)["rows"]] == ["d"] * 3
+    assert [row[1][0] for row in protocol.unpack(panel)["rows"]] == ["d"] * 3
     for kept in (True, False):  # with the widgets' state, and without
         if not kept:
             del notebook.metadata["widgets"]

@@ -137,7 +137,7 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def reloads(self):
         """The state is asked for at any time, in any thread: also before changes were told."""
-        self.front = Front(through_json(self.feed.snapshot(1.5e9)))
+        self.front = Front(protocol.unpack(through_json(self.feed.packed(1.5e9))))
 
     @rule()
     def greets(self):

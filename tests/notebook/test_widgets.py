@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 from collections import Counter
 
 import pytest
@@ -117,7 +118,7 @@ def test_nothing_that_comes_in_raises_or_sets(message, monkeypatch):
         heard.append(content)
         raise RuntimeError(content)
 
-    form = widgets.FormWidget("abc", hear, None, view={"config": {}})
+    form = widgets.FormWidget("abc", hear, None, threading.RLock(), view={"config": {}})
     form._handle_msg(message)
     assert (form.uid, form.view) == ("abc", {"config": {}})
     assert heard == (["boom"] if "boom" in str(message) else [])

@@ -216,7 +216,7 @@ class Publisher:
         """
         cell, count = _cell_id(shell), getattr(shell, "execution_count", 0)
         with self._lock:
-            made = Form(config, self._ask)
+            made = Form(config, self._ask, self._lock)
             over = [
                 form for form, where, when in self._forms if cell and where == cell and when < count
             ]
@@ -349,6 +349,15 @@ _publisher = Publisher()
 def current() -> Publisher:
     """Give the one of this process."""
     return _publisher
+
+
+def _after_fork() -> None:
+    # The thread is not in the child, the front-end is the parent's, and so may the lock be.
+    global _publisher
+    _publisher = Publisher()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def show(experiment: Any) -> None:

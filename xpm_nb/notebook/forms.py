@@ -48,6 +48,8 @@ class Form:
         What is shown.
     wake : callable
         Tells the publisher that there is something to do; from any thread.
+    lock : context manager
+        The publisher's.
 
     Attributes
     ----------
@@ -62,7 +64,7 @@ class Form:
         Widgets cannot be made.
     """
 
-    def __init__(self, config: Any, wake: Callable[[], None]) -> None:
+    def __init__(self, config: Any, wake: Callable[[], None], lock: Any) -> None:
         from xpm_nb.notebook import widgets  # only where there is a kernel
 
         self.original = config
@@ -84,7 +86,7 @@ class Form:
         self._shown: ConfigView | None = None
         self._fate = ""
         self.config = self._fresh()
-        self.widget = widgets.FormWidget(self.uid, self.hear, self, view=self.look())
+        self.widget = widgets.FormWidget(self.uid, self.hear, self, lock, view=self.look())
 
     def close(self) -> None:
         """Take the widget away."""

@@ -174,7 +174,7 @@ class Live:
         try:
             from xpm_nb.notebook import widgets
 
-            self.panel = widgets.Panel(self.uid, self.hear, self.experiment, self._look)
+            self.panel = widgets.Panel(self.uid, self.hear, self.experiment, self._lock, self._look)
         except Exception:  # a border: not there, or not here; the picture serves
             log.info("no live panel", exc_info=True)
         else:

@@ -22,8 +22,10 @@ Rule 3: what is sent can be written as JSON in UTF-8, whatever a user's text hol
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -311,12 +313,15 @@ class Feed:
         }
 
     def packed(self, now: float, **more: Any) -> Json:
-        """Give `snapshot` as the model's state has it: the whole as one text.
+        """Give `snapshot` as the model's state has it, made short (``packed.js`` reads it).
 
         Notebooks that keep the state of widgets write each number on a line of its own.
         """
         whole = json.dumps(self.snapshot(now, **more), ensure_ascii=False, separators=(",", ":"))
-        return {"v": VERSION, "seq": self.seq, "packed": whole}
+        data = whole.encode("utf-8")
+        deflated = zlib.compress(data, wbits=-zlib.MAX_WBITS)
+        packed = base64.b64encode(deflated).decode("ascii")
+        return {"v": VERSION, "seq": self.seq, "size": len(data), "packed": packed}
 
     def renew(self) -> None:
         """Begin anew: the next snapshot holds everything, and takes the place of every change."""
@@ -368,6 +373,12 @@ class Feed:
             for words in lists:
                 words.grown = False
         return found
+
+
+def unpack(state: Mapping[str, Any]) -> Json:
+    """Read what `Feed.packed` gave."""
+    whole: Json = json.loads(zlib.decompress(base64.b64decode(state["packed"]), -zlib.MAX_WBITS))
+    return whole
 
 
 # -- what a panel may ask -----------------------------------------------------------------------

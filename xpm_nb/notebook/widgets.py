@@ -25,7 +25,7 @@ import traitlets
 log = logging.getLogger("xpm_nb")
 
 STATIC = resources.files("xpm_nb") / "notebook" / "static"
-PANEL: tuple[str, ...] = ("twin", "format", "dom", "store", "graph", "timeline", "curves")
+PANEL: tuple[str, ...] = ("twin", "format", "dom", "packed", "store", "graph", "timeline", "curves")
 PANEL += ("results", "jobs", "drawer", "panel")
 FORM: tuple[str, ...] = ("twin", "format", "dom", "config")
 
@@ -124,14 +124,17 @@ class Display(anywidget.AnyWidget):
         Gets each message of the front-end, in whatever thread; must be quick.
     source : Experiment or Form
         What it shows.
+    lock : context manager
+        Held while anything is sent, so that nothing older comes after what is newer.
     """
 
     uid = traitlets.Unicode().tag(sync=True)
     _esm = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, uid: str, handler: Handler, source: Any, **traits: Any) -> None:
+    def __init__(self, uid: str, handler: Handler, source: Any, lock: Any, **traits: Any) -> None:
         self.source = source
         self._handler = handler
+        self._lock = lock
         super().__init__(uid=uid, **traits)
         _answer_at_once(self.comm)
 
@@ -140,7 +143,8 @@ class Display(anywidget.AnyWidget):
         try:
             data = msg["content"]["data"]
             if data["method"] == "request_state":
-                self.send_state()
+                with self._lock:
+                    self.send_state()
             elif data["method"] == "custom":
                 self._handler(data["content"])
         except Exception:  # a border: see Rule 2
@@ -174,10 +178,10 @@ class Panel(Display):
     snapshot = traitlets.Dict().tag(sync=True, to_json=lambda _value, widget: widget.look())
 
     def __init__(
-        self, uid: str, handler: Handler, source: Any, look: Callable[[], dict[str, Any]]
+        self, uid: str, handler: Handler, source: Any, lock: Any, look: Callable[[], dict[str, Any]]
     ) -> None:
         self.look = look
-        super().__init__(uid, handler, source)
+        super().__init__(uid, handler, source, lock)
 
     @traitlets.default("_esm")
     def _panel_esm(self) -> str:

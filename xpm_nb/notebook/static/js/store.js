@@ -5,6 +5,7 @@
 // after a gap the caller asks for a new snapshot.
 
 import { WORDS, STATES } from "./format.js";
+import { unpack } from "./packed.js";
 
 /**
  * @typedef {object} Row  one job; times are the kernel's, in seconds since the epoch
@@ -99,8 +100,7 @@ export function createStore(snapshot, clock = () => performance.now() / 1000) {
 
   /** @param {any} snap */
   function reset(snap) {
-    // In the model's state the whole is one text: a saved notebook would give each number a line.
-    snap = typeof snap?.packed === "string" ? JSON.parse(snap.packed) : (snap ?? {});
+    snap = typeof snap?.packed === "string" ? unpack(snap.packed, snap.size) : (snap ?? {});
     base = snap.t0 ?? 0;
     ahead = (snap.ts ?? Date.now() / 1000) - clock();
     store.name = String(snap.name ?? "");
