@@ -134,7 +134,9 @@ class Kernel:
     def ask(self, expression: str) -> Any:
         """Give the value of an expression."""
         wanted = {"value": f"__import__('json').dumps({expression})"}
-        reply = self.client.execute("", silent=True, user_expressions=wanted, reply=True, timeout=60)
+        reply = self.client.execute(
+            "", silent=True, user_expressions=wanted, reply=True, timeout=60
+        )
         value = reply["content"]["user_expressions"]["value"]
         if value["status"] != "ok":
             raise RuntimeError(f"{expression}: {value['evalue']}")
