@@ -16,6 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
     from xpm_nb.core.config import Config as Config
     from xpm_nb.core.config import DirectoryContext as DirectoryContext
     from xpm_nb.core.config import InstanceConfig as InstanceConfig
@@ -26,8 +29,11 @@ if TYPE_CHECKING:
     from xpm_nb.core.config import grid as grid
     from xpm_nb.core.config import sealed_set as sealed_set
     from xpm_nb.core.config import setmeta as setmeta
+    from xpm_nb.core.config import stop_tags as stop_tags
     from xpm_nb.core.config import tag as tag
     from xpm_nb.core.config import tags as tags
+    from xpm_nb.core.config import tagspath as tagspath
+    from xpm_nb.core.deprecated import deprecate as deprecate
     from xpm_nb.core.fields import Choices as Choices
     from xpm_nb.core.fields import Constant as Constant
     from xpm_nb.core.fields import DataPath as DataPath
@@ -39,6 +45,8 @@ if TYPE_CHECKING:
     from xpm_nb.core.fields import param_group as param_group
     from xpm_nb.core.fields import partial as partial
     from xpm_nb.core.fields import pathgenerator as pathgenerator
+    from xpm_nb.core.methods import cache as cache
+    from xpm_nb.core.methods import initializer as initializer
     from xpm_nb.core.states import FailureReason as FailureReason
     from xpm_nb.core.states import JobState as JobState
     from xpm_nb.engine.experiment import Experiment as Experiment
@@ -61,6 +69,7 @@ if TYPE_CHECKING:
     from xpm_nb.errors import WorkspaceError as WorkspaceError
     from xpm_nb.errors import XpmError as XpmError
     from xpm_nb.launchers.local import LocalLauncher as LocalLauncher
+    from xpm_nb.notebook.bridge import widget as widget
     from xpm_nb.runtime.report import log_metrics as log_metrics
     from xpm_nb.runtime.report import progress as progress
     from xpm_nb.runtime.report import tqdm as tqdm
@@ -70,9 +79,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "core.config": "Config DirectoryContext InstanceConfig LightweightTask RunMode Task copyconfig"
-    " grid sealed_set setmeta tag tags",
+    " grid sealed_set setmeta stop_tags tag tags tagspath",
+    "core.deprecated": "deprecate",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
     " partial pathgenerator",
+    "core.methods": "cache initializer",
     "core.states": "FailureReason JobState",
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
@@ -80,9 +91,11 @@ _HOMES = {
     " JobError LaunchError NoExperimentError RecordError TaskCancelled UnsetError WorkspaceError"
     " XpmError",
     "launchers.local": "LocalLauncher",
+    "notebook.bridge": "widget",
     "runtime.report": "log_metrics progress tqdm",
     "store.layout": "Workspace",
 }
+_SHOWN = ("core.config", "engine.experiment", "notebook.bridge")
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME)  # the table above is the one list of public names
@@ -94,7 +107,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
-    if module == "engine.experiment" and (shell := _shell()) is not None:
+    if module in _SHOWN and (shell := _shell()) is not None:
         from xpm_nb.notebook import magics
 
         magics.install(shell)  # so that tables are drawn and cells are known without %load_ext
@@ -143,6 +156,12 @@ def _render(config: Any) -> dict[str, Any]:
     return bridge.render(config)
 
 
+def _widget(thing: Any) -> Any:
+    from xpm_nb.notebook import bridge
+
+    return bridge.display_of(thing)
+
+
 def _place(filename: str, lineno: int) -> str:
     if _shell() is None:
         return f"{filename}:{lineno}"
@@ -151,10 +170,41 @@ def _place(filename: str, lineno: int) -> str:
     return magics.place(filename, lineno)
 
 
+def _compare(left: Any, right: Any) -> Any:
+    from xpm_nb.core import compare
+
+    return compare.difference(left, right)
+
+
+def _cache_path(config: Any, name: str) -> AbstractContextManager[Path]:
+    from xpm_nb.core import doors
+    from xpm_nb.engine import experiment
+    from xpm_nb.store import cache
+
+    current = experiment.current()
+    if current is None:
+        return doors.no_cache(config, name)
+    return cache.of_config(current.workspace, current.namespace, config, name)
+
+
+def _literals(cls: type) -> dict[str, str]:
+    from xpm_nb.code import literals
+
+    return literals.after_fields(cls)
+
+
 def _fill_doors() -> None:
     from xpm_nb.core import doors
 
-    doors.fill(submitter=_Submitter(), renderer=_render, place=_place)
+    doors.fill(
+        submitter=_Submitter(),
+        renderer=_render,
+        widget=_widget,
+        place=_place,
+        comparer=_compare,
+        cache_path=_cache_path,
+        literals=_literals,
+    )
 
 
 # -- IPython

@@ -12,6 +12,7 @@ The tree, by who can mend it::
     │   ├── NoExperimentError                 submitting, and nothing is open
     │   └── CarrierError                      code of a cell that cannot be carried into a job
     ├── the world's
+    │   ├── MissingFileError (KeyError)       a file that a job's directory does not have
     │   ├── WorkspaceError                    a directory that cannot be used
     │   ├── RecordError                       a file that cannot be understood
     │   ├── LaunchError                       a job that could not be started
@@ -66,6 +67,12 @@ class NoExperimentError(XpmError):
 
 class CarrierError(XpmError):
     """The code of a class defined in a cell cannot be carried into a job."""
+
+
+class MissingFileError(XpmError, KeyError):
+    """A job's directory has no such file; the message names one that it has."""
+
+    __str__ = UnsetError.__str__
 
 
 class WorkspaceError(XpmError):

@@ -5,7 +5,7 @@ import pytest
 from xpm_nb.core import doors
 from xpm_nb.core.config import Task
 from xpm_nb.core.fields import Param
-from xpm_nb.errors import NoExperimentError
+from xpm_nb.errors import InternalError, NoExperimentError
 
 
 class Learn(Task):
@@ -18,6 +18,8 @@ def test_the_defaults_say_what_to_do():
     assert doors.submitter.namespace() is None
     assert doors.place("a.py", 3) == "a.py:3"
     assert doors.renderer(3) == {"text/plain": "3"}
+    with pytest.raises(InternalError, match="import xpm_nb"):
+        doors._no_comparer(Learn.C(), Learn.C())
 
 
 def test_filling_one_door_leaves_the_others():

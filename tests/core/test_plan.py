@@ -169,6 +169,20 @@ def test_running_a_done_job_again_holds_back_those_that_need_it():
     assert launched(play(plan, Completed("a"))) == ["b"]
 
 
+def test_running_a_job_again_takes_what_it_needs_by_then():
+    plan = Plan(slots=4)
+    play(plan, FoundDone("b", ("a",)), FoundDone("a"))
+    assert plan.dependencies("b") == (), "it was met before what it needed"
+    play(plan, Rerun("a", ()), Rerun("b", ("a",)))
+    assert [plan.state(k).value for k in "ab"] == ["scheduled", "waiting"]
+    assert launched(play(plan, Completed("a"))) == ["b"]
+    with pytest.raises(InternalError, match="not known"):
+        play(plan, Rerun("a", ("nobody",)))
+    with pytest.raises(InternalError, match="need itself"):
+        play(plan, Rerun("a", ("b",)))
+    assert plan.state("a") is JobState.DONE
+
+
 def test_the_rerun_set_goes_up_to_the_causes_and_down_to_what_they_stopped():
     plan = Plan(slots=4)
     play(plan, Submit("a"), Submit("b", ("a",)), Submit("c", ("b",)), Submit("z"))
@@ -281,7 +295,13 @@ class Laws(RuleBasedStateMachine):
     @rule(data=st.data())
     def rerun(self, data):
         if (key := self.some(data, JobState.DONE, JobState.ERROR)) is not None:
-            self.do(Rerun(key))
+            known = sorted((k for k in self.plan if int(k) < int(key)), key=int)
+            deps = (
+                data.draw(st.none() | st.sets(st.sampled_from(known), max_size=3))
+                if known
+                else None
+            )
+            self.do(Rerun(key, None if deps is None else tuple(sorted(deps))))
 
     @rule(slots=st.integers(0, 3))
     def change_slots(self, slots):

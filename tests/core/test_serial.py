@@ -11,8 +11,17 @@ from typing import Any
 import pytest
 
 from xpm_nb.core import config, serial, views
-from xpm_nb.core.config import Config, LightweightTask, Task, info, sealed_set, setmeta, tag
-from xpm_nb.core.fields import Meta, Param, PathGenerator, field
+from xpm_nb.core.config import (
+    Config,
+    LightweightTask,
+    Task,
+    info,
+    sealed_set,
+    setmeta,
+    stop_tags,
+    tag,
+)
+from xpm_nb.core.fields import Constant, DataPath, Meta, Param, PathGenerator, field
 from xpm_nb.errors import ConfigError, NoExperimentError
 
 
@@ -269,3 +278,66 @@ def test_ints_that_python_does_not_write_in_decimal(n):
         Long.C(n=1, table={n: 1, "no": 3})
     with pytest.raises(ConfigError, match="cannot be hashed"):
         Long.C(n=1, table={n: {n: object()}}).__identifier__()
+
+
+def test_where_tags_stop_is_kept():
+    class Holder(Config):
+        model: Param[Model]
+        other: Param[Model]
+
+    made = Holder.C(model=stop_tags(Model.C(n=tag(1))), other=Model.C(n=2))
+    document = serial.dump(made, namespace="exp")
+    assert document["objects"][-1]["untagged"] == ["model"]
+    back = serial.load(document, resolve=lambda m, q, t: {"Model": Model}.get(q, Holder))[-1]
+    assert back.tags() == {}
+    assert back.model.tags() == {"n": 1}
+
+
+def test_marks_say_what_the_class_knew():
+    calls = []
+
+    class Held(Config):
+        needed: Param[int]
+        bare: Param[int] = 1
+        kept: Param[int] = field(default=2)
+        maybe: Param[int | None] = None
+        note: Meta[str] = "n"
+        version: Constant[int] = 1
+        where: Param[Path] = Path("/data")
+        files: DataPath = Path("/files")
+        out: Meta[Path] = field(default_factory=PathGenerator("out"))
+        made: Param[list[int]] = field(default_factory=lambda: calls.append(1) or [])
+        model: Param[Model | None] = None
+
+    made = Held.C(model=setmeta(Model.C(n=1), True), needed=2)
+    calls.clear()
+    item = serial.dump(made, namespace=None)["objects"][-1]
+    assert not calls
+    assert list(item["fields"]) == [name for name in Held.C.__xpm_schema__.fields if name != "out"]
+    assert item["marks"] == {
+        "bare": "default unhashed", "kept": "default", "maybe": "default unhashed",
+        "note": "meta default unhashed", "version": "constant default",
+        "where": "default unhashed", "files": "meta default unhashed",
+        "out": "meta generated unhashed", "model": "unhashed",
+    }  # fmt: skip
+
+
+def test_outlines_of_what_is_not_complete():
+    class Odd:
+        def __repr__(self):
+            return "<odd>"
+
+    body = {"__module__": "__main__", "__qualname__": "Cell", "__annotations__": {"x": Param[Any]}}
+    cell = type("Cell", (Config,), body)
+    [item] = serial.outline(cell.C(), None)["objects"]
+    assert (item["identifier"], item["typename"], item["fields"]) == ("", "cell", {})
+    made = cell.C(x=1)
+    assert serial.outline(made, None)["objects"][0]["identifier"]
+    assert serial.outline(made, "n")["objects"] == serial.dump(made, namespace="n")["objects"]
+    made = cell.C(x=[])
+    made.x.append(Odd())
+    [item] = serial.outline(made, "n")["objects"]
+    assert item["fields"] == {"x": [{"type": "other", "value": "<odd>"}]}
+    above = cell.C(x=[cell.C(x=1).seal(), cell.C()])
+    known = [bool(item["identifier"]) for item in serial.outline(above, "n")["objects"]]
+    assert known == [True, False, False]

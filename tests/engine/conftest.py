@@ -1,4 +1,4 @@
-"""A loop with a fake launcher, on a real workspace."""
+"""A loop with a fake launcher, and experiments with one, on real workspaces."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import threading
 import pytest
 
 from xpm_nb.core.states import JobState
+from xpm_nb.engine import experiment, loop, provenance
 from xpm_nb.engine.entries import Asked
+from xpm_nb.engine.experiment import start
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SubmitJob
+from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RerunJobs, RetryJobs, SubmitJob
+from xpm_nb.engine.settings import Settings
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import JobRecord
 from xpm_nb.testing import FakeClock, FakeLauncher
@@ -86,6 +89,13 @@ class Desk:
             entry.expect()
         self.loop.post(RetryJobs(entries))
 
+    def rerun(self, *names: str) -> None:
+        """As `Job.rerun` does, with what directories hold, and without its questions."""
+        wanted = tuple((self.entry(n), None) for n in names)
+        for entry, _ in wanted:
+            entry.expect()
+        self.loop.post(RerunJobs(wanted))
+
     def sync(self) -> None:
         assert self.loop.sync(10)
 
@@ -124,3 +134,43 @@ def make_desk(tmp_path):
     yield make
     for desk in desks:
         desk.end()
+
+
+# -- experiments with jobs that end when told ---------------------------------------------------
+
+
+@pytest.fixture
+def fake():
+    return FakeLauncher()
+
+
+@pytest.fixture
+def new_kernel(monkeypatch, tmp_path, fake):
+    """What a kernel begins with; call it to begin again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XPM_WORKSPACE", raising=False)
+    monkeypatch.setattr(experiment, "_noted", set())
+    monkeypatch.setitem(loop.LAUNCHERS, "fake", lambda data: fake)
+    monkeypatch.setattr(provenance, "environment", lambda notebook: {"format": 1})
+    former = loop.use(None)
+
+    def begin():
+        old = loop.use(None)
+        if old is not None:
+            old.stop()
+        experiment._live.clear()
+        experiment._opened.clear()
+
+    begin()
+    yield begin
+    begin()
+    Settings.clear_instance()
+    loop.use(former)
+    for handle in fake.handles:
+        handle.end(None)
+        handle.close()
+
+
+@pytest.fixture
+def xp(new_kernel, fake):
+    return start("tour", launcher=fake, slots=2)

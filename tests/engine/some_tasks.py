@@ -79,6 +79,15 @@ class Environment(Task):
         return [os.environ.get(self.name), dict(self.__tags__)]
 
 
+class Alone(Task):
+    place: Param[str]
+
+    def execute(self):
+        os.mkdir(self.place)  # fails if another one is here
+        time.sleep(0.02)
+        os.rmdir(self.place)
+
+
 class Load(LightweightTask):
     factor: Param[int]
     model: Param[Model]

@@ -12,59 +12,21 @@ import pytest
 from tests.engine.some_tasks import Learn, Load, Model, Report, Score
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import callbacks, experiment, loop, provenance
+from xpm_nb.engine import callbacks, experiment, loop
 from xpm_nb.engine.experiment import Experiment, current, start
 from xpm_nb.engine.experiment import experiment as opened
 from xpm_nb.engine.job import Job
-from xpm_nb.engine.settings import Settings
 from xpm_nb.errors import (
     ConfigError,
     ConfigTypeError,
     FailedExperiment,
     JobError,
     NoExperimentError,
+    RecordError,
     WorkspaceError,
 )
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import records
-from xpm_nb.testing import FakeLauncher
-
-
-@pytest.fixture
-def fake():
-    return FakeLauncher()
-
-
-@pytest.fixture
-def new_kernel(monkeypatch, tmp_path, fake):
-    """What a kernel begins with; call it to begin again."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("XPM_WORKSPACE", raising=False)
-    monkeypatch.setattr(experiment, "_noted", set())
-    monkeypatch.setitem(loop.LAUNCHERS, "fake", lambda data: fake)
-    monkeypatch.setattr(provenance, "environment", lambda notebook: {"format": 1})
-    former = loop.use(None)
-
-    def begin():
-        old = loop.use(None)
-        if old is not None:
-            old.stop()
-        experiment._live.clear()
-        experiment._opened.clear()
-
-    begin()
-    yield begin
-    begin()
-    Settings.clear_instance()
-    loop.use(former)
-    for handle in fake.handles:
-        handle.end(None)
-        handle.close()
-
-
-@pytest.fixture
-def xp(new_kernel, fake):
-    return start("tour", launcher=fake, slots=2)
 
 
 def learn(lr=0.5, **options):
@@ -745,3 +707,251 @@ def test_cancel_and_retry_give_the_jobs_they_act_on(xp, fake):
     assert xp.cancel(tasks[2]) == ()
     assert xp.retry() == (tasks[2].job,)
     assert set(xp.cancel()) == {task.job for task in tasks}
+
+
+# -- looking, a few at a time -----------------------------------------------------------------
+
+
+def test_peek_gives_the_views_asked_for(xp, fake):
+    tasks = [learn(tag(n)).submit() for n in (1, 2, 3)]
+    keys = [task.job.key for task in tasks]
+    assert xp.peek(()) == ()
+    assert xp.peek([keys[2], "no/such", keys[0]]) == (tasks[2].job.view(), tasks[0].job.view())
+    assert xp.peek(iter(keys)) == xp.view().jobs
+    assert xp.peek(keys[:1])[0].tags == (("lr", "1"),), "as this experiment shows it"
+
+
+def test_peek_knows_the_jobs_of_earlier_runs(xp, fake, new_kernel):
+    key = learn().submit().job.key
+    assert loop.current().sync(10)
+    new_kernel()
+    (view,) = start("tour", launcher=fake).peek([key])
+    assert view.earlier
+
+
+@pytest.mark.parametrize(
+    "folder", ["runs", "a b", "it's", 'the "best"', "back\\slash", "Zoë\u202e"]
+)
+@pytest.mark.parametrize("namespace", [None, "other"])
+def test_the_way_back_opens_the_same_experiment(new_kernel, tmp_path, folder, namespace):
+    xp = start("tour", workspace=tmp_path / folder, namespace=namespace)
+    line = xp.way_back
+    assert ("namespace=" in line) is (namespace is not None)
+    assert line.isprintable()
+    new_kernel()
+    space: dict = {}
+    exec(line, space)
+    again = space["xp"]
+    assert again is not xp
+    assert (again.name, again.namespace) == (xp.name, xp.namespace)
+    assert again.workspace.root == xp.workspace.root
+
+
+def test_the_way_back_reads_well(new_kernel):
+    xp = start("digits", workspace="/tmp/results/runs")
+    assert xp.way_back == (
+        'from xpm_nb import start; xp = start("digits", workspace="/tmp/results/runs")'
+    )
+
+
+# -- what would become of a task --------------------------------------------------------------
+
+
+def test_fate_follows_a_task(xp, fake):
+    tasks = [learn(n) for n in (1, 2, 3)]
+    one, two, three = tasks
+    assert [experiment.fate(task) for task in tasks] == [("new", "new")] * 3
+    assert not experiment.configs.info(one).sealed, "it can still be changed"
+    assert not (xp.workspace.jobs_dir / "tests.engine.some_tasks.learn").exists()
+    for task in tasks:
+        task.submit()
+    fake.wait_for(2)
+    assert loop.current().sync(10)
+    assert [experiment.fate(task).text for task in tasks] == [
+        *["running"] * 2,
+        "waiting for a free slot",
+    ]
+    score = Score.C(learn=three)
+    assert experiment.fate(score).kind == "new"
+    score.submit()
+    assert loop.current().sync(10)
+    assert experiment.fate(score) == ("waiting", "waiting for other jobs")
+    fake.finish(fake.handles[0])
+    fake.fail(fake.handles[1])
+    for task in tasks[:2]:
+        task.job.wait(10)
+    assert experiment.fate(one) == experiment.fate(learn(1)) == ("computed", "computed already")
+    assert experiment.fate(two) == ("failed", "failed before (failed): would run again")
+    assert experiment.fate(learn(2)).kind == "failed"
+    xp.cancel(three)
+    score.job.wait(10)
+    assert experiment.fate(three).text == "failed before (cancelled): would run again"
+    assert experiment.fate(score).text == "failed before (dependency): would run again"
+
+
+def test_fate_of_what_has_none(xp):
+    assert experiment.fate(Model.C()) == ("none", "")
+    assert experiment.fate(3) == ("none", "")
+    assert experiment.fate(Learn) == xp.fate(Model.C()) == ("none", "")
+    kind, text = experiment.fate(Learn.C())
+    assert kind == "none"
+    assert "lr" in text
+    xp.close()
+    kind, text = experiment.fate(learn())
+    assert kind == "none"
+    assert 'start("name")' in text
+
+
+def test_fate_in_a_new_kernel_is_what_the_directory_says(xp, fake, new_kernel):
+    tasks = [learn(n).submit() for n in (1, 2)]
+    fake.wait_for(2)
+    fake.finish(fake.handles[0])
+    tasks[0].job.wait(10)
+    new_kernel()
+    start("other", workspace=xp.workspace, launcher=fake)
+    before = sorted(xp.workspace.root.rglob("*"))
+    assert experiment.fate(learn(1)).kind == "computed"
+    assert experiment.fate(learn(2)) == ("running", "running elsewhere")
+    fake.fail(fake.handles[1])
+    assert experiment.fate(learn(2)).text == "failed before (failed): would run again"
+    assert experiment.fate(learn(3)).kind == "new"
+    after = sorted(xp.workspace.root.rglob("*"))
+    assert {path.name for path in set(after) - set(before)} <= {
+        *("learn.failed", "error.txt", "outcome.json")
+    }
+
+
+def test_fate_is_that_of_the_workspace(xp, fake):
+    learn(1).submit()
+    here = start("other", launcher=fake)
+    there = start("tour", workspace="elsewhere", launcher=fake)
+    assert xp.fate(learn(1)).kind in ("waiting", "running"), "also before the scheduler met it"
+    fake.wait_for(1)
+    assert loop.current().sync(10)
+    assert (xp.fate(learn(1)).kind, here.fate(learn(1)).kind) == ("running", "running")
+    assert there.fate(learn(1)).kind == "new"
+
+
+# -- tables that live -------------------------------------------------------------------------
+
+
+def test_a_table_fills_in_while_jobs_finish(xp, fake):
+    table = xp.table("loss")
+    assert len(table) == 0
+    assert table.finished
+    assert table.experiment is xp
+    tasks = [learn(tag(n)) for n in (1, 2, 3)]
+    for task in tasks:
+        task.submit()
+    assert not table.finished
+    fake.wait_for(2)
+    assert loop.current().sync(10)
+    assert [row[1] for row in table.rows] == ["running", "running", "ready"]
+    for n, handle in enumerate(fake.wait_for(2)):
+        records.append_line(handle.paths.metrics, {"metrics": {"loss": n / 2}})
+        fake.finish(handle)
+    handle = fake.wait_for(3)[2]
+    xp.wait(0.01)
+    assert not table.finished
+    assert tasks[0].job.wait(10)
+    assert tasks[1].job.wait(10)
+    assert table.rows[:2] == ((1, "done", 0.0), (2, "done", 0.5))
+    assert table.view().best == ((0, 2),)
+    fake.fail(handle)
+    xp.wait(10)
+    assert table.finished
+    assert table.rows[2] == (3, "error (failed)", None)
+    assert table.df["loss"].count() == 2
+
+
+def test_a_table_over_a_tag(xp, fake):
+    for lr in (0.1, 0.2):
+        for seed in (0, 1):
+            learn(tag(lr), gate=str(seed), model=Model.C(hidden=seed)).tag("seed", seed).submit()
+    for n in range(4):
+        handle = fake.wait_for(n + 1)[n]
+        fake.finish(handle, {"accuracy": (n + 1) / 10})
+    xp.wait(10)
+    table = xp.table("accuracy", over="seed", decimals=2)
+    assert table.view().rows == (
+        ("0.1", "2 done", "0.15 ± 0.07 (2)"),
+        ("0.2", "2 done", "0.35 ± 0.07 (2)"),
+    )
+    assert table.view().best == ((1, 2),)
+    assert list(xp.table("accuracy", over=["seed"]).df["accuracy_mean"]) == [
+        pytest.approx(0.15),
+        pytest.approx(0.35),
+    ]
+    with pytest.raises(ConfigError, match="there are lr, seed"):
+        xp.table(over="sed")
+    with pytest.raises(ConfigError, match='best is "min", "max"'):
+        xp.table(best="most")
+    with pytest.raises(ConfigError, match="'los' is none of the figures accuracy"):
+        xp.table("accuracy", best={"los": "min"})
+
+
+def test_a_table_is_that_of_the_run_under_way(xp, fake, new_kernel):
+    learn(1).submit()
+    fake.wait_for(1)
+    fake.finish("")
+    xp.wait(10)
+    new_kernel()
+    again = start("tour", launcher=fake)
+    table = again.table()
+    assert len(table) == 1, "the latest run's, before anything is submitted"
+    for n in (2, 3):
+        learn(n).submit()
+    assert len(table) == 2
+
+
+# -- differences ------------------------------------------------------------------------------
+
+
+def changes(diff):
+    return [(row.path, row.left, row.right) for row in diff.rows]
+
+
+def test_where_two_jobs_differ(xp, fake):
+    one, other = learn(0.1).submit(), learn(0.2, model=Model.C(hidden=16)).submit()
+    wanted = [("lr", "0.1", "0.2"), ("model.hidden", "8", "16")]
+    digits = [task.job.identifier[:12] for task in (one, other)]
+    for a, b in [(one, other), (one.job, other.job), digits, (0, 1), (one.job, digits[1])]:
+        assert changes(xp.diff(a, b)) == wanted
+    found = xp.diff(one, other).view()
+    assert (found.left, found.right) == (
+        ("Learn", one.job.identifier),
+        ("Learn", other.job.identifier),
+    )
+    assert not xp.diff(one, learn(0.1)), "a config that was not submitted will do"
+    assert changes(xp.diff(0, learn(0.3))) == [("lr", "0.1", "0.3")]
+
+
+def test_where_jobs_of_another_kernel_differ(xp, fake, new_kernel):
+    first = learn(0.1)
+    xp.submit(first)
+    for task in (learn(0.2), Score.C(learn=first)):
+        xp.submit(task)
+    assert loop.current().sync(10)
+    new_kernel()
+    again = start("tour", launcher=fake)
+    assert [job.config for job in again.jobs] == [None] * 3
+    assert changes(again.diff(0, 1)) == [("lr", "0.1", "0.2")]
+    assert changes(again.diff(0, learn(0.1))) == []
+    assert changes(again.diff(learn(0.3), 1)) == [("lr", "0.3", "0.2")]
+    kinds = again.diff(0, 2).view()
+    assert (kinds.left[0], kinds.right[0]) == ("Learn", "Score")
+    assert kinds.rows[0].type_only
+    path = again.jobs[0].entry.paths.params
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"nothing says what Learn .* is: .*params\.json"):
+        again.diff(0, 1)
+    path.write_text("{torn")
+    with pytest.raises(RecordError, match=r"params\.json"):
+        again.diff(0, 1)
+
+
+def test_what_cannot_be_compared(xp):
+    learn().submit()
+    for bad in ("ffff0000", 7, None, Learn, 1.5):
+        with pytest.raises((ConfigError, ConfigTypeError)):
+            xp.diff(0, bad)

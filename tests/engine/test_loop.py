@@ -197,6 +197,265 @@ def test_what_lies_in_the_directory_of_a_waiting_job_stays(desk):
     assert desk.view("b").attempt == 1
 
 
+# -- again ------------------------------------------------------------------------------------
+
+
+def done(desk, *names):
+    """Run jobs to their good end: a, then what needs it…"""
+    for name, *needs in names:
+        desk.submit(name, *needs)
+        desk.launcher.wait_for(len(desk.started()))
+        assert end(desk, name) is JobState.DONE
+
+
+def test_what_is_done_is_run_again_and_what_it_left_is_kept(desk):
+    done(desk, "a")
+    paths = desk.paths("a")
+    (paths.path / "digits.npz").write_text("old")
+    seen = []
+    desk.entry("a").hooks.append(lambda view: seen.append(view.state.value))
+    desk.rerun("a")
+    assert not desk.entry("a").settled.is_set()
+    desk.launcher.wait_for(2)
+    desk.sync()
+    assert not paths.done.exists()
+    assert locks.held(paths)
+    assert {"a.done", "digits.npz", "a.py"} <= {p.name for p in (paths.attempts / "1").iterdir()}
+    assert desk.view("a").attempt == 2
+    assert end(desk, "a") is JobState.DONE
+    assert seen == ["waiting", "ready", "scheduled", "running", "done"]
+    desk.rerun("a")
+    desk.launcher.wait_for(3)
+    assert end(desk, "a", "fail") is JobState.ERROR
+    desk.rerun("a")  # in error: as retry
+    desk.launcher.wait_for(4)
+    assert end(desk, "a") is JobState.DONE
+    assert desk.view("a").attempt == 4
+
+
+def test_what_needs_it_stays_done_and_what_waits_waits_for_it(desk):
+    done(desk, "a", "ba")
+    desk.submit("x")
+    desk.submit("c", "a")
+    assert desk.states("abcx") == ["done", "done", "ready", "running"]
+    desk.rerun("a")
+    assert desk.states("abcx") == ["ready", "done", "waiting", "running"]
+    end(desk, "x")
+    end(desk, "a")
+    end(desk, "c")
+    assert desk.started() == ["a", "b", "x", "a", "c"]
+
+
+def test_a_job_and_what_needs_it_are_run_again_in_order(make_desk):
+    desk = make_desk(slots=4)
+    done(desk, "a", "ba", "cb")
+    desk.restart(slots=4)
+    desk.open("c", "b", "a")  # the plan met them in the wrong order
+    desk.rerun("c", "b", "a", "b")
+    for count, name in enumerate("abc", start=4):
+        assert [h.paths.name for h in desk.launcher.wait_for(count)][3:] == list("abc")[: count - 3]
+        assert end(desk, name) is JobState.DONE
+
+
+def test_a_job_is_not_run_again_while_one_that_needs_it_runs(desk, caplog):
+    done(desk, "a", "ba")
+    desk.submit("c", "b")
+    desk.launcher.wait_for(3)
+    desk.rerun("a")
+    assert desk.settled("a") is JobState.DONE
+    assert desk.paths("a").done.exists()
+    assert "C 2e7d2c03 runs and may read its files" in desk.view("a").message
+    end(desk, "c")
+    desk.rerun("a")
+    desk.launcher.wait_for(4)
+    assert end(desk, "a") is JobState.DONE
+    assert desk.view("a").message == ""
+
+
+def test_a_job_is_not_run_again_while_what_it_needs_is_in_error(desk, caplog):
+    done(desk, "a", "ba")
+    desk.rerun("a")
+    desk.launcher.wait_for(3)
+    end(desk, "a", "fail")
+    assert desk.states("ab") == ["error", "done"], "a result stays one"
+    desk.rerun("b")
+    assert desk.settled("b") is JobState.DONE
+    assert "needs A ca978112, which is in error" in desk.view("b").message
+    desk.rerun("b", "a")
+    desk.launcher.wait_for(4)
+    end(desk, "a")
+    desk.launcher.wait_for(5)
+    assert end(desk, "b") is JobState.DONE
+
+
+def test_what_is_under_way_is_not_run_twice(desk):
+    desk.submit("a")
+    desk.submit("b")
+    desk.launcher.wait_for(1)
+    desk.rerun("a", "b")
+    desk.rerun("a")
+    assert desk.states("ab") == ["running", "ready"]
+    end(desk, "a")
+    desk.rerun("a")
+    desk.rerun("a")  # a second click
+    desk.launcher.wait_for(2)
+    end(desk, "b")
+    desk.launcher.wait_for(3)
+    end(desk, "a")
+    assert desk.started() == ["a", "b", "a"]
+
+
+def test_a_rerun_that_waits_goes_on_in_the_next_kernel_and_can_be_cancelled(desk):
+    done(desk, "a", "b")
+    desk.submit("x")
+    desk.launcher.wait_for(3)
+    desk.rerun("a", "b")
+    assert desk.states("ab") == ["ready", "ready"]
+    desk.cancel("b")
+    assert desk.settled("b") is JobState.ERROR
+    desk.sync()
+    desk.restart()
+    desk.open("a", "b")
+    desk.launcher.wait_for(4)
+    assert end(desk, "a") is JobState.DONE
+    assert desk.view("b").reason is FailureReason.CANCELLED
+    assert (desk.paths("b").attempts / "1" / "b.done").exists()
+
+
+def test_two_kernels_run_the_same_job_again(make_desk):
+    one, two = make_desk(), make_desk()
+    done(one, "a")
+    two.submit("a")
+    assert two.settled("a") is JobState.DONE
+    one.rerun("a")
+    one.launcher.wait_for(2)
+    one.sync()
+    two.rerun("a")
+    assert two.states("a") == ["running"]
+    assert two.view("a").elsewhere
+    end(one, "a")
+    two.clock.advance(5)
+    assert two.settled("a") is JobState.DONE
+    assert two.started() == []
+    assert [p.name for p in one.paths("a").attempts.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_another_kernel_runs_again_before_we_heard_of_its_end_is_not_lost(make_desk, busy):
+    one, two = make_desk(), make_desk()
+    one.submit("a")
+    (first,) = one.launcher.wait_for(1)
+    one.sync()
+    begun, gate = threading.Event(), threading.Event()
+    one.entry("z").hooks.append(lambda view: (begun.set(), gate.wait(10)))
+    one.submit("z")
+    assert begun.wait(10), "the first kernel is busy"
+    one.launcher.finish(first)
+    if busy:
+        two.submit("x")
+    two.submit("a")
+    assert two.settled("a") is JobState.DONE
+    two.rerun("a")
+    assert two.states("a") == ["ready" if busy else "running"]
+    one.cancel("z")
+    gate.set()
+    if busy:  # it is for the first who can
+        one.launcher.wait_for(2)
+        end(one, "a")
+        end(two, "x")
+    else:
+        assert one.states("a") == ["running"]
+        assert one.view("a").elsewhere
+        end(two, "a")
+        one.clock.advance(5)
+    assert [desk.settled("a") for desk in (one, two)] == [JobState.DONE] * 2
+    assert [p.name for p in one.paths("a").attempts.iterdir()] == ["1"]
+    assert one.started().count("a") + two.started().count("a") == 2
+
+
+def test_a_process_that_has_written_its_marker_and_still_lives_is_awaited(desk):
+    done(desk, "a")
+    lock = locks.try_lock(desk.paths("a"))
+    desk.rerun("a")
+    desk.rerun("a")
+    desk.sync()
+    assert desk.paths("a").done.exists()
+    desk.clock.advance(1)
+    desk.sync()
+    assert desk.started() == ["a"]
+    assert not desk.entry("a").settled.is_set()
+    lock.release()
+    desk.clock.advance(5)
+    desk.launcher.wait_for(2)
+    assert end(desk, "a") is JobState.DONE
+
+
+def test_a_rerun_that_is_awaited_can_be_cancelled(desk):
+    done(desk, "a")
+    lock = locks.try_lock(desk.paths("a"))
+    desk.rerun("a")
+    desk.cancel("a")
+    assert desk.settled("a") is JobState.DONE
+    lock.release()
+    desk.clock.advance(5)
+    assert desk.states("a") == ["done"]
+    assert desk.started() == ["a"]
+
+
+def test_a_launcher_that_nobody_knows_any_more_runs_nothing_again(desk, caplog):
+    done(desk, "a")
+    desk.restart()
+    desk.loop._scheduler._launchers = {}
+    desk.open("a")
+    desk.rerun("a")
+    assert desk.settled("a") is JobState.DONE
+    assert "no launcher is known for {'type': 'fake'}" in desk.view("a").message
+
+
+@pytest.mark.slow
+def test_many_jobs_are_run_again(make_desk):
+    desk = make_desk(slots=1000)
+    names = [f"j{n}" for n in range(120)]
+    for name in names:
+        desk.submit(name)
+    for handle in desk.launcher.wait_for(120):
+        desk.launcher.finish(handle)
+    for name in names:
+        desk.settled(name)
+    desk.rerun(*names)
+    for handle in desk.launcher.wait_for(240)[120:]:
+        desk.launcher.finish(handle)
+    assert {desk.settled(name) for name in names} == {JobState.DONE}
+    assert {desk.view(name).attempt for name in names} == {2}
+
+
+def test_a_directory_that_does_not_say_what_to_run_stays_done(desk, caplog):
+    done(desk, "a")
+    desk.paths("a").script.unlink()
+    desk.rerun("a")
+    assert desk.settled("a") is JobState.DONE
+    assert desk.paths("a").done.exists()
+    assert "does not say what is to be run" in desk.view("a").message
+
+
+def test_a_disk_that_is_full_after_the_marker_is_away_is_a_failure(desk, monkeypatch, caplog):
+    done(desk, "a")
+    real = entries.write
+
+    def full(entry):
+        real(entry)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(entries, "write", full)
+    desk.rerun("a")
+    assert desk.settled("a") is JobState.ERROR
+    assert "no space left" in desk.view("a").message
+    monkeypatch.setattr(entries, "write", real)
+    desk.retry("a")
+    desk.launcher.wait_for(2)
+    assert end(desk, "a") is JobState.DONE
+
+
 # -- cancel -----------------------------------------------------------------------------------
 
 

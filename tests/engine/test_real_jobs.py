@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.some_tasks import Environment, Learn, Load, Model, Report, Score
+from tests.engine.some_tasks import Alone, Environment, Learn, Load, Model, Report, Score
 from xpm_nb.core.config import tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import experiment, loop
+from xpm_nb.engine import experiment, loop, usage
 from xpm_nb.engine.experiment import start
-from xpm_nb.errors import JobError
+from xpm_nb.errors import ConfigError, JobError
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import Workspace
 
@@ -119,6 +119,70 @@ def test_from_submit_to_results(lab):
     begin(lab)
     assert Learn.C(lr=0.25).submit().job.wait(30) is JobState.DONE
     assert Counter(lab.said())["start 0.25"] == 1
+
+
+def test_a_done_job_is_run_again_once_and_keeps_what_it_left(lab):
+    xp = begin(lab, slots=2)
+    learn = Learn.C(lr=0.25).submit()
+    score = Score.C(learn=learn).submit()
+    xp.wait(60)
+    called = []
+    learn.on_completed(lambda: called.append(learn.job.view().attempt))
+    learn.wait()
+    with pytest.raises(ConfigError, match=r"Learn [0-9a-f]{8} is done: rerun\(\)"):
+        learn.job.retry()
+    assert learn.job.rerun() is learn.job
+    with pytest.raises(ConfigError, match="has not ended"):
+        learn.job.rerun()
+    assert learn.job.wait(60) is JobState.DONE
+    assert learn.result() == {"accuracy": 0.75, "hidden": 8}
+    assert called == [1, 2]
+    assert Counter(lab.said()) == {"start 0.25": 2, "end 0.25": 2}
+    assert (score.state, score.job.view().attempt) == (JobState.DONE, 1)
+    (first,) = learn.job.attempts
+    assert (first / "learn.done").exists()
+    assert [curve.points for curve in learn.job.curves()] == [((1, 0.5), (2, 0.25))]
+    lab.new_kernel()
+    again = begin(lab)
+    assert [job.state for job in again.jobs] == [JobState.DONE] * 2
+    again.rerun(*again.jobs)  # without the classes, with what their directories hold
+    again.wait(60)
+    assert [job.view().attempt for job in again.jobs] == [3, 2]
+    assert [job.state for job in again.jobs] == [JobState.DONE] * 2
+
+
+def test_reruns_from_two_kernels_are_never_two_processes(lab):
+    """Each process of the job takes a directory that only one at a time can have."""
+    xp = begin(lab)
+    task = Alone.C(place=str(lab.path / "taken")).submit()
+    xp.wait(60)
+    code = (
+        "xp = begin()\nfrom xpm_nb.errors import ConfigError\n"
+        "for n in range(8):\n"
+        "    try: xp.rerun(*xp.jobs)\n"
+        "    except ConfigError: pass\n"
+        "    xp.wait(60)\n"
+        "    assert [job.state.value for job in xp.jobs] == ['done'], xp.view()\n"
+    )
+    others = [lab.kernel(code) for _ in range(2)]
+    assert [other.wait(100) for other in others] == [0, 0]
+    task.wait(60)
+    attempts = task.job.attempts
+    assert 8 <= len(attempts) <= 16
+    assert all((path / "alone.done").exists() for path in attempts)
+
+
+def test_what_a_running_job_uses_is_seen(lab, monkeypatch):
+    monkeypatch.setattr(usage, "LEAST_S", 0.0)
+    xp, sampler = begin(lab, slots=1), usage.Sampler()
+    task, _ = (Learn.C(lr=lr, gate=lab.gate).submit() for lr in (1, 2))
+    until(lambda: sampler.sample(xp.jobs))
+    found = sampler.sample(xp.jobs)
+    assert list(found) == [task.job.key], "the other one waits for the slot"
+    assert found[task.job.key].memory_mb > 1
+    lab.open_gate()
+    xp.wait(60)
+    assert sampler.sample(xp.jobs) == {}
 
 
 def test_init_tasks_run_before_and_share_objects(lab):

@@ -15,8 +15,11 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 from tests.kernels.conftest import Lab
+from xpm_nb.notebook import protocol
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+VIEW = "application/vnd.jupyter.widget-view+json"
 
 SLEEP = """
 from xpm_nb import *
@@ -68,13 +71,20 @@ def test_waiting_shows_one_table_that_ends_with_the_truth(lab, wait):
     kernel.run(SLEEP)
     answer = kernel.run(wait)
     assert answer.stdout == answer.stderr == ""
-    assert len(answer.displays) == 1, "the value of the cell is not drawn a second time"
-    assert answer.displays[0]["text/plain"].startswith("naps: 3 jobs (")
-    assert len(answer.updates) >= 2
+    live, picture = answer.displays  # the value of the cell is not drawn a second time
+    assert VIEW in live
+    assert "text/plain" not in live
+    assert picture["text/plain"].startswith("naps: 3 jobs (")
     assert len({update["transient"]["display_id"] for update in answer.updates}) == 1
     last = answer.updates[-1]["data"]
-    assert last["text/plain"] == "naps: 3 jobs (3 done)"
+    assert last["text/plain"].startswith("naps: 3 jobs (3 done)\n")
     assert last["text/html"].count("✓") == 4
+    snapshots = [c["data"]["state"] for c in answer.comms if c["data"].get("method") == "update"]
+    whole = protocol.unpack(snapshots[-1]["snapshot"])
+    assert [row[1][0] for row in whole["rows"]] == ["d"] * 3
+    deltas = [c["data"]["content"] for c in answer.comms if c["data"].get("method") == "custom"]
+    assert len(deltas) >= 2
+    assert all(delta["prev"] == delta["seq"] - 1 for delta in deltas)
     threads = "[t.name for t in __import__('threading').enumerate() if t.name.startswith('xpm-p')]"
     assert kernel.value(threads) == ["xpm-publisher"]
 
@@ -82,12 +92,12 @@ def test_waiting_shows_one_table_that_ends_with_the_truth(lab, wait):
 def test_a_value_is_kept_up_to_date_after_its_cell(lab):
     kernel = lab.kernel(load=False)
     answer = kernel.run(SLEEP + "\nxp")
-    assert len(answer.displays) == 1
+    assert [VIEW in display for display in answer.displays] == [True, False]
     updates = []
 
     def ended():
         updates.extend(kernel.run("import time; time.sleep(0.3)").updates)
-        return updates and updates[-1]["data"]["text/plain"] == "naps: 3 jobs (3 done)"
+        return updates and updates[-1]["data"]["text/plain"].startswith("naps: 3 jobs (3 done)\n")
 
     lab.wait_for(ended)
 
@@ -101,7 +111,7 @@ def test_without_load_ext_cells_are_known_and_the_magic_is_there(lab):
     kernel.run("%load_ext xpm_nb")
     kernel.run(SLEEP)
     answer = kernel.run("xp.wait()")
-    assert "<table" in answer.displays[0]["text/html"]
+    assert "<table" in answer.displays[-1]["text/html"]
     (path,) = lab.wait_for(lambda: list(lab.workspace.glob("experiments/*/*/*/cells.ipynb")))
     notebook = nbformat.read(path, as_version=4)
     assert [cell.execution_count for cell in notebook.cells][:3] == [1, 2, 3]
@@ -157,13 +167,25 @@ def test_nbclient_keeps_the_end_and_nbconvert_shows_it(lab):
         notebook, kernel_name="python3", resources={"metadata": {"path": str(lab.path)}}
     )
     client.execute(env=lab.env)
-    plain = [[o.data["text/plain"] for o in cell.outputs] for cell in notebook.cells]
-    assert plain[2:4] == [["naps: 3 jobs (3 done)"]] * 2
+    for cell in notebook.cells[2:4]:
+        live, picture = cell.outputs
+        assert VIEW in live.data
+        assert picture.data["text/plain"].startswith("naps: 3 jobs (3 done)\n")
+    states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"].state
+    (panel,) = [it.state.snapshot for it in states.values() if "snapshot" in it.state]
+    assert [row[1][0] for row in protocol.unpack(panel)["rows"]] == ["d"] * 3
+    for kept in (True, False):  # with the widgets' state, and without
+        if not kept:
+            del notebook.metadata["widgets"]
+        check_page(HTMLExporter().from_notebook_node(notebook)[0])
+
+
+def check_page(html: str) -> None:
     page = Text()
-    page.feed(HTMLExporter().from_notebook_node(notebook)[0])
+    page.feed(html)
     text = " ".join(" ".join(page.parts).split())
     for n in range(3):
-        assert re.search(rf"Nap [0-9a-f]{{8}} ✓ done {n} 100% {0.5 + n}", text), text
+        assert re.search(rf"Nap [0-9a-f]{{8}} ✓ done {n} {0.5 + n}", text), text
     assert {"table", "th"} <= set(page.tags)
 
 

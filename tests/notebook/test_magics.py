@@ -8,11 +8,14 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from xpm_nb.core.states import JobState
-from xpm_nb.core.views import ExperimentView, JobView
-from xpm_nb.engine import callbacks, experiment
-from xpm_nb.errors import ConfigError
+from tests.engine.conftest import fake, new_kernel
+from tests.engine.some_tasks import Learn, Model, Score
+from xpm_nb.core.config import tag
+from xpm_nb.engine import callbacks, experiment, loop
+from xpm_nb.engine.jobs import Jobs
 from xpm_nb.notebook import bridge, magics
+
+__all__ = ["fake", "new_kernel"]  # fixtures
 
 
 @pytest.fixture
@@ -121,78 +124,192 @@ def test_the_notebook_has_a_name_if_anything_says_so(shell, monkeypatch):
 # -- verbs --------------------------------------------------------------------------------------
 
 
-class Job:
-    def __init__(self, identifier, state=JobState.DONE):
-        self.identifier, self.state = identifier, state
-        self.cancelled = self.retried = False
-
-    def view(self):
-        return JobView(f"t/{self.identifier}", self.identifier, "t", "t", "Train", self.state)
-
-    def log(self, n):
-        return "\n".join(f"line {i}" for i in range(n))
-
-    def cancel(self):
-        self.cancelled = True
-
-    def retry(self):
-        self.retried = True
-
-
-class Experiment:
-    def __init__(self, name="digits", **options):
-        self.name, self.options = name, options
-        self.jobs = [Job("1f3a" + "0" * 60), Job("1f3b" + "0" * 60, JobState.ERROR)]
-        self.waited = []
-
-    def __getitem__(self, prefix):
-        for job in self.jobs:
-            if job.identifier.startswith(prefix.lower()):
-                return job
-        raise ConfigError(f"no job begins with {prefix!r}")
-
-    def wait(self, timeout_s=None):
-        self.waited.append(timeout_s)
-
-    def view(self):
-        return ExperimentView(self.name, "/w", self.name, tuple(j.view() for j in self.jobs))
-
-
 @pytest.fixture
-def opened(shell, monkeypatch):
-    opened = Experiment()
-    monkeypatch.setattr(experiment, "current", lambda: opened)
-    return opened
+def xp(shell, new_kernel, fake):
+    """An experiment with a job in each of four states, the last of a chain of two."""
+    xp = experiment.start("tour", launcher=fake, slots=3)
+    learns = [
+        Learn.C(lr=tag(lr), model=Model.C(hidden=hidden)).submit()
+        for lr, hidden in ((0.1, 8), (0.2, 8), (0.3, 16))
+    ]
+    Score.C(learn=learns[2]).submit()
+    fake.wait_for(3)
+    fake.finish(learns[0].job.identifier)
+    fake.fail(learns[1].job.identifier, "ValueError: no such kernel")
+    for learn in learns[:2]:
+        assert learn.job.entry.settled.wait(10)
+    shell.user_ns["learns"] = learns
+    return xp
 
 
-def test_start_hands_its_options_over(shell, monkeypatch):
-    monkeypatch.setattr(experiment, "start", Experiment)
-    started = shell.run_line_magic("xpm", "start digits --slots 2 -w '/tmp/my runs'")
-    assert (started.name, started.options) == ("digits", {"slots": 2, "workspace": "/tmp/my runs"})
-    plain = shell.run_line_magic("xpm", "start digits")
-    assert plain.options == {"slots": None, "workspace": None}
+def magic(shell, line):
+    result = shell.run_line_magic("xpm", line)
+    assert loop.current().sync(10)
+    return result
 
 
-def test_verbs_give_their_objects(shell, opened):
-    assert shell.run_line_magic("xpm", "status") is opened
-    assert shell.run_line_magic("xpm", "wait --timeout 3") is opened
-    assert shell.run_line_magic("xpm", "wait") is opened
-    assert opened.waited == [3.0, None]
+def states(xp):
+    assert loop.current().sync(10)
+    return [job.state.value for job in xp.jobs]
+
+
+def html_of(thing):
+    return thing._repr_mimebundle_()["text/html"]
+
+
+def test_start_opens_an_experiment(shell, new_kernel, tmp_path):
+    started = magic(shell, f"start digits --slots 2 -w '{tmp_path}/my runs'")
+    assert started is experiment.current()
+    assert (started.name, started.slots) == ("digits", 2)
+    assert started.workspace.root == tmp_path / "my runs"
+    assert magic(shell, "start digits") is not started
+    assert magic(shell, "status").workspace.root == tmp_path / "xpm-workspace"
+
+
+def test_status_and_wait_give_the_experiment(shell, xp, fake):
+    assert magic(shell, "status") is xp
+    assert magic(shell, "wait --timeout 0") is xp
+    fake.finish(xp.jobs[2].identifier)
+    fake.finish(fake.wait_for(4)[3])
+    assert magic(shell, "wait") is xp
+    assert states(xp) == ["done", "error", "done", "done"]
+
+
+def test_jobs_are_chosen_by_state_task_and_tag(shell, xp):
     rows = run(shell, "rows = %xpm jobs --state error\nrows")
-    assert list(rows) == [opened.jobs[1]]
-    assert repr(rows).startswith("jobs: 1 job (1 error)")
-    assert "<table" in rows._repr_mimebundle_()["text/html"]
-    assert len(shell.run_line_magic("xpm", "jobs")) == 2
-    assert shell.run_line_magic("xpm", "cancel 1f3B") is opened.jobs[1]
-    assert [job.cancelled for job in opened.jobs] == [False, True]
+    assert isinstance(rows, Jobs)
+    assert list(rows) == [xp.jobs[1]]
+    assert "<table" in html_of(rows)
+    shown, _ = shell.display_formatter.format(rows)
+    assert shown["text/plain"].startswith("1 job (1 error)\njob ")
+    assert list(magic(shell, "jobs")) == list(xp.jobs)
+    assert list(magic(shell, "jobs --task Score")) == [xp.jobs[3]]
+    assert list(magic(shell, "jobs --task Learn --tag lr=0.3")) == [xp.jobs[2]]
+    assert list(magic(shell, "jobs --tag lr=0.1 --tag lr=0.3")) == []
 
 
-def test_log_is_the_text(shell, opened):
-    shell.user_ns["prefix"] = "1f3a"
+def test_log_is_the_text(shell, xp):
+    job = xp.jobs[0]
+    job.stdout().write_text("".join(f"line {i}\n" for i in range(100)))
+    shell.user_ns["prefix"] = job.identifier[:8]
     page = run(shell, "page = %xpm log $prefix -n 3\npage")
-    assert page == "line 0\nline 1\nline 2"
-    assert repr(page) == page
-    assert "<pre" in page._repr_mimebundle_()["text/html"]
+    assert page.splitlines() == ["line 97", "line 98", "line 99"]
+    assert repr(page) == page.strip()
+    assert "<pre" in html_of(page)
+
+
+def test_a_job_has_a_name_too(shell, xp):
+    assert magic(shell, f"cancel learn_{xp.jobs[2].identifier[:8]}") is xp.jobs[2]
+    with pytest.raises(UsageError, match=rf"did you mean learn_{xp.jobs[2].identifier[:8]}\?"):
+        magic(shell, f"log lern_{xp.jobs[2].identifier[:8]}")
+
+
+def test_graph_is_drawn_as_it_is_when_it_is_shown(shell, xp, fake):
+    graph = magic(shell, "graph")
+    assert repr(graph).splitlines()[-1].endswith("(1 waiting)")
+    by_task = magic(shell, "graph --by task")
+    assert repr(by_task).splitlines() == [
+        "Learn 3 jobs (1 done, 1 error, 1 running) → Score",
+        "Score 1 job (1 waiting)",
+    ]
+    assert "<img" in html_of(by_task)
+    fake.finish(xp.jobs[2].identifier)
+    assert xp.jobs[2].entry.settled.wait(10)
+    assert "2 done" in repr(by_task)
+
+
+def test_table_of_results(shell, xp):
+    table = magic(shell, "table")
+    assert len(table) == 4
+    assert len(magic(shell, "table --task Score")) == 1
+    grouped = magic(shell, "table --task Learn --over lr")
+    assert len(grouped) == 1
+
+
+def test_plan_of_this_run_and_of_variables(shell, xp):
+    assert len(magic(shell, "plan")) == 4
+    shell.user_ns["more"] = [Learn.C(lr=0.1), Learn.C(lr=0.9)]
+    plan = magic(shell, "plan more")
+    assert (plan.counts["computed"], plan.counts["new"]) == (1, 1)
+
+
+def test_diff_of_two_jobs_and_of_configs(shell, xp):
+    a, b = (job.identifier[:8] for job in xp.jobs[1:3])
+    diff = magic(shell, f"diff {a} {b}")
+    assert [row.path for row in diff.rows] == ["lr", "model.hidden"]
+    assert "not in the identifier" not in html_of(diff)
+    assert ">hidden</th>" in html_of(diff)
+    shell.user_ns["other"] = Learn.C(lr=0.2, model=Model.C(hidden=9))
+    assert [row.path for row in magic(shell, f"diff {a} other").rows] == ["model.hidden"]
+
+
+# -- acting on jobs -----------------------------------------------------------------------------
+
+
+def test_one_identifier_gives_its_job(shell, xp):
+    running = xp.jobs[2]
+    assert magic(shell, f"cancel {running.identifier[:6].upper()}") is running
+    assert running.entry.settled.wait(10)
+    assert states(xp) == ["done", "error", "error", "error"]
+
+
+def test_several_give_jobs(shell, xp, fake):
+    both = " ".join(job.identifier[:8] for job in (xp.jobs[1], xp.jobs[3], xp.jobs[1]))
+    assert list(magic(shell, f"cancel {both}")) == [xp.jobs[1], xp.jobs[3]]
+    assert states(xp) == ["done", "error", "running", "error"]
+
+
+def test_all_are_those_on_which_it_acts(shell, xp, fake):
+    assert list(magic(shell, "cancel --all")) == [xp.jobs[2], xp.jobs[3]]
+    assert xp.jobs[2].entry.settled.wait(10)
+    assert list(magic(shell, "retry --all")) == list(xp.jobs[1:])
+    assert len(fake.wait_for(5)) == 5
+    assert states(xp) == ["done", "running", "running", "waiting"]
+
+
+def test_by_state_and_task(shell, xp, fake):
+    assert list(magic(shell, "cancel --task Score")) == [xp.jobs[3]]
+    assert list(magic(shell, "cancel --state waiting")) == []
+    assert list(magic(shell, "retry --state error --task Learn")) == [xp.jobs[1]]
+    fake.wait_for(4)
+    assert states(xp) == ["done", "running", "running", "error"]
+
+
+def test_rerun_runs_what_is_done(shell, xp, fake):
+    done = xp.jobs[0]
+    assert magic(shell, f"rerun {done.identifier[:8]}") is done
+    fake.finish(fake.wait_for(4)[3])
+    assert done.entry.settled.wait(10)
+    assert done.view().attempt == 2
+    assert list(magic(shell, "rerun --state done")) == [done]
+    assert len(fake.wait_for(5)) == 5
+    assert list(magic(shell, "rerun --all")) == [xp.jobs[1]]
+
+
+def test_one_that_is_in_no_state_for_it_says_why(shell, xp):
+    done, _, running, _ = (job.identifier[:8] for job in xp.jobs)
+    with pytest.raises(UsageError, match="has not ended"):
+        magic(shell, f"rerun {running}")
+    with pytest.raises(UsageError, match="rerun"):
+        magic(shell, f"retry {done}")
+    assert states(xp) == ["done", "error", "running", "waiting"]
+
+
+def test_none_are_none_and_not_all(shell, xp):
+    assert list(magic(shell, "cancel --state scheduled")) == []
+    assert list(magic(shell, "retry --task Score")) == []
+    assert states(xp) == ["done", "error", "running", "waiting"]
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "rerun"])
+@pytest.mark.parametrize("words", ["", "{0} --all", "{0} --task Learn", "{0} --state done"])
+def test_which_jobs_must_be_said_in_one_way(shell, xp, verb, words):
+    with pytest.raises(UsageError, match=f"give identifiers, or --all.* %xpm {verb}"):
+        magic(shell, f"{verb} {words.format(xp.jobs[0].identifier[:8])}")
+    assert states(xp) == ["done", "error", "running", "waiting"]
+
+
+# -- wrong words --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -201,35 +318,59 @@ def test_log_is_the_text(shell, opened):
         ("statsu", "no verb 'statsu': did you mean status"),
         ("frobnicate", "no verb 'frobnicate': there are start, status"),
         ("__init__", "no verb"),
+        ("_variable a", "no verb"),
         ("log", r"arguments are required: id; usage: %xpm log \[-n N\] id"),
         ("log -n -5 1f3a", "-5 is no number from 1 on"),
         ("start x --slots 0", "0 is no number from 1 on"),
+        ("start ..", "cannot be an experiment's name"),
         ("wait --timeout -1", "-1 is no number of seconds"),
-        ("retry zzzz", "no job begins with 'zzzz'"),
-        ("log zzzz", "no job begins with 'zzzz'"),
-        ("cancel zzzz", "no job begins with 'zzzz'"),
-        ("jobs --state finished", "invalid choice: 'finished'"),
+        ("retry zzzz", "no job of 'tour' begins with 'zzzz'"),
+        ("log zzzz", "no job of 'tour' begins with 'zzzz'"),
+        ("cancel zzzz", "no job of 'tour' begins with 'zzzz'"),
+        ("cancel ''", "an empty text names no job"),
+        ("diff zzzz yyyy", "no job of 'tour' begins with 'zzzz'"),
+        ("diff zzzz", "arguments are required: B"),
+        ("jobs --state finished", "no state is called 'finished': there is unscheduled, waiting"),
+        ("jobs --state runing", "did you mean running"),
+        ("jobs --task Lern", "no task is called 'Lern': did you mean Learn"),
+        ("cancel --task Frob", "no task is called 'Frob': there is Learn, Score"),
+        ("jobs --tag lrr=1", "no tag is called 'lrr': did you mean lr"),
+        ("jobs --tag lr", "--tag lr: write lr=VALUE"),
+        ("jobs --tag lr=0.11", "no value of lr is called '0.11': did you mean 0.1"),
+        ("table --over seed", "no tag is called 'seed': there is lr"),
+        ("table --task Lern", "did you mean Learn"),
+        ("graph --by tag", "invalid choice: 'tag'"),
+        ("plan lerns", "no variable is called 'lerns': did you mean learns"),
+        ("plan In", "a plan is made of tasks"),
         ("wait --timeout soon", "invalid _seconds value"),
         ("start a b", "unrecognized arguments: b"),
         ("start 'a", "No closing quotation"),
         ("help me", "no verb 'me'"),
     ],
 )
-def test_wrong_words(shell, opened, line, message):
+def test_wrong_words(shell, xp, line, message):
     with pytest.raises(UsageError, match=message):
-        shell.run_line_magic("xpm", line)
+        magic(shell, line)
+    assert states(xp) == ["done", "error", "running", "waiting"]
 
 
-@pytest.mark.parametrize("line", ["status", "jobs", "wait", "log 1f3a", "cancel 1f3a"])
-def test_with_nothing_open(shell, monkeypatch, line):
-    monkeypatch.setattr(experiment, "current", lambda: None)
+def test_the_nearest_identifier_is_named(shell, xp):
+    digits = xp.jobs[0].identifier[:8]
+    wrong = digits[:-1] + ("0" if digits[-1] != "0" else "1")
+    with pytest.raises(UsageError, match=f"did you mean {digits}"):
+        magic(shell, f"log {wrong}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("status", "jobs", "wait", "plan", "graph", "table", "log 1f3a", "diff 1f 2e"),
+        *("cancel 1f3a", "retry 1f3a", "rerun 1f3a", "cancel --all"),
+    ],
+)
+def test_with_nothing_open(shell, new_kernel, line):
     with pytest.raises(UsageError, match="no experiment is open: %xpm start NAME"):
         shell.run_line_magic("xpm", line)
-
-
-def test_retry_gives_the_job(shell, opened):
-    job = run(shell, "%xpm retry 1f3a;")
-    assert job.retried
 
 
 def test_it_takes_no_cell(shell):
@@ -237,7 +378,10 @@ def test_it_takes_no_cell(shell):
         shell.run_cell_magic("xpm", "", "a = 1")
 
 
-@pytest.mark.parametrize("line", ["log -h", "help log", "log --help"])
+# -- help ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["log -h", "help log", "log --help", "log ?"])
 def test_a_verb_is_explained(shell, line):
     assert shell.run_line_magic("xpm", line).startswith("%xpm log [-n N] id")
 
@@ -256,18 +400,73 @@ def test_each_verb_has_help(shell, verb):
     assert getattr(magics.XpmMagics, verb).__doc__
 
 
-def completions(shell, text):
+# -- completion ---------------------------------------------------------------------------------
+
+
+def completed(shell, text):
     with provisionalcompleter():
-        return [item.text for item in shell.Completer.completions(text, len(text))]
+        return list(shell.Completer.completions(text, len(text)))
 
 
-@pytest.mark.slow
-def test_completion(shell, opened):
-    assert completions(shell, "%xpm ") == sorted(magics.VERBS)
+def completions(shell, text):
+    return [item.text for item in completed(shell, text)]
+
+
+def test_verbs_are_completed(shell, xp):
+    assert completions(shell, "%xpm ") == list(magics.VERBS)
     assert completions(shell, "%xpm st") == ["start", "status"]
     assert completions(shell, "rows = %xpm jo") == ["jobs"]
     assert completions(shell, "%xpm help wa") == ["wait"]
-    assert completions(shell, "%xpm jobs --state r") == ["ready", "running"]
-    assert completions(shell, "%xpm log 1f3") == ["1f3a0000", "1f3b0000"]
+    assert [item.type for item in completed(shell, "%xpm wai")] == [
+        "Wait until all jobs of the current experiment have ended"
+    ]
     magics.unload_ipython_extension(shell)
     assert "status" not in completions(shell, "%xpm st")
+
+
+def test_identifiers_are_shown_with_their_tags(shell, xp):
+    digits = [job.identifier[:8] for job in xp.jobs]
+    shown = {item.text: item.type for item in completed(shell, "%xpm log ")}
+    assert shown == {
+        digits[0]: "Learn lr=0.1",
+        digits[1]: "Learn lr=0.2",
+        digits[2]: "Learn lr=0.3",
+        digits[3]: shown[digits[3]],
+    }
+    assert shown[digits[3]].startswith("Score")
+    assert completions(shell, f"%xpm log {digits[1][:5]}") == [digits[1]]
+
+
+def test_verbs_that_act_offer_the_jobs_on_which_they_do(shell, xp):
+    digits = [job.identifier[:8] for job in xp.jobs]
+    options = ["--all", "--state", "--task"]
+    assert completions(shell, "%xpm cancel ") == [*digits[2:], *options]
+    assert completions(shell, f"%xpm cancel {digits[2]} ") == [digits[3], *options]
+    assert completions(shell, "%xpm retry ") == [digits[1], *options]
+    assert completions(shell, "%xpm rerun ") == [*digits[:2], *options]
+    assert completions(shell, "%xpm rerun --all ") == [*digits[:2], "--state", "--task"]
+    assert completions(shell, f"%xpm diff {digits[0]} ") == digits[1:]
+
+
+def test_options_and_their_values_are_completed(shell, xp):
+    assert completions(shell, "%xpm jobs --") == ["--state", "--task", "--tag"]
+    assert completions(shell, "%xpm jobs --state r") == ["ready", "running"]
+    assert completions(shell, "%xpm jobs --task ") == ["Learn", "Score"]
+    assert completions(shell, "%xpm jobs --tag ") == ["lr=0.1", "lr=0.2", "lr=0.3"]
+    assert completions(shell, "%xpm jobs --tag lr=0.3") == ["lr=0.3"]
+    assert completions(shell, "%xpm jobs --tag lr=0.3 --task L") == ["Learn"]
+    assert "--tag" in completions(shell, "%xpm jobs --tag lr=0.3 --")
+    assert completions(shell, "%xpm graph --by ") == ["job", "task"]
+    assert completions(shell, "%xpm table --over ") == ["lr"]
+
+
+def test_names_of_experiments_are_completed(shell, xp, tmp_path):
+    assert completions(shell, "%xpm start t") == ["tour"]
+    (tmp_path / "other" / "experiments" / "elsewhere").mkdir(parents=True)
+    assert completions(shell, f"%xpm start -w {tmp_path}/other e") == ["elsewhere"]
+    assert "elsewhere" not in completions(shell, f"%xpm start -w {tmp_path}/none e")
+
+
+@pytest.mark.parametrize("text", ["x = 'a %xpm st", "%xpmst", "print(%xpm st"])
+def test_nothing_is_offered_elsewhere(shell, xp, text):
+    assert "status" not in completions(shell, text)

@@ -9,9 +9,11 @@ first call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
-from xpm_nb.errors import NoExperimentError
+from xpm_nb.errors import InternalError, NoExperimentError
 
 HOW_TO_OPEN = 'open one with start("name") or %xpm start NAME'
 
@@ -50,20 +52,46 @@ def _text_only(config: Any) -> dict[str, Any]:
     return {"text/plain": repr(config)}
 
 
+def _only_picture(thing: Any) -> Any:
+    return renderer(thing)["text/plain"]
+
+
 def _file_and_line(filename: str, lineno: int) -> str:
     return f"{filename}:{lineno}"
 
 
+def _no_comparer(left: Any, right: Any) -> Any:
+    raise InternalError("nothing compares configurations: `import xpm_nb` fills the doors")
+
+
+def _no_literals(cls: type) -> dict[str, str]:
+    return {}
+
+
+def no_cache(config: Any, name: str) -> AbstractContextManager[Path]:
+    """Say that nothing can be kept."""
+    kind = type(config).__qualname__.removesuffix(".C")
+    raise NoExperimentError(f"{kind} has nowhere to keep {name!r}: {HOW_TO_OPEN}")
+
+
 submitter: Submitter = _Nowhere()
 renderer: Callable[[Any], dict[str, Any]] = _text_only
+widget: Callable[[Any], Any] = _only_picture
 place: Callable[[str, int], str] = _file_and_line
+comparer: Callable[[Any, Any], Any] = _no_comparer
+cache_path: Callable[[Any, str], AbstractContextManager[Path]] = no_cache
+literals: Callable[[type], dict[str, str]] = _no_literals
 
 
 def fill(
     *,
     submitter: Submitter | None = None,
     renderer: Callable[[Any], dict[str, Any]] | None = None,
+    widget: Callable[[Any], Any] | None = None,
     place: Callable[[str, int], str] | None = None,
+    comparer: Callable[[Any, Any], Any] | None = None,
+    cache_path: Callable[[Any, str], AbstractContextManager[Path]] | None = None,
+    literals: Callable[[type], dict[str, str]] | None = None,
 ) -> None:
     """Put something behind one or more doors; the others stay as they are.
 
@@ -73,10 +101,28 @@ def fill(
         Takes submitted tasks and knows the current namespace.
     renderer : callable, optional
         Gives the mime bundle of a config.
+    widget : callable, optional
+        Gives what shows a config or an experiment alive, for front-ends that ask by ``_display_``
+        (marimo).
     place : callable, optional
         Turns a file name and a line number into words (``In[7], line 2``).
+    comparer : callable, optional
+        Gives the difference of two configs.
+    cache_path : callable, optional
+        Takes a config and a name; gives a context in which a path of the two is ours alone.
+    literals : callable, optional
+        Gives the texts that stand after the fields of a class.
     """
     doors = globals()
-    for name, filling in (("submitter", submitter), ("renderer", renderer), ("place", place)):
+    fillings = {
+        "submitter": submitter,
+        "renderer": renderer,
+        "widget": widget,
+        "place": place,
+        "comparer": comparer,
+        "cache_path": cache_path,
+        "literals": literals,
+    }
+    for name, filling in fillings.items():
         if filling is not None:
             doors[name] = filling

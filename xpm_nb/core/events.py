@@ -120,7 +120,9 @@ class Cancel(Event):
 
 @dataclass(frozen=True, slots=True)
 class Rerun(Event):
-    """It is to be run again although it ended."""
+    """It is to be run again although it ended. `dependencies`: None for those it had."""
+
+    dependencies: tuple[str, ...] | None = None
 
 
 # -- effects ----------------------------------------------------------------------------------

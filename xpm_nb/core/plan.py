@@ -30,6 +30,7 @@ from xpm_nb.core.events import (
     Launch,
     Moved,
     Rejected,
+    Rerun,
     Submit,
     Vanished,
     next_state,
@@ -167,8 +168,9 @@ class Plan:
                 raise InternalError(f"job {event.key} is not known: {type(event).__name__}")
             node = _Node(event.key, order=len(self._nodes))
         next_state(node.state, event)  # raises before anything is changed
-        if isinstance(event, _ARRIVALS) and event.dependencies != node.dependencies:
-            self._link(node, event)
+        needs = event.dependencies if isinstance(event, (*_ARRIVALS, Rerun)) else None
+        if needs is not None and needs != node.dependencies:
+            self._link(node, event, needs)
         self._nodes[event.key] = node
         effects: list[Effect] = []
         self._step(node, event, now, effects)
@@ -191,13 +193,13 @@ class Plan:
 
     # -- inside ---------------------------------------------------------------------------
 
-    def _link(self, node: _Node, event: Submit | FoundDone | FoundFailed | Attached) -> None:
+    def _link(self, node: _Node, event: Event, needs: tuple[str, ...]) -> None:
         """Note what a job needs. A job under way keeps what it was started with."""
         if node.state not in (JobState.UNSCHEDULED, JobState.DONE, JobState.ERROR):
             return
-        wanted = tuple(dict.fromkeys(event.dependencies))
+        wanted = tuple(dict.fromkeys(needs))
         unknown = [key for key in wanted if key not in self._nodes]
-        if unknown and isinstance(event, (Submit, Attached)):
+        if unknown and isinstance(event, (Submit, Attached, Rerun)):
             raise InternalError(f"job {node.key} needs jobs that are not known: {unknown}")
         if self._reaches(wanted, node.key):
             raise InternalError(f"job {node.key} would need itself")

@@ -18,12 +18,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from xpm_nb.core.config import config_class
+from xpm_nb.core.fields import FieldSpec
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.graph import walk_nodes
-from xpm_nb.core.identifier import SCALARS, digests_of
-from xpm_nb.core.names import shorten, type_name, user_place
-from xpm_nb.core.nodes import ConfigInfo, children, in_order, info, node_of
-from xpm_nb.errors import ConfigError
+from xpm_nb.core.identifier import HASHING, SCALARS, digest_of, digests_of
+from xpm_nb.core.names import plain_name, repr_of, shorten, type_name, user_place
+from xpm_nb.core.nodes import ConfigInfo, children, in_order, info, is_default, node_of
+from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
 FORMAT = 1
 SCHEME = 1
@@ -81,6 +82,72 @@ def dump(
         "namespace": namespace,
         "objects": objects,
     }
+
+
+def outline(config: Any, namespace: str | None) -> dict[str, Any]:
+    """Write a graph as `dump` does, whatever is missing or has no place in a file: to look at it.
+
+    An identifier that is not known yet is empty. Without a namespace, identifiers are those of no
+    experiment: equal for equal configurations, and good for nothing else.
+    """
+    nodes = walk_nodes(info(config), producers=True)
+    writer = _Sketch({node: number for number, node in enumerate(nodes, 1)}, None, None)
+    objects = []
+    for node, digest in zip(nodes, _known_digests(nodes, namespace or HASHING), strict=True):
+        try:
+            name = type_name(node.cls, node.namespace or namespace)
+        except NoExperimentError:
+            name = plain_name(node.cls)
+        objects.append(writer.object(node, digest, name))
+    return {"format": FORMAT, "namespace": namespace, "objects": objects}
+
+
+def _known_digests(nodes: list[ConfigInfo], namespace: str) -> list[bytes]:
+    try:
+        return digests_of(nodes, namespace, node_of)
+    except (ConfigError, UnsetError):
+        return [_known_digest(node, namespace) if node.sealed else b"" for node in nodes]
+
+
+def _known_digest(node: ConfigInfo, namespace: str) -> bytes:
+    try:
+        return digest_of(node, namespace, node_of)
+    except (ConfigError, UnsetError):
+        return b""
+
+
+def hashed_names(node: ConfigInfo) -> set[str]:
+    """Give the names of the parameters that are part of the identifier."""
+    try:
+        return {name for _prefix, name, _value in node.own_entries(None)}
+    except (ConfigError, UnsetError):
+        return {spec.name for spec in node.schema.ordered if not spec.unhashed}
+
+
+def equals_default(spec: FieldSpec, value: Any) -> bool:
+    """Tell whether a value is what the parameter has when nothing is said."""
+    if spec.default is None or (value is None and not spec.has_default):
+        return value is None
+    return bool(spec.has_default) and is_default(spec, value)
+
+
+def _marks(node: ConfigInfo) -> dict[str, str]:
+    """Say what the schema knew of the values: their kind, and what went into the identifier.
+
+    For people who look at the file when the class is gone; loading does without.
+    """
+    hashed = hashed_names(node)
+    marks: dict[str, str] = {}
+    for name, spec in node.schema.fields.items():
+        words = ["meta"] if spec.meta else [spec.kind] if spec.kind != "param" else []
+        if spec.generator is not None:
+            words.append("generated")
+        elif spec.factory is None and name in node.values:  # a factory is the user's to call
+            words += ["default"] * equals_default(spec, node.values[name])
+        words += ["unhashed"] * (name not in hashed)
+        if words:
+            marks[name] = " ".join(words)
+    return marks
 
 
 def _bits(value: float) -> str:
@@ -141,9 +208,16 @@ class _Writer:
             written["tags"] = {
                 name: self.value(value, f"tag {name}") for name, value in node.tags.items()
             }
+        if node.untagged:
+            written["untagged"] = sorted(node.untagged)
+        marks = _marks(node)
+        if marks:
+            written["marks"] = marks
+        values = node.values
+        ordered = [name for name in node.schema.fields if name in values]
+        ordered += [name for name in values if name not in node.schema.fields]
         written["fields"] = {
-            name: self.value(value, f"{node.cls.__qualname__}.{name}")
-            for name, value in node.values.items()
+            name: self.value(values[name], f"{node.cls.__qualname__}.{name}") for name in ordered
         }
         return written
 
@@ -175,6 +249,9 @@ class _Writer:
             if "type" not in value and all(type(key) is str for key in value):
                 return {key: self.value(item, where) for key, item in value.items()}
             return {"type": "dict", "items": [self.items(item, where) for item in value.items()]}
+        return self.other(value, where)
+
+    def other(self, value: Any, where: str) -> Any:
         raise ConfigError(
             f"{where}: a value of type {type(value).__qualname__} cannot be written:"
             f" {shorten(value)}"
@@ -190,6 +267,13 @@ class _Writer:
                 relative = value.relative_to(base).as_posix()
                 return {"type": "path", "value": relative, "base": name}
         return {"type": "path", "value": str(value)}
+
+
+class _Sketch(_Writer):
+    """Writes what is only looked at: any value has a text."""
+
+    def other(self, value: Any, where: str) -> Any:
+        return {"type": "other", "value": repr_of(value)}
 
 
 def load(
@@ -272,6 +356,7 @@ def _blank(item: Mapping[str, Any], resolve: Resolve) -> ConfigInfo:
     node.meta = item.get("meta")
     node.sealed = True
     node.freeze(bytes.fromhex(item["identifier"]))
+    node.typename = item["typename"]
     return node
 
 
@@ -290,6 +375,7 @@ class _Reader:
         if "tags" in item:
             place = user_place()
             node.own_tags = {k: (self.value(v), place) for k, v in item["tags"].items()}
+        node.untagged = frozenset(item.get("untagged", ()))
 
     def value(self, value: Any) -> Any:
         if type(value) in SCALARS:

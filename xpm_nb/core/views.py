@@ -6,19 +6,26 @@ Durations and times are plain numbers, seconds and seconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
+from functools import partial
 from itertools import islice
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from xpm_nb.core.editing import edit as edit
+from xpm_nb.core.editing import input_of, items_of
 from xpm_nb.core.fields import FieldSpec
 from xpm_nb.core.graph import dependencies, tags_of
-from xpm_nb.core.identifier import digest_of
+from xpm_nb.core.identifier import SCALARS, digest_of
 from xpm_nb.core.names import plain_name, shorten, type_name
-from xpm_nb.core.nodes import ConfigInfo, in_order, info, is_default, node_of, value_text
+from xpm_nb.core.nodes import ConfigInfo, in_order, info, node_of, value_text
+from xpm_nb.core.serial import equals_default, hashed_names
 from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.written import Written
+from xpm_nb.core.written import items as written_items
+from xpm_nb.core.written import walk as walk_written
 from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
 
@@ -162,6 +169,8 @@ class GraphView:
     width: float  # of the whole, and of each box
     height: float
     box: tuple[float, float]
+    # Per edge: points between its two boxes, at which it passes those of the layers in between.
+    bends: tuple[tuple[tuple[float, float], ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +214,16 @@ class Usage:
 MAX_LEVELS = 8
 MAX_CONFIGS = 200
 MAX_ITEMS = 20
+MAX_VALUE = 200  # characters
 
 
-def describe(config: Any, namespace: str | None) -> ConfigView:
+def describe(
+    config: Any,
+    namespace: str | None,
+    *,
+    editable: bool = False,
+    errors: Mapping[str, str] | None = None,
+) -> ConfigView:
     """Show a configuration as a tree, cut at a sensible depth and breadth.
 
     Parameters
@@ -216,16 +232,21 @@ def describe(config: Any, namespace: str | None) -> ConfigView:
         What to show.
     namespace : str or None
         That of the current experiment; without it, identifiers that need one are left out.
+    editable : bool
+        Say how values are typed (`edit` takes what was), where the configuration can still change.
+    errors : mapping, optional
+        What is wrong with what was typed last, by dotted path: the names of rows, with dots between
+        (``models[1].depth``).
     """
-    return _Describer(namespace).top(info(config))
+    return _Describer(namespace, editable, errors or {}).top(info(config))
 
 
 class _Describer:
     """One description: which configurations were shown, and how many more may be."""
 
-    def __init__(self, namespace: str | None) -> None:
-        self.namespace = namespace
-        self.shown: set[ConfigInfo] = set()
+    def __init__(self, namespace: str | None, editable: bool, errors: Mapping[str, str]) -> None:
+        self.namespace, self.editable, self.errors = namespace, editable, errors
+        self.shown: dict[ConfigInfo, int] = {}  # with their numbers
 
     def top(self, node: ConfigInfo) -> ConfigView:
         tags = tags_of(node.config, warn=False)
@@ -236,6 +257,7 @@ class _Describer:
         return self.view(
             node,
             0,
+            "",
             tags=tuple(
                 (name, value if isinstance(value, str) else _text(value))
                 for name, value in tags.items()
@@ -243,23 +265,24 @@ class _Describer:
             dependencies=tuple(needs),
         )
 
-    def view(self, node: ConfigInfo, level: int, **more: Any) -> ConfigView:
+    def view(self, node: ConfigInfo, level: int, path: str, **more: Any) -> ConfigView:
         identifier, note = self.identifier(node)
         try:
             name = type_name(node.cls, node.namespace or self.namespace)
         except NoExperimentError:
             name = plain_name(node.cls)
         shared = node in self.shown
-        self.shown.add(node)
+        number = self.shown.setdefault(node, len(self.shown))
         state = getattr(node.job, "state", None)
         return ConfigView(
             name=node.cls.__name__,
             type_name=name,
             identifier=identifier,
             note=note,
-            params=() if shared else tuple(self.params(node, level)),
+            params=() if shared else tuple(self.params(node, level, path)),
             shared=shared,
             state=state if isinstance(state, JobState) else None,
+            number=number,
             **more,
         )
 
@@ -272,55 +295,66 @@ class _Describer:
         except (ConfigError, UnsetError) as error:
             return "", f"no identifier: {error}"
 
-    def params(self, node: ConfigInfo, level: int) -> Iterator[ParamView]:
-        hashed = _hashed(node)
+    def params(self, node: ConfigInfo, level: int, path: str) -> Iterator[ParamView]:
+        hashed = hashed_names(node)
         for spec in node.schema.fields.values():
             if spec.name not in node.values:
-                yield _row(
-                    spec,
-                    spec.name,
-                    "(not set)" if spec.required else "(later)",
-                    spec.name in hashed,
-                )
+                text = "(not set)" if spec.required else "(later)"
+                is_hashed = spec.name in hashed
+                yield self.row(node, spec, spec.name, path=path, text=text, hashed=is_hashed)
                 continue
             value = node.values[spec.name]
-            default = bool(spec.has_default) and is_default(spec, value)
-            if spec.default is None or (value is None and not spec.has_default):
-                default = value is None
-            for name, item in _rows(spec.name, value):
+            row = partial(
+                self.row,
+                node,
+                spec,
+                path=path,
+                hashed=spec.name in hashed,
+                default=equals_default(spec, value),
+            )
+            for name, item in _some(spec.name, value):
                 inner = node_of(item)
                 if inner is None:
-                    yield _row(spec, name, _text(item), spec.name in hashed, default)
+                    yield row(name, text=_text(item))
                 elif level + 1 >= MAX_LEVELS or len(self.shown) >= MAX_CONFIGS:
-                    yield _row(spec, name, f"{inner.cls.__name__}(…)", spec.name in hashed, default)
+                    yield row(name, text=f"{inner.cls.__name__}(…)")
                 else:
-                    view = self.view(inner, level + 1)
-                    yield _row(spec, name, "", spec.name in hashed, default, view)
+                    yield row(name, config=self.view(inner, level + 1, f"{path}{name}."))
+
+    def row(
+        self,
+        node: ConfigInfo,
+        spec: FieldSpec,
+        name: str,
+        *,
+        path: str,
+        hashed: bool,
+        text: str = "",
+        default: bool = False,
+        config: ConfigView | None = None,
+    ) -> ParamView:
+        typed = input_of(node, spec) if self.editable and name == spec.name else None
+        kind, choices, raw = ("", (), "") if typed is None else typed
+        return ParamView(
+            name=name,
+            kind="meta" if spec.meta else spec.kind,
+            type=spec.type_text,
+            text=text,
+            config=config,
+            default=default,
+            hashed=hashed,
+            help=spec.help_text,
+            input=kind,
+            choices=choices,
+            raw=raw,
+            error=self.errors.get(path + name, ""),
+        )
 
 
-def _hashed(node: ConfigInfo) -> set[str]:
-    """Give the names of the parameters that are part of the identifier."""
-    names: set[str] = set()
-    try:
-        for _prefix, name, _value in node.entries(None):
-            names.add(name)
-    except (ConfigError, UnsetError):
-        names = {spec.name for spec in node.schema.ordered if not spec.unhashed}
-    return names
-
-
-def _rows(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Give one row for a value; one for each item of a container that holds configurations."""
-    items: Iterable[tuple[str, Any]]
-    if isinstance(value, dict):
-        items = ((f"{name}[{shorten(key, 40)}]", item) for key, item in value.items())
-        values: Iterable[Any] = value.values()
-    elif isinstance(value, (list, tuple, set)):
-        items = ((f"{name}[{index}]", item) for index, item in enumerate(value))
-        values = value
-    else:
-        items, values = (), ()
-    if not any(node_of(item) is not None for item in islice(values, MAX_ITEMS)):
+def _some(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Give the rows of a value, not too many."""
+    items = items_of(name, value, MAX_ITEMS)
+    if items is None:
         yield name, value
         return
     yield from islice(items, MAX_ITEMS)
@@ -328,32 +362,118 @@ def _rows(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield f"{name}[…]", _More(len(value) - MAX_ITEMS)
 
 
+def describe_params(data: Mapping[str, Any]) -> ConfigView:
+    """Show the configuration of a params.json, none of whose classes need be here.
+
+    Types and help texts are not known. Damaged data gives a view with a `note`, never an error.
+    """
+    written = Written(data)
+    if written.root is None:
+        return ConfigView("?", "", "", note="the parameters of this job cannot be read")
+    return _Reader(written).top(written.root)
+
+
+class _Reader:
+    """One description of what was written; see `_Describer`."""
+
+    def __init__(self, written: Written) -> None:
+        self.written = written
+        self.shown: dict[int, int] = {}
+
+    def top(self, number: int) -> ConfigView:
+        written = self.written
+        tags: dict[str, str] = {}
+        for other in walk_written(written, number):
+            for name, value in written.tags(other).items():
+                tags.setdefault(
+                    name, value if isinstance(value, str) else written.text(value, MAX_VALUE)
+                )
+        needs = tuple((written.name(n), written.identifier(n)) for n in _needed(written, number))
+        return self.view(number, 0, tags=tuple(tags.items()), dependencies=needs)
+
+    def view(self, number: int, level: int, **more: Any) -> ConfigView:
+        written = self.written
+        shared = number in self.shown
+        shown_as = self.shown.setdefault(number, len(self.shown))
+        identifier = written.identifier(number)
+        return ConfigView(
+            name=written.name(number),
+            type_name=written.type_name(number),
+            identifier=identifier,
+            note="" if identifier else "no identifier in params.json",
+            params=() if shared else tuple(self.params(number, level)),
+            shared=shared,
+            number=shown_as,
+            **more,
+        )
+
+    def params(self, number: int, level: int) -> Iterator[ParamView]:
+        for field_name, value in self.written.fields(number).items():
+            mark = self.written.mark(number, field_name)
+            for name, item in self.rows(field_name, value):
+                inner = self.written.reference(item)
+                text, config = "", None
+                if inner is None:
+                    text = item.text if isinstance(item, _More) else self.text(item)
+                elif level + 1 >= MAX_LEVELS or len(self.shown) >= MAX_CONFIGS:
+                    text = f"{self.written.name(inner)}(…)"
+                else:
+                    config = self.view(inner, level + 1)
+                yield ParamView(
+                    name, mark.kind, "", text, config, default=mark.default, hashed=mark.hashed
+                )
+
+    def rows(self, name: str, value: Any) -> Iterator[tuple[str, Any]]:
+        held = written_items(value)
+        if held is None or all(
+            self.written.reference(item) is None for _step, item in held.items[:MAX_ITEMS]
+        ):
+            yield name, value
+            return
+        for step, item in held.items[:MAX_ITEMS]:
+            key = shorten(step, 40) if type(step) in SCALARS else self.written.text(step, 40)
+            yield f"{name}[{key}]", item
+        if len(held.items) > MAX_ITEMS:
+            yield f"{name}[…]", _More(len(held.items) - MAX_ITEMS)
+
+    def text(self, value: Any) -> str:
+        held = written_items(value)
+        if held is not None and len(held.items) > 100:
+            some = self.written.text(value, 100)
+            return f"{some} ({len(held.items)} items)"
+        return self.written.text(value, MAX_VALUE)
+
+
+def _needed(written: Written, root: int) -> list[int]:
+    """Give the submitted tasks directly above a written one; see `graph.dependencies`."""
+    found: dict[int, None] = {}
+    seen: set[int] = set()
+    pending = [root]
+    while pending:
+        number = pending.pop()
+        if number in seen:
+            continue
+        seen.add(number)
+        task = written.task(number)
+        if number != root and task is not None:
+            found[task] = None
+            if task == number:
+                continue
+        pending += reversed(written.below(number))
+    found.pop(root, None)
+    return list(found)
+
+
 class _More:
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def __repr__(self) -> str:
+    @property
+    def text(self) -> str:
         return f"{self.count} more"
 
-
-def _row(
-    spec: FieldSpec,
-    name: str,
-    text: str,
-    hashed: bool,
-    default: bool = False,
-    config: ConfigView | None = None,
-) -> ParamView:
-    return ParamView(
-        name=name,
-        kind="meta" if spec.meta else spec.kind,
-        type=spec.type_text,
-        text=text,
-        config=config,
-        default=default,
-        hashed=hashed,
-        help=spec.help_text,
-    )
+    def __repr__(self) -> str:
+        return self.text
 
 
 def _text(value: Any) -> str:
@@ -365,7 +485,12 @@ def _text(value: Any) -> str:
         some = list(islice(in_order(value) if isinstance(value, set) else value, 8))
         first = shorten(some, 100)
         return f"{first[:-1]}, …{first[-1]} ({len(value)} items)"
-    return value_text(value, 200)
+    return value_text(value, MAX_VALUE)
+
+
+def as_json(view: Any) -> Any:
+    """Give any view (or a collection of views) as JSON values, enums by their value."""
+    return _plain(view)
 
 
 def _plain(value: Any) -> Any:

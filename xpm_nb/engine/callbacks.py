@@ -14,30 +14,47 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
+
+from xpm_nb.core.views import Said
 
 log = logging.getLogger("xpm_nb")
 # Without a handler of its own, logging prints warnings from this thread into whatever cell runs.
 log.addHandler(logging.NullHandler())
 
 CellOf = Callable[[str], tuple[str, int]]
+Sink = Callable[[Said], None]
+Capture = Callable[[Sink], AbstractContextManager[Any]]
 
 
 def _plain_cell(filename: str) -> tuple[str, int]:
     return filename, 0
 
 
+def _no_capture(sink: Sink) -> AbstractContextManager[Any]:
+    return contextlib.nullcontext()
+
+
 cell_of: CellOf = _plain_cell
 """The notebook side's hook: for the file name of a function's code, something that stays the same
 when its cell is edited or run again, and the number of the execution under way."""
 
+capture: Capture = _no_capture
+"""The notebook side's hook: while a callback runs, gives what it prints and displays to a sink."""
 
-def fill(hook: CellOf | None) -> None:
-    """Set the hook that knows cells, or take it away with None."""
-    global cell_of
-    cell_of = hook or _plain_cell
+
+def fill(cell_hook: CellOf | None, capture_hook: Capture | None = None) -> None:
+    """Set the hooks that know cells and their output, or take them away with None."""
+    global cell_of, capture
+    cell_of, capture = cell_hook or _plain_cell, capture_hook or _no_capture
+
+
+def captured() -> bool:
+    """Tell whether what callbacks print is shown at their job."""
+    return capture is not _no_capture
 
 
 class Callbacks:

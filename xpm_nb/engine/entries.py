@@ -7,19 +7,26 @@ Rule 3: markers, records and attempts change under the job lock only.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.core.views import JobView
-from xpm_nb.errors import LaunchError, RecordError
+from xpm_nb.core.views import JobView, Said
+from xpm_nb.engine.reading import Curves
+from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Failure, JobRecord
+
+SAID_ITEMS = 200  # how much of what its callbacks say is kept of one job, the latest
+SAID_CHARS = 64 * 1024
+ITEM_CHARS = 8 * 1024
+IMAGE_CHARS = 256 * 1024  # of all images together
 
 
 class Found(Enum):
@@ -68,6 +75,71 @@ class Facts:
     launcher: str = "local"
     callback_error: str = ""
     holder: str = ""  # who has it, where that may be a mistake
+    note: str = ""  # why it could not be run again
+
+
+class Voice:
+    """What callbacks of one job say: filled by their thread, read by the loop."""
+
+    def __init__(self) -> None:
+        self._items: list[Said] = []
+        self._open = False  # what comes next may be the rest of the last item
+        self._told = False  # the loop knows that there is something new
+        self._guard = threading.Lock()
+
+    def begin(self) -> None:
+        """Take note that another callback begins."""
+        self._open = False
+
+    def say(self, said: Said) -> bool:
+        """Add something; True if the loop is to be told. The kind "clear" forgets all before."""
+        with self._guard:
+            if said.kind == "clear":
+                self._items.clear()
+            else:
+                self._add(said)
+                self._shorten()
+            told, self._told = self._told, True
+            return not told
+
+    @property
+    def waits(self) -> bool:
+        """Whether something was said that the loop has not heard."""
+        return self._told
+
+    def heard(self) -> tuple[Said, ...]:
+        """Give what was said, for the loop."""
+        with self._guard:
+            self._told = False
+            return tuple(self._items)
+
+    def forget(self) -> None:
+        """Forget what was said of an earlier attempt."""
+        with self._guard:
+            self._items.clear()
+
+    def _add(self, said: Said) -> None:
+        text = said.text.encode("utf-8", "backslashreplace").decode("utf-8")
+        streams = said.kind in ("out", "err")
+        if self._items and self._open and streams and self._items[-1].kind == said.kind:
+            text = self._items.pop().text + text
+        if not streams:  # of a traceback, the end tells most
+            text = text[-ITEM_CHARS:] if said.kind == "error" else text[:ITEM_CHARS]
+        if len(said.image) > IMAGE_CHARS:
+            said, text = said._replace(image=""), f"{text} (too large to be shown here)".strip()
+        text = text[-SAID_CHARS:]
+        for start in range(0, len(text) or 1, ITEM_CHARS):
+            self._items.append(Said(said.kind, text[start : start + ITEM_CHARS], said.image))
+        self._open = streams
+
+    def _shorten(self) -> None:
+        """Drop what was said first, if it is too much."""
+        texts = images = 0
+        for count, said in enumerate(reversed(self._items)):
+            texts, images = texts + len(said.text), images + len(said.image)
+            if count == SAID_ITEMS or texts > SAID_CHARS or images > IMAGE_CHARS:
+                del self._items[: len(self._items) - count]
+                return
 
 
 class Entry:
@@ -83,6 +155,8 @@ class Entry:
         The last frozen copy; replaced as a whole, so that any thread may read it.
     settled : threading.Event
         Set while nothing is going to change by itself.
+    voice : Voice
+        What its callbacks say; the loop takes it over into the view.
     hooks : list
         Called in the loop's thread with the view at each change of state; must be quick.
     """
@@ -113,10 +187,18 @@ class Entry:
         self.exit_code: int | None = None
         self.looks = 0  # how often we looked in vain for who holds the lock
         self.facts = Facts(task=paths.name)
+        self.voice = Voice()
+        self.said: tuple[Said, ...] = ()
+        self.curves = Curves(paths.metrics)  # which has its own lock: any thread may ask
         self._offsets = {"progress": 0, "metrics": 0}
         self._pending = 0  # submissions that the loop has not met yet
         self._waiters: list[Callable[[], None]] = []
         self._guard = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """What messages call it: ``Learn 1f3a9c02``."""
+        return f"{self.facts.task} {self.paths.identifier[:8]}"
 
     def __repr__(self) -> str:
         return f"<Entry {self.paths.key} {self.view.state.value}>"
@@ -136,6 +218,10 @@ class Entry:
                 self._waiters.append(wake)
                 return
         wake()
+
+    def over(self) -> bool:
+        """Tell whether it has ended, and no request to run it is on its way."""
+        return self._pending == 0 and self.view.state.final
 
     def waits(self) -> bool:
         """Tell whether it was asked for and is neither started nor over."""
@@ -190,6 +276,7 @@ class Entry:
             path=self.id,
             launcher=facts.launcher,
             callback_error=facts.callback_error,
+            said=self.said,
         )
         if view == self.view:
             return False
@@ -214,7 +301,7 @@ class Entry:
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
-        facts.holder = ""
+        facts.holder = facts.note = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -283,6 +370,12 @@ def _glance(paths: JobPaths) -> tuple[Found, Failure | None]:
     return (Found.LOST if paths.process.exists() else Found.NOTHING), None
 
 
+def superseded(entry: Entry) -> bool:
+    """Tell whether another attempt than the one we know has begun: ours is moved away."""
+    latest = numbered(entry.paths.attempts)[-1:]
+    return any(int(path.name) >= entry.facts.attempt for path in latest)
+
+
 def note_times(entry: Entry) -> None:
     """Read when the job started and ended."""
     try:
@@ -309,11 +402,67 @@ def resolve(paths: JobPaths, key: str) -> JobPaths:
     return JobPaths.of(key) if key.startswith("/") else paths.sibling(key)
 
 
+class Uses:
+    """Who uses whose files: what running jobs need, however indirectly.
+
+    Parameters
+    ----------
+    under_way : iterable of Entry
+        What runs, or is about to.
+    entry_of : callable
+        Gives the entry of a directory.
+    """
+
+    def __init__(self, under_way: Iterable[Entry], entry_of: Callable[[JobPaths], Entry]) -> None:
+        self._entry_of = entry_of
+        self._users: dict[str, Entry] = {}
+        stack = [(user, user) for user in under_way]
+        while stack:
+            user, entry = stack.pop()
+            for needed in self._needed(entry):
+                if needed.id not in self._users:
+                    self._users[needed.id] = user
+                    stack.append((user, needed))
+
+    def _needed(self, entry: Entry) -> Iterator[Entry]:
+        for key in entry.view.dependencies:
+            with contextlib.suppress(XpmError):  # it names no job: a damaged record
+                yield self._entry_of(resolve(entry.paths, key))
+
+    def obstacle(self, entry: Entry, besides: Container[str] = ()) -> str:
+        """Say why a job that is done cannot be run again now, "" if it can.
+
+        Its files would be moved away from what runs with them, or nobody knows yet what they would
+        be made from.
+
+        Parameters
+        ----------
+        entry : Entry
+            The job.
+        besides : container of str
+            Jobs (`Entry.id`) that are run again too, before this one.
+        """
+        for needed in self._needed(entry):
+            if needed.view.state is JobState.ERROR and needed.id not in besides:
+                return f"it needs {needed.name}, which is in error: retry that first"
+        user = self._users.get(entry.id)
+        if user is None:
+            return ""
+        return f"{user.name} runs and may read its files: wait for that, or cancel it"
+
+
 # -- acting, under the lock -------------------------------------------------------------------
 
 
-def prepare(entry: Entry) -> Found:
+def prepare(entry: Entry, *, again: bool = False) -> Found:
     """Make the directory ready for a run: old attempt away, script, parameters and record there.
+
+    Parameters
+    ----------
+    entry : Entry
+        The job.
+    again : bool
+        Although it is done.
 
     Returns
     -------
@@ -325,7 +474,9 @@ def prepare(entry: Entry) -> Found:
     if lock is None:
         return Found.HELD
     try:
-        if entry.paths.done.is_file():
+        if again and locks.legacy_holder(entry.paths) is not None:
+            return Found.HELD
+        if entry.paths.done.is_file() and not again:
             return Found.DONE
         write(entry)
         return Found.NOTHING
@@ -413,7 +564,7 @@ def mark_failed(entry: Entry, reason: FailureReason, message: str, code: int | N
     if lock is None:
         return
     try:
-        if records.read_outcome(entry.paths) is None:
+        if records.read_outcome(entry.paths) is None and not superseded(entry):
             records.write_failed(entry.paths, reason, code, message)
     finally:
         lock.release()

@@ -13,10 +13,9 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Token
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from types import TracebackType
@@ -26,10 +25,10 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
-from xpm_nb.core.views import ExperimentView, JobView
-from xpm_nb.engine import callbacks, entries, loop, results, settings, submission
+from xpm_nb.engine import callbacks, entries, loop, outlook, settings, submission
+from xpm_nb.engine.contents import Contents, Item
 from xpm_nb.engine.entries import Asked, Entry
-from xpm_nb.engine.job import Job, error_of, flush, inside, seconds, settled, wait_for
+from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.errors import (
@@ -60,36 +59,7 @@ notebook_name: Callable[[], str] | None = None
 on_wait: Callable[[Experiment], AbstractContextManager[Any]] | None = None  # draws while we wait
 
 
-class _Item:
-    """A job as one experiment sees it: with the tags and the time of its own submission."""
-
-    __slots__ = ("_made", "_of", "entry", "job", "listed", "run", "submitted", "tags")
-
-    def __init__(self, entry: Entry, tags: Mapping[str, Any], submitted: float, run: str) -> None:
-        self.entry = entry
-        self.tags = tags
-        self.submitted = submitted
-        self.run = run  # "" for the one under way
-        self.listed = False  # in the run under way
-        self.job: Job | None = None
-        self._of: JobView | None = None
-        self._made: JobView | None = None
-
-    def update(self, tags: Mapping[str, Any], submitted: float) -> None:
-        """Take note of a submission in the run under way."""
-        self.tags, self.submitted, self.run, self._made = tags, submitted, "", None
-
-    def view(self) -> JobView:
-        """Give the job's view as this experiment shows it."""
-        view = self.entry.view
-        if self._made is None or self._of is not view:
-            tags = entries.as_tags(self.tags)
-            made = replace(view, tags=tags, submitted=self.submitted, earlier=bool(self.run))
-            self._of, self._made = view, made
-        return self._made
-
-
-class Experiment:
+class Experiment(Contents):
     """A named set of jobs in a workspace; made by `start` and `experiment`.
 
     Attributes
@@ -124,9 +94,9 @@ class Experiment:
         self.closed = False
         self._loop = loop.current()
         self._lock = threading.Lock()
-        self._items: dict[str, _Item] = {}  # of this run, in order of submission
-        self._earlier: dict[str, _Item] = {}  # of earlier runs, latest run first
-        self._submissions: list[_Item] = []  # every one, for blocks
+        self._items: dict[str, Item] = {}  # of this run, in order of submission
+        self._earlier: dict[str, Item] = {}  # of earlier runs, latest run first
+        self._submissions: list[Item] = []  # every one, for blocks
         self._environ: dict[str, str] = {}
         self._carrier = submission.Carrier()
         self._run = Run(
@@ -143,6 +113,10 @@ class Experiment:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return doors.renderer(self)
+
+    def _display_(self) -> Any:
+        """Give what marimo is to display."""
+        return doors.widget(self)
 
     def _recall(self) -> None:
         """Read the lists of earlier runs, and have the loop find out how those jobs are."""
@@ -162,7 +136,7 @@ class Experiment:
                 entry = self._loop.entry(paths)
                 known = self._earlier.get(entry.id)
                 if known is None:
-                    item = _Item(entry, row.tags, row.submitted, run.run_id)
+                    item = Item(entry, row.tags, row.submitted, run.run_id)
                     item.job = self._job(item)
                     self._earlier[entry.id] = item
                     mine.append(entry)
@@ -175,7 +149,7 @@ class Experiment:
             if not self._loop.in_thread():
                 ready.wait(OPEN_S)
 
-    def _job(self, item: _Item) -> Job:
+    def _job(self, item: Item) -> Job:
         return Job(item.entry, self._loop, experiment=self, look=item.view)
 
     # -- submitting -----------------------------------------------------------------------
@@ -289,18 +263,18 @@ class Experiment:
         self._hand_over(item, asked, mode)
         return output
 
-    def _item(self, entry: Entry, task: Any, launcher: Launcher) -> _Item:
+    def _item(self, entry: Entry, task: Any, launcher: Launcher) -> Item:
         """Give what this experiment knows of a job, or what it will."""
         with self._lock:
             item = self._items.get(entry.id) or self._earlier.get(entry.id)
         if item is None or item.entry is not entry:  # it may have been a dry run
-            item = _Item(entry, {}, 0.0, "")
+            item = Item(entry, {}, 0.0, "")
             item.job = self._job(item)
         assert item.job is not None
         item.job.adopt(task, launcher)
         return item
 
-    def _hand_over(self, item: _Item, asked: Asked, mode: RunMode) -> None:
+    def _hand_over(self, item: Item, asked: Asked, mode: RunMode) -> None:
         """Take the job in, and post it."""
         entry, record = item.entry, asked.record
         with self._lock:
@@ -330,118 +304,6 @@ class Experiment:
         entry.expect()
         self._loop.post(SubmitJob(entry, asked, generate=generate, listed=note))
 
-    # -- looking --------------------------------------------------------------------------
-
-    def _all(self) -> list[_Item]:
-        with self._lock:
-            return [*self._items.values(), *self._earlier.values()]
-
-    @property
-    def jobs(self) -> tuple[Job, ...]:
-        """All jobs: those of this run in order of submission, then those of earlier runs."""
-        return tuple(item.job for item in self._all() if item.job is not None)
-
-    def __iter__(self) -> Iterator[Job]:
-        return iter(self.jobs)
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __getitem__(self, what: Any) -> Job:
-        """Give the job whose identifier begins like this, of that number, or of that task.
-
-        Raises
-        ------
-        ConfigError
-            If there is none, or more than one.
-        """
-        if isinstance(what, int) and not isinstance(what, bool):
-            jobs = self.jobs
-            if not -len(jobs) <= what < len(jobs):
-                raise ConfigError(f"{self.name!r} has {len(jobs)} jobs, and no number {what}")
-            return jobs[what]
-        return self._begins(what) if isinstance(what, str) else self.job(what)
-
-    def _begins(self, prefix: str) -> Job:
-        wanted = prefix.strip().lower()
-        if not wanted:
-            raise ConfigError(
-                f"an empty text names no job of {self.name!r}: give the first digits of its "
-                "identifier"
-            )
-        found = [job for job in self.jobs if job.identifier.startswith(wanted)]
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            known = [job.identifier[: max(8, len(wanted))] for job in self.jobs]
-            near = difflib.get_close_matches(wanted, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"no job of {self.name!r} begins with {prefix!r}{hint}")
-        names = ", ".join(job.identifier[: len(wanted) + 4] for job in found[:6])
-        raise ConfigError(f"{prefix!r} stands for {len(found)} jobs of {self.name!r}: {names}")
-
-    def job(self, what: Any) -> Job:
-        """Give the job of a task, of a task's output, or the one whose identifier begins so."""
-        if isinstance(what, Job):
-            return what
-        if isinstance(what, str):
-            return self[what]
-        task = configs.info(what).task
-        job = None if task is None else submission.job_of(task)
-        if job is None:
-            raise ConfigError(f"{what!r} has no job: it has not been submitted")
-        return job
-
-    def view(self) -> ExperimentView:
-        """Give a frozen copy of all that is known."""
-        return ExperimentView(
-            name=self.name,
-            workspace=str(self.workspace.root),
-            namespace=self.namespace,
-            jobs=tuple(item.view() for item in self._all()),
-            slots=self.slots,
-        )
-
-    def table(
-        self, *metrics: str, task: type | str | None = None, decimals: int | None = None
-    ) -> results.Table:
-        """Make a table of this run's jobs (the latest run's, before anything is submitted).
-
-        Parameters
-        ----------
-        *metrics : str
-            Metrics, or fields of results that are JSON objects; ``"result"`` for results that are
-            plain values. By default all metrics. With names, only jobs of tasks that have them.
-        task : class or str, optional
-            Only jobs of this task.
-        decimals : int, optional
-            How many decimals they are shown with; by default, four digits that count.
-        """
-        items = self._latest()
-        if task is not None:
-            name = task if isinstance(task, str) else configs.type_name(task, self.namespace)
-            items = [i for i in items if name in (i.entry.view.task, i.entry.paths.type_name)]
-        return results.table(
-            [item.view() for item in items],
-            {item.entry.paths.key: item.tags for item in items},
-            metrics,
-            _json_result,
-            decimals=decimals,
-        )
-
-    def plan(self) -> results.Table:
-        """Make a table of what has become, or will become, of this run's jobs."""
-        items = self._latest()
-        tags = {item.entry.paths.key: item.tags for item in items}
-        return results.plan_table([item.view() for item in items], tags)
-
-    def _latest(self) -> list[_Item]:
-        items = self._all()
-        return [item for item in items if item.run == items[0].run]
-
     # -- waiting --------------------------------------------------------------------------
 
     def wait(self, timeout_s: float | None = None) -> Experiment:
@@ -454,7 +316,7 @@ class Experiment:
             self._wait(self._all, timeout_s)
         return self
 
-    def _wait(self, wanted: Callable[[], Iterable[_Item]], timeout_s: float | None) -> bool:
+    def _wait(self, wanted: Callable[[], Iterable[Item]], timeout_s: float | None) -> bool:
         """Wait until nothing is under way, callbacks (which may submit more) included."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
@@ -490,6 +352,35 @@ class Experiment:
             job.entry.expect()
         self._loop.post(RetryJobs(tuple(job.entry for job in wanted)))
         return found
+
+    def rerun(self, *jobs: Any) -> tuple[Job, ...]:
+        """Run jobs again that are over, also those that are done; give them.
+
+        They run with the code with which they were last submitted in this kernel, or else with that
+        in their directories. What needs them is not run again. What is under way is left alone.
+
+        Raises
+        ------
+        ConfigError
+            No job is named, or something is in the way of one of them; none is run again then.
+        """
+        if not jobs:
+            raise ConfigError("rerun() takes the jobs to run again: rerun(*xp.jobs) for all")
+        self._loop.sync(SYNC_S)  # what was submitted just now may be done
+        found, carry = self._wanted(jobs), submission.Carrier()
+        return run_again(found, self._loop, {j.entry.id: self._afresh(j, carry) for j in found})
+
+    def _afresh(self, job: Job, carry: submission.Carrier) -> Asked | None:
+        owner = job.experiment or self  # whose namespace and environment it has
+        options = submission.Options(
+            launcher=job.launcher or owner.launcher,
+            namespace=owner.namespace,
+            experiment=owner.name,
+            environ=dict(owner._environ),
+            submitted=time.time(),
+        )
+        over = job.entry.over() and not job.dry
+        return None if not over else submission.afresh(job, options, carry, executed_cells)
 
     def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
         return tuple(self[job] for job in jobs) or self.jobs
@@ -539,15 +430,6 @@ def _dry_entry(paths: JobPaths, record: JobRecord) -> Entry:
     return entry
 
 
-def _json_result(job: JobView) -> Any:
-    """Read a result where it is JSON; nothing is ever unpickled for a table."""
-    paths = JobPaths.of(job.path)
-    try:
-        return records.load_result(paths) if paths.result_json.exists() else None
-    except RecordError:
-        return None
-
-
 # -- what is open -----------------------------------------------------------------------------
 
 _guard = threading.RLock()
@@ -575,6 +457,29 @@ def current_namespace() -> str | None:
     """Give the namespace of the current experiment, None if none is open."""
     found = current()
     return None if found is None else found.namespace
+
+
+def fate(config: Any) -> outlook.Fate:
+    """Say what would become of a task if it were submitted to the current experiment now.
+
+    Of one that was submitted: how its job is. It is neither sealed, nor is anything written.
+
+    Returns
+    -------
+    Fate
+        ``kind``: "computed", "running" (maybe elsewhere), "waiting", "failed" (it would run again)
+        or "new"; "none" for what is no task, has no identifier yet, or if no experiment is open.
+        ``text``: the same in a few words.
+    """
+    if not outlook.is_task(config):
+        return outlook.NONE
+    job = submission.job_of(config)
+    if job is not None:
+        return outlook.fate_of(job.entry.paths, job.view(), asked=job.entry.waits())
+    xp = current()
+    if xp is None:
+        return outlook.Fate("none", f"no experiment is open: {doors.HOW_TO_OPEN}")
+    return xp.fate(config)
 
 
 def submit(task: Any, **options: Any) -> Any:
@@ -759,7 +664,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         self._xp: Experiment | None = None
         self._is_new = False
         self._from = 0
-        self._found: list[_Item] = []
+        self._found: list[Item] = []
 
     def __enter__(self) -> Experiment:
         xp, self._is_new = _open(self._name, self._workspace, **self._options)
@@ -794,7 +699,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         if kind is None:
             _raise_for(xp.name, self._mine())
 
-    def _mine(self) -> list[_Item]:
+    def _mine(self) -> list[Item]:
         assert self._xp is not None
         items = [*self._found, *self._xp._submissions[self._from :]]
         return list({item.entry.id: item for item in items}.values())
@@ -814,7 +719,7 @@ def _note_ignored(names: Iterable[str]) -> None:
         warnings.warn(text, UserWarning, stacklevel=3)
 
 
-def _raise_for(name: str, items: Sequence[_Item]) -> None:
+def _raise_for(name: str, items: Sequence[Item]) -> None:
     """Raise `FailedExperiment` if some of the jobs ended in error."""
     bad = [item for item in items if item.entry.view.state is JobState.ERROR]
     if not bad:

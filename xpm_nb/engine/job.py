@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
@@ -18,15 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.core.views import JobView
-from xpm_nb.engine import callbacks, entries
+from xpm_nb.core.views import CurveView, JobView, Said
+from xpm_nb.engine import callbacks, entries, reading
+from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
-from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.scheduler import CancelJobs, NoteError, RetryJobs
+from xpm_nb.engine.reading import Files, tail
+from xpm_nb.engine.scheduler import CancelJobs, NoteError, RerunJobs, RetryJobs, Say, Wake
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
+from xpm_nb.store.layout import numbered
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -35,8 +38,12 @@ log = logging.getLogger("xpm_nb")
 
 TICK_S = 0.1  # how long one wait is: in between, an interrupt gets through
 CALLBACKS_S = 10.0  # how long a wait goes on for callbacks of what it waited for, at most
+VIEWS_S = 1.0  # and for the views of what callbacks did, at most
 TAIL_LINES = 20
-_TAIL_BYTES = 64 * 1024
+TRACE_FRAMES = 8  # of a callback's exception
+
+# Where an exception goes through before and after the user's code.
+_OURS = (__file__, callbacks.__file__, contextlib.__file__)
 
 inside: ContextVar[Any] = ContextVar("xpm_nb_experiment", default=None)
 """The experiment of the `with` block, or of the job whose callback runs."""
@@ -60,6 +67,7 @@ class Job:
         self._loop = loop
         self._experiment = experiment
         self._config: Any = None
+        self._latest: Any = None
         self._launcher: Launcher | None = None
         self._look = look
 
@@ -67,6 +75,7 @@ class Job:
         """Take note of a submission in this kernel (for experiments)."""
         if self._config is None:
             self._config = config
+        self._latest = config
         self._launcher = launcher
 
     def __eq__(self, other: object) -> bool:
@@ -115,6 +124,11 @@ class Job:
         return self._config
 
     @property
+    def latest(self) -> Any:
+        """The task as it was last submitted by this kernel, which is what is run again."""
+        return self._latest
+
+    @property
     def environ(self) -> dict[str, str]:
         """Variables set for the job, on top of the inherited ones."""
         record = self._record()
@@ -129,6 +143,11 @@ class Job:
     def dry(self) -> bool:
         """Whether it was only looked at (a dry run)."""
         return self._entry.dry
+
+    @property
+    def experiment(self) -> Any:
+        """The experiment through which it was found, None if there is none."""
+        return self._experiment
 
     @property
     def entry(self) -> Entry:
@@ -172,16 +191,57 @@ class Job:
         return self._entry.paths.stderr
 
     def log(self, n: int = 40) -> str:
-        """Give the last lines of what it printed, the error stream after the other."""
+        """Give the last lines of what it printed, 5,000 at most; the error stream comes last."""
         parts = {path: tail(path, n) for path in (self.stdout(), self.stderr())}
         texts = [(path, text) for path, text in parts.items() if text]
         if len(texts) == 1:
             return texts[0][1]
         return "\n".join(f"--- {path.name}\n{text}" for path, text in texts)
 
+    def log_size(self) -> int:
+        """Give how many bytes it printed, on both streams: a change tells that there is more."""
+        return reading.size(self.stdout(), self.stderr())
+
     def metrics(self) -> dict[str, float]:
         """Give the latest value of each metric."""
         return dict(self.view().metrics)
+
+    def curves(
+        self, names: Iterable[str] | None = None, points: int = 200
+    ) -> tuple[CurveView, ...]:
+        """Give the course of metrics, by default of all.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            Those that are wanted; what the job has not reported is left out.
+        points : int
+            How many points of each, at most: the first, the last, and of each stretch in between
+            the lowest and the highest are kept. Their ``x`` is the step that was reported, or else
+            their number from 0 on. Figures that are not finite are left out.
+        """
+        view = self.view()
+        label = " ".join(f"{name}={value}" for name, value in view.tags) or view.identifier[:8]
+        wanted = (names,) if isinstance(names, str) else names
+        found = self._entry.curves.points(wanted, max(4, points))
+        return tuple(CurveView(view.key, label, name, some) for name, some in found.items() if some)
+
+    @attribute
+    def files(self) -> Files:
+        """The files of its directory: ``job.files["model.npz"]``."""
+        return Files(self._entry.paths)
+
+    @property
+    def attempts(self) -> tuple[Path, ...]:
+        """The directories of its earlier attempts, the first one first."""
+        return tuple(numbered(self._entry.paths.attempts))
+
+    def params(self) -> dict[str, Any]:
+        """Give what its ``params.json`` holds, {} if there is none that can be read."""
+        try:
+            return records.read_params(self._entry.paths) or {}
+        except RecordError:
+            return {}
 
     # -- waiting --------------------------------------------------------------------------
 
@@ -194,6 +254,7 @@ class Job:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if wait_for([self._entry], self._loop, timeout_s):
             flush(deadline)
+            self._loop.sync(VIEWS_S)  # what callbacks said is in the view now
         return self.state
 
     def __await__(self) -> Generator[Any, None, JobState]:
@@ -225,9 +286,40 @@ class Job:
         self._loop.post(CancelJobs((self._entry,)))
 
     def retry(self) -> Job:
-        """Run it again if it is in error, after what it needs, before what needed it."""
+        """Run it again if it is in error, after what it needs, before what needed it.
+
+        Raises
+        ------
+        ConfigError
+            It is done.
+        """
+        if self.state is JobState.DONE:
+            raise ConfigError(f"{self._entry.name} is done: rerun() runs it again all the same")
         self._entry.expect()
         self._loop.post(RetryJobs((self._entry,)))
+        return self
+
+    def rerun(self) -> Job:
+        """Run it again, also when it is done; what needs it is not run again.
+
+        It runs with the code with which it was last submitted in this kernel, or else with that in
+        its directory. What it left goes to its `attempts`.
+
+        Raises
+        ------
+        ConfigError
+            It is under way, or something is in the way: the message says what.
+        """
+        self._loop.sync(VIEWS_S)  # it may have been submitted just now, only to be joined
+        if not (self._entry.over() or self.dry):
+            raise ConfigError(
+                f"{self._entry.name} has not ended: wait for that, or cancel() it, and then "
+                "rerun() it"
+            )
+        if self._experiment is not None:
+            self._experiment.rerun(self)
+        else:
+            run_again([self], self._loop, {})
         return self
 
     def on_completed(self, callback: Callable[[], object]) -> None:
@@ -293,13 +385,75 @@ def _call_due(entry: Entry, loop: Loop, register: Register) -> None:
 def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
     """In the callbacks' thread: call a user's function, inside its job's experiment."""
     token = inside.set(listener.owner)
+    sink = partial(_say, entry, loop)
+    entry.voice.begin()
     try:
-        listener.function(*args)
-    except Exception as error:  # a border: the user's code
-        log.exception("a callback of %s raised", entry.paths.key)
-        loop.post(NoteError(entry, f"{type(error).__name__}: {error}"))
+        with callbacks.capture(sink):
+            listener.function(*args)
+    except BaseException as error:  # a border: the user's code, which may also call sys.exit()
+        trace = _trace(error)
+        sink(Said("error", trace))
+        loop.post(NoteError(entry, trace.rpartition("\n")[2]))
+        # Where it is shown, a handler of logging would print it once more, into some cell.
+        log.log(logging.DEBUG if callbacks.captured() else logging.ERROR, "%s", trace)
     finally:
         inside.reset(token)
+    if entry.voice.waits:
+        loop.post(Say(entry, last=True))
+
+
+def _say(entry: Entry, loop: Loop, said: Said) -> None:
+    if entry.voice.say(said):
+        with contextlib.suppress(InternalError):  # the scheduler has ended: `print` must not raise
+            loop.post(Say(entry))
+
+
+def _trace(error: BaseException) -> str:
+    """Write an exception of a callback with the user's lines; the last line says what it is."""
+    found = traceback.TracebackException.from_exception(error)
+    lines = []
+    for frame in [one for one in found.stack if one.filename not in _OURS][-TRACE_FRAMES:]:
+        where = doors.place(frame.filename, frame.lineno or 0)
+        lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
+    what = " ".join("".join(found.format_exception_only()).split("\n")).strip()
+    return "\n".join([*lines, what])
+
+
+def run_again(
+    jobs: Iterable[Job], loop: Loop, asked: Mapping[str, Asked | None]
+) -> tuple[Job, ...]:
+    """Have jobs run again that are over (for experiments), and give them.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        What is under way is left alone.
+    loop : Loop
+        Theirs.
+    asked : mapping
+        For the identifier of an entry, what is to be run; else what its directory holds.
+
+    Raises
+    ------
+    ConfigError
+        Something is in the way of one of them; none is run again then.
+    """
+    over = [job for job in dict.fromkeys(jobs) if job.dry or job.entry.over()]
+    ids, uses = {job.entry.id for job in over}, entries.Uses(loop.under_way(), loop.entry)
+    for job in over:
+        entry, text = job.entry, ""
+        if entry.dry:
+            text = "it was only looked at, in a dry run: submit it"
+        elif asked.get(entry.id) is None and not entry.paths.script.is_file():
+            text = f"nothing says what it runs: delete {entry.paths.done} and submit it again"
+        elif job.state is JobState.DONE:
+            text = uses.obstacle(entry, ids)
+        if text:
+            raise ConfigError(f"{entry.name} cannot be run again: {text}")
+    for job in over:
+        job.entry.expect()
+    loop.post(RerunJobs(tuple((job.entry, asked.get(job.entry.id)) for job in over)))
+    return tuple(over)
 
 
 # -- waiting ----------------------------------------------------------------------------------
@@ -371,6 +525,22 @@ async def settled(wanted: Sequence[Entry], loop: Loop) -> None:
 
         callbacks.current().put(tell)
         await asyncio.wait([called], timeout=CALLBACKS_S)
+    seen: Future[None] = here.create_future()
+    loop.post(Wake(_Reached(lambda: here.call_soon_threadsafe(_resolve, seen))))
+    await asyncio.wait([seen], timeout=VIEWS_S)
+
+
+class _Reached(threading.Event):
+    """An event that tells when it is set, to an event loop for one."""
+
+    def __init__(self, tell: Callable[[], object]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def set(self) -> None:
+        super().set()
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
+            self._tell()
 
 
 def _resolve(future: Future[None]) -> None:
@@ -405,18 +575,6 @@ def _evidence(entry: Entry) -> Iterator[str]:
         if text and not (paths.error.exists() and path == paths.stderr):
             yield f"\nLast lines of {path.name}:\n{text}"
     yield "\nIts logs:\n" + "\n".join(f"  {path}" for path in logs)
-
-
-def tail(path: Path, lines: int) -> str:
-    """Give the last lines of a file that may be large or missing."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            data = file.read()
-    except OSError:
-        return ""
-    return "\n".join(data.decode("utf-8", "replace").rstrip().split("\n")[-lines:])
 
 
 def as_json_value(value: Any) -> Any:

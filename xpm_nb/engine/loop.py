@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from xpm_nb.core.plan import Plan
+from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import settings
 from xpm_nb.engine.entries import Entry
@@ -159,6 +160,12 @@ class Loop:
         """Give the last view of a job (``type/hex``), None if it is not known."""
         entry = self._by_key.get(key)
         return None if entry is None else entry.view
+
+    def under_way(self) -> list[Entry]:
+        """Give the jobs that run, or are about to."""
+        with self._lock:
+            known = list(self._entries.values())
+        return [e for e in known if e.view.state in (JobState.SCHEDULED, JobState.RUNNING)]
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Have a function called in the loop's thread with the keys of jobs that changed.

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
 from xpm_nb.core.events import (
@@ -50,7 +51,10 @@ from xpm_nb.store.records import Failure
 log = logging.getLogger("xpm_nb")
 
 SWEEP_S = 20.0  # the net below everything that tells us of ends by itself
+SAY_S = 0.1  # between two looks at what callbacks of one job say
 POLL_S = 1.0  # for launchers that cannot tell us
+AT_ONCE = 50  # jobs that are made ready to run again before we look at others once more
+AGAIN = 100  # how often we try to run a job again whose process is about to end: some 3 minutes
 LOOK_S = (0.02, 2.0)  # how soon we look again for who holds a lock: at first, and at last
 _UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 
@@ -127,6 +131,13 @@ class RetryJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class RerunJobs:
+    """Run those of these again that are over, the done ones too; with what directories hold."""
+
+    wanted: tuple[tuple[Entry, Asked | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetSlots:
     """How many jobs may run at once."""
 
@@ -142,13 +153,23 @@ class NoteError:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """A callback of a job said something; `last`: it is over."""
+
+    entry: Entry
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """Look at the clock; `reached` is set when everything posted before is dealt with."""
 
     reached: threading.Event | None = None
 
 
-Message = SubmitJob | OpenJobs | CancelJobs | RetryJobs | SetSlots | NoteError | Wake
+Message = (
+    SubmitJob | OpenJobs | CancelJobs | RetryJobs | RerunJobs | SetSlots | NoteError | Say | Wake
+)
 
 
 class Scheduler:
@@ -190,6 +211,9 @@ class Scheduler:
         self._carrying = False
         self._under_way: dict[str, Entry] = {}
         self._looks: dict[str, float] = {}  # when to look again for who holds a lock
+        self._again: dict[str, tuple[Entry, float, int]] = {}  # when to try once more, which time
+        self._known_uses: tuple[list[str], entries.Uses] | None = None
+        self._says: dict[str, tuple[Entry, float]] = {}  # when to hear what callbacks say
         self._refresh_at = self._poll_at = self._sweep_at = 0.0
         self._changed: dict[str, Entry] = {}
 
@@ -211,13 +235,21 @@ class Scheduler:
                 for entry in wanted:
                     if self._live(entry):
                         self._guard(entry, partial(self._apply, Cancel(entry.id)))
+                    elif entry.id in self._again:  # it stays done
+                        del self._again[entry.id]
+                        entry.met()
+                        self._changed[entry.id] = entry
             case RetryJobs(wanted):
                 self._retry(wanted)
+            case RerunJobs(wanted):
+                self._rerun(wanted)
             case SetSlots(slots):
                 self._carry_out(self.plan.set_slots(slots))
             case NoteError(entry, text):
                 entry.facts.callback_error = text
                 self._changed[entry.id] = entry
+            case Say(entry, last):
+                self._say(entry, last=last)
             case Wake(reached):
                 self.tick()
                 if reached is not None:
@@ -243,7 +275,11 @@ class Scheduler:
     def tick(self) -> None:
         """Do what is due now."""
         now = self._clock.monotonic()
+        self._hear(now)
         self._carry_out(self.plan.tick(now))
+        for key in [k for k, (_, at, _) in self._again.items() if at <= now][:AT_ONCE]:
+            entry, _, tries = self._again.pop(key)
+            self._begin_again(entry, tries)
         for key in [key for key, at in self._looks.items() if at <= now]:
             del self._looks[key]
             entry = self._entries[key]
@@ -263,7 +299,8 @@ class Scheduler:
 
     def next_deadline(self) -> float | None:
         """Say when `tick` has something to do, None if nothing is due."""
-        times = [*self._looks.values()]
+        times = [*self._looks.values(), *(at for _, at in self._says.values())]
+        times += [at for _, at, _ in self._again.values()]
         if (at := self.plan.next_deadline()) is not None:
             times.append(at)
         if self._under_way:
@@ -285,6 +322,22 @@ class Scheduler:
             entry.settle(state.final or entry.id not in self.plan)
             keys.add(entry.paths.key)
         return frozenset(keys)
+
+    def _say(self, entry: Entry, *, last: bool) -> None:
+        """Take over what callbacks said: the first words at once, more of them a little later."""
+        now = self._clock.monotonic()
+        if last or entry.id not in self._says:
+            entry.said = entry.voice.heard()
+            self._changed[entry.id] = entry
+            self._says[entry.id] = (entry, now + SAY_S)
+
+    def _hear(self, now: float) -> None:
+        for key in [key for key, (_, at) in self._says.items() if at <= now]:
+            entry, _ = self._says.pop(key)
+            if (said := entry.voice.heard()) != entry.said:
+                entry.said = said
+                self._changed[key] = entry
+                self._says[key] = (entry, now + SAY_S)
 
     # -- arrivals -------------------------------------------------------------------------
 
@@ -318,11 +371,10 @@ class Scheduler:
         elif found is Found.HELD:
             self._attach(entry, slot=False)
         elif not generate:
-            entry.forget_attempt()
-            self._make_launcher(entry)
+            self._fresh(entry)
             needs = self._needs(entry)
             again = self.plan.state(entry.id) is JobState.DONE  # its directory says otherwise
-            self._apply(Rerun(entry.id) if again else Submit(entry.id, needs))
+            self._apply(Rerun(entry.id, needs) if again else Submit(entry.id, needs))
 
     def _recall(self, entry: Entry) -> None:
         """Find out how a job is that was submitted before, and go on with it."""
@@ -430,6 +482,86 @@ class Scheduler:
             entry.met()
             self._changed[entry.id] = entry
 
+    def _rerun(self, wanted: Iterable[tuple[Entry, Asked | None]]) -> None:
+        failed, done = [], {}
+        for entry, asked in wanted:
+            if entry.id not in self.plan:
+                self._guard(entry, partial(self._recall, entry))
+            state = self.plan.state(entry.id)
+            if asked is not None and state.final:
+                entry.ask(asked)
+            if state is JobState.ERROR:
+                failed.append(entry)
+            elif state is JobState.DONE and not (entry.id in done or entry.id in self._again):
+                done[entry.id] = entry
+            else:  # it is under way, or going to be
+                entry.met()
+                self._changed[entry.id] = entry
+        self._retry(failed)
+        needs = {e.id: [d.id for d in self._dependencies(e) if d.id in done] for e in done.values()}
+        now = self._clock.monotonic()
+        for key in TopologicalSorter(needs).static_order():
+            self._again[key] = (done[key], now, 0)
+
+    def _begin_again(self, entry: Entry, tries: int) -> None:
+        """Run a job again that is done, or try to later."""
+        over = [True]
+        self._guard(entry, lambda: over.append(self._run_again(entry, tries)))
+        self._changed[entry.id] = entry
+        if over[-1]:
+            entry.met()
+
+    def _run_again(self, entry: Entry, tries: int) -> bool:
+        """Run a job again that is done; False if there will be another try."""
+        if self.plan.state(entry.id) is not JobState.DONE:
+            return True
+        entry.facts.note = ""
+        self._needs(entry)
+        self._make_launcher(entry)
+        if text := self._uses().obstacle(entry):
+            return self._refused(entry, text)
+        if entry.launcher is None and entry.record is not None:
+            return self._refused(entry, f"no launcher is known for {entry.record.launcher}")
+        try:
+            found = entries.prepare(entry, again=True)
+        except (XpmError, OSError) as error:
+            if entry.paths.done.is_file():
+                return self._refused(entry, str(error))
+            found = Found.NOTHING  # its marker is away: starting it shows what is wrong
+        if found is Found.HELD and entry.paths.done.is_file() and tries < AGAIN:
+            # The process that wrote the marker is about to end, or others that it left behind do
+            # not: until they have, nobody may move their files.
+            process = records.read_process(entry.paths)
+            if process is not None and not locks.alive(process):
+                locks.kill_survivors(process)
+            delay = min(LOOK_S[1], LOOK_S[0] * 2**tries)
+            self._again[entry.id] = (entry, self._clock.monotonic() + delay, tries + 1)
+            return False
+        if found is Found.HELD:
+            self._attach(entry, slot=False)
+            return True
+        self._fresh(entry)
+        self._apply(Rerun(entry.id, self._needs(entry)))
+        return True
+
+    def _uses(self) -> entries.Uses:
+        if self._known_uses is None or self._known_uses[0] != [*self._under_way]:
+            uses = entries.Uses(self._under_way.values(), self._entry_of)
+            self._known_uses = ([*self._under_way], uses)
+        return self._known_uses[1]
+
+    def _refused(self, entry: Entry, text: str) -> bool:
+        entry.facts.note = f"it could not be run again: {text}"
+        log.warning("%s: %s", entry.paths.key, entry.facts.note)
+        return True
+
+    def _fresh(self, entry: Entry) -> None:
+        """Forget what was known of an earlier attempt: another begins."""
+        entry.forget_attempt()
+        entry.voice.forget()
+        entry.said = ()
+        self._make_launcher(entry)
+
     # -- effects --------------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
@@ -484,6 +616,8 @@ class Scheduler:
     def _message(self, entry: Entry) -> str:
         cause = self.plan.cause(entry.id)
         if cause is None:
+            if entry.facts.note and self.plan.state(entry.id) is JobState.DONE:
+                return entry.facts.note
             held = entry.facts.holder and self.plan.state(entry.id) in _UNDER_WAY
             return f"held by {entry.facts.holder}" if held else self.plan.message(entry.id)
         paths = self._entry_of(JobPaths.of(cause)).paths
@@ -563,24 +697,35 @@ class Scheduler:
         """Look how a job is whose process ended, or was never seen."""
         found, failure = entries.look(entry)
         if found is Found.HELD:
+            if entries.superseded(entry):  # another kernel was asked to run it again
+                entry.forget_attempt()
+                entries.read_record(entry)
+                entry.facts.elsewhere = entry.ran = True
             self._find_holder(entry)
         elif found is Found.DONE:
             self._finish(entry, Completed(entry.id))
         elif failure is not None:
             self._finish(entry, Failed(entry.id, failure.reason, failure.message))
-        elif found is Found.NOTHING and not entry.launched and not entry.seen:
+        elif found is Found.NOTHING and (
+            entries.superseded(entry) or not (entry.launched or entry.seen)
+        ):
             self._released(entry)
         else:
             self._finish(entry, self._verdict(entry))
 
     def _released(self, entry: Entry) -> None:
-        """Somebody had the lock, for a moment or without getting as far as a process."""
+        """Somebody had the lock, for a moment or without getting as far as a process.
+
+        Or another kernel is about to run it again: it is for the first who can.
+        """
         entry.forget_attempt()
         self._apply(Released(entry.id))
 
     def _verdict(self, entry: Entry) -> Event:
         """Judge a job that ended without a marker, and write the marker for it."""
         known = entry.id in self.plan
+        if entries.superseded(entry):
+            entry.exit_code = None  # of the attempt that we had
         event = verdict(
             entry.id,
             done=False,

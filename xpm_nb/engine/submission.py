@@ -16,7 +16,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import nodes, serial
 from xpm_nb.engine.entries import Asked
 from xpm_nb.engine.job import Job, as_json_tags
-from xpm_nb.errors import ConfigError, RecordError
+from xpm_nb.errors import CarrierError, ConfigError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths, Workspace
@@ -198,6 +198,32 @@ def asked(
     params = _json_text(record, "its parameters", document)
     resumes = bool(getattr(configs.declared_class(task), "__xpm_resumable__", False))
     return Asked(text, params, record, options.launcher, resumes)
+
+
+def afresh(
+    job: Job, options: Options, carry: Carrier, executed: ExecutedCells | None
+) -> Asked | None:
+    """Put together what is run when a job is run again: its task as it was last submitted here.
+
+    None where that is not known, or its code is not there any more: what its directory holds.
+
+    Raises
+    ------
+    ConfigError
+        JSON cannot hold a parameter.
+    """
+    task, paths = job.latest, job.entry.paths
+    if task is None:
+        return None
+    try:
+        carried = carry.carry(task, executed)
+    except CarrierError:
+        return None
+    record = record_of(task, paths, needed_jobs(task), options)
+    if (before := job.entry.record) is not None:  # what is submitted without tags keeps them
+        tags = record.tags or before.tags
+        record = record._replace(tags=tags, max_retries=before.max_retries)
+    return asked(task, paths, record, carried, options)
 
 
 def _json_text(record: JobRecord, what: str, data: Any) -> str:

@@ -15,22 +15,29 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import doors, views
+from xpm_nb.core.config import Config
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import loop
+from xpm_nb.engine.experiment import Experiment, current_namespace
+from xpm_nb.errors import ConfigTypeError
 from xpm_nb.notebook import html
+from xpm_nb.notebook.forms import Form
+from xpm_nb.notebook.live import NEVER, Live, LiveTable, Send, picture_of
 
-PERIOD_S = 0.5  # between two refreshes, at least
-CLOCK_S = 2.0  # and at most while jobs run, for the times in the table
+PERIOD_S = 0.2  # between two looks at what changed, at least
 LOG_LINES = 20
+MAX_FORMS = 100  # that are alive; the first ones go, and leave their pictures
+MAX_TABLES = 20
 
 Bundle = dict[str, str]
 
@@ -69,15 +76,15 @@ def _bundle(thing: Any) -> Bundle:
     if configs.is_config(thing):
         return html.bundle(views.describe(thing, doors.submitter.namespace()), stable=stable)
     view = thing.view()
-    if isinstance(view, views.ExperimentView) and stable:
-        return html.brief(view)
+    if isinstance(view, views.ExperimentView):
+        return html.brief(view) if stable else picture_of(thing, view.jobs)
     tail = ""
     if isinstance(view, views.JobView) and view.state in (JobState.RUNNING, JobState.ERROR):
         tail = "" if stable else thing.log(n=LOG_LINES)
     return html.bundle(view, log=tail, now=time.time(), stable=stable)
 
 
-# -- pictures that stay up to date --------------------------------------------------------------
+# -- where we are -------------------------------------------------------------------------------
 
 
 def _shell() -> Any:
@@ -92,50 +99,97 @@ def _is_kernel(shell: Any) -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def _send(bundle: Bundle, display_id: str = "", *, update: bool = False) -> None:
+def _in_cell() -> bool:
+    """Tell whether this is the thread in which cells run."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def _send(bundle: Mapping[str, Any], display_id: str = "", *, update: bool = False) -> None:
     from IPython.display import publish_display_data
 
     transient = {"display_id": display_id} if display_id else None
-    publish_display_data(bundle, transient=transient, update=update)  # type: ignore[no-untyped-call, unused-ignore]
+    publish_display_data(dict(bundle), transient=transient, update=update)  # type: ignore[no-untyped-call, unused-ignore]
 
 
-@dataclass(slots=True)
-class _Picture:
-    """An experiment that cells have drawn, all under one display id."""
+def _view_of(model: Any) -> dict[str, Any]:
+    """Give the bundle of a widget's view, with nothing else: its static twin is the next output."""
+    reference = {"version_major": 2, "version_minor": 0, "model_id": model.model_id}
+    # The empty page is for those who know no widgets: they would say so instead of showing nothing.
+    return {"application/vnd.jupyter.widget-view+json": reference, "text/html": ""}
 
-    experiment: Any
+
+# -- what stays up to date ----------------------------------------------------------------------
+
+
+class _Shown(Protocol):
+    """What is on the screen and stays up to date: an experiment, a config, a table."""
+
     display_id: str
-    sent: Bundle | None = None
-    finished: bool = False
+
+    def answer(self) -> None:
+        """Deal with the messages that came."""
+
+    def touch(self, keys: Iterable[str] | None) -> None:
+        """Take note of jobs that changed; None for any."""
+
+    def tick(self, send: Send) -> float:
+        """Send what there is to send now; give when to come again, at the latest."""
+        ...
 
 
 class Publisher:
-    """Keeps the pictures of experiments up to date from a thread of its own."""
+    """Keeps what cells have drawn up to date, from a thread of its own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pictures: dict[int, _Picture] = {}  # by id: an experiment lives as long as its kernel
+        # Whoever puts together what is sent holds it. A thread may come back to it: a model that
+        # is made or sent asks for its state.
+        self._lock = threading.RLock()
+        self._lives: dict[int, Live] = {}  # by id: an experiment lives as long as its kernel
+        self._forms: list[tuple[Form, str, int]] = []  # with the cell that made it, and when
+        self._tables: list[LiveTable] = []
         self._cell: tuple[int, int] | None = None  # which experiment was drawn by which cell last
+        self._keys: set[str] = set()  # of jobs that changed
+        self._all = False  # or any may have
+        self._soon = False  # the thread is to look at them
+        self._guard = threading.Lock()  # of these three
+        self._asked = False  # there are messages of front-ends
+        self._due = NEVER  # when something has to be looked at even if nothing happens
         self._wake = threading.Event()
+        self._hears = False  # of jobs, from the loop
         self._thread: threading.Thread | None = None
+
+    # -- in cells -------------------------------------------------------------------------
+
+    def live(self, experiment: Any) -> Live:
+        """Give what shows an experiment, made at the first call; with its panel where there may be.
+
+        The lock is held.
+        """
+        found = self._lives.get(id(experiment))
+        if found is None:
+            found = self._lives[id(experiment)] = Live(experiment, self._ask, self._lock)
+            found.open()
+        return found
 
     def draw(self, experiment: Any, shell: Any) -> None:
         """Draw an experiment in the cell that runs, once a cell, and keep it up to date."""
         with self._lock:
-            picture = self._pictures.get(id(experiment))
-            if picture is None:
-                picture = _Picture(experiment, f"xpm-{uuid.uuid4().hex}")
-                self._pictures[id(experiment)] = picture
+            live = self.live(experiment)
+            live.touch(None)
             here = (shell.execution_count, id(experiment))
-            self._refresh(picture, again=self._cell != here)
+            again = self._cell != here
+            if again and live.panel is not None:
+                _send(_view_of(live.panel))
+            live.picture(partial(_send_picture, live.display_id), again=again)
+            live.drawn = True
             self._cell = here
-        self._start()
-        self._wake.set()  # the thread may be asleep until something happens: there is more to do
+        self._start(shell)
 
     def settle(self, experiment: Any) -> None:
-        """Bring a picture up to date now, from the cell that drew it."""
+        """Bring what shows an experiment up to date now, from the cell that drew it."""
         with self._lock:
-            self._refresh(self._pictures[id(experiment)])
+            live = self._lives[id(experiment)]
+            live.settle(partial(_send_picture, live.display_id))
 
     def drawn(self, experiment: Any, shell: Any) -> bool:
         """Tell whether the cell that runs has drawn this experiment."""
@@ -145,38 +199,148 @@ class Publisher:
         """Take note that the cell that runs has drawn an experiment by other means."""
         self._cell = (shell.execution_count, id(experiment))
 
-    def _refresh(self, picture: _Picture, *, again: bool = False) -> None:
-        """Send what there is to see, if it is another thing than last time. The lock is held."""
-        view = picture.experiment.view()
-        bundle = html.bundle(view, now=time.time())
-        if again:
-            _send(bundle, picture.display_id)
-        elif bundle != picture.sent:
-            _send(bundle, picture.display_id, update=True)
-        picture.sent, picture.finished = bundle, view.finished
+    def panel(self, experiment: Any, shell: Any) -> Any:
+        """Give the panel of an experiment, kept up to date, None where there can be none."""
+        with self._lock:
+            panel = self.live(experiment).panel
+        self._start(shell)
+        return panel
 
-    def _start(self) -> None:
-        if self._thread is None:
-            loop.current().subscribe(lambda keys: self._wake.set())
+    def form(self, config: Any, shell: Any) -> Form:
+        """Make what shows a config; the forms that an earlier run of this cell made are closed.
+
+        Raises
+        ------
+        ImportError
+            Widgets cannot be made.
+        """
+        cell, count = _cell_id(shell), getattr(shell, "execution_count", 0)
+        with self._lock:
+            made = Form(config, self._ask, self._lock)
+            over = [
+                form for form, where, when in self._forms if cell and where == cell and when < count
+            ]
+            over += [form for form, _, _ in self._forms if form not in over][: -MAX_FORMS + 1]
+            self._forms = [item for item in self._forms if item[0] not in over]
+            self._forms.append((made, cell, count))
+            for form in over:
+                form.close()
+        self._start(shell)
+        return made
+
+    def draw_form(self, form: Form) -> None:
+        """Draw a config in the cell that runs, and keep it up to date."""
+        with self._lock:
+            _send(_view_of(form.widget))
+            form.picture(partial(_send_picture, form.display_id), again=True)
+            form.drawn = True
+
+    def draw_table(self, table: Any, shell: Any) -> None:
+        """Draw a table in the cell that runs, and keep it up to date until it is finished."""
+        with self._lock:
+            shown = LiveTable(table)
+            shown.draw(partial(_send_picture, shown.display_id), again=True)
+            self._tables = [it for it in self._tables if not it.finished][-MAX_TABLES:]
+            self._tables.append(shown)
+        self._start(shell)
+
+    # -- from other threads ---------------------------------------------------------------
+
+    def touch(self, keys: Iterable[str] | None) -> None:
+        """Take note that jobs changed, None for any; from any thread, at once."""
+        with self._guard:
+            if keys is None:
+                self._all = True
+            else:
+                self._keys.update(keys)
+            soon, self._soon = self._soon, True
+        if not soon:  # else the thread knows that it has to look soon
+            self._wake.set()
+
+    def _ask(self) -> None:
+        self._asked = True
+        self._wake.set()
+
+    # -- the thread -----------------------------------------------------------------------
+
+    def _start(self, shell: Any = None) -> None:
+        """Have the thread look at what is new; it may be asleep until something happens."""
+        if self._thread is None and hasattr(shell, "events"):
+            shell.events.register("post_run_cell", self._after_cell)
+        self._listen()
         if self._thread is None or not self._thread.is_alive():  # not alive after a fork
             self._thread = threading.Thread(target=self._run, name="xpm-publisher", daemon=True)
             self._thread.start()
+        self.touch(())
+
+    def _listen(self) -> None:
+        """Hear of jobs, as soon as there may be some: the first look makes the loop."""
+        with self._guard:
+            if self._hears or not (self._lives or current_namespace() is not None):
+                return
+            self._hears = True
+        loop.current().subscribe(self.touch)
+
+    def _after_cell(self, _result: Any) -> None:
+        """Look at everything: not all that a cell does is told by the loop."""
+        try:
+            self._listen()
+            self.touch(None)
+        except Exception:  # a border: IPython would show it in the cell
+            log.exception("the publisher cannot look after a cell")
 
     def _run(self) -> None:
+        last = 0.0
         while True:
-            with self._lock:
-                running = any(not picture.finished for picture in self._pictures.values())
-            self._wake.wait(CLOCK_S if running else None)
+            soonest = last + PERIOD_S
+            wanted = soonest if self._soon else max(soonest, self._due)
+            self._wake.wait(None if wanted == NEVER else max(0.0, wanted - time.monotonic()))
             self._wake.clear()
-            with self._lock:
-                pictures = list(self._pictures.values())
-            for picture in pictures:
-                try:
-                    with self._lock:
-                        self._refresh(picture)
-                except Exception:  # a border: the front-end may be gone
-                    log.exception("cannot bring %s up to date", picture.experiment)
-            time.sleep(PERIOD_S)
+            if self._asked:
+                self._asked = False
+                self._each(lambda shown: shown.answer())
+                self._due = 0.0
+            now = time.monotonic()
+            if now >= soonest and (self._soon or now >= self._due):
+                last = now
+                self._tick()
+
+    def _tick(self) -> None:
+        with self._guard:
+            keys, self._keys = self._keys, set()
+            everything, self._all, self._soon = self._all, False, False
+        if everything or keys:
+            self._each(lambda shown: shown.touch(None if everything else keys))
+        self._due = NEVER
+        for due in self._each(lambda shown: shown.tick(partial(_send_picture, shown.display_id))):
+            self._due = min(self._due, due)
+
+    def _each(self, act: Callable[[_Shown], Any]) -> list[Any]:
+        """Do something with everything that is shown; one that fails does not keep the others."""
+        with self._lock:
+            all_of_them: list[_Shown] = [
+                *self._lives.values(),
+                *(form for form, _, _ in self._forms),
+                *(table for table in self._tables if not table.finished),
+            ]
+        found = []
+        for shown in all_of_them:
+            try:
+                with self._lock:
+                    found.append(act(shown))
+            except Exception:  # a border: the front-end may be gone
+                log.exception("cannot bring %s up to date", shown)
+        return found
+
+
+def _send_picture(display_id: str, bundle: Bundle, update: bool) -> None:
+    _send(bundle, display_id, update=update)
+
+
+def _cell_id(shell: Any) -> str:
+    """Give the front-end's name of the cell that runs, empty where it gives none."""
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else None
+    return str(((parent or {}).get("metadata") or {}).get("cellId") or "")
 
 
 _publisher = Publisher()
@@ -187,22 +351,165 @@ def current() -> Publisher:
     return _publisher
 
 
+def _after_fork() -> None:
+    # The thread is not in the child, the front-end is the parent's, and so may the lock be.
+    global _publisher
+    _publisher = Publisher()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def show(experiment: Any) -> None:
     """Display an experiment that is the value of a cell; IPython calls this instead of a bundle."""
     shell = _shell()
-    if _publisher.drawn(experiment, shell):
+    if _in_cell() and _publisher.drawn(experiment, shell):
         return  # by `wait()` in this very cell
-    if deterministic() or not _is_kernel(shell):
-        _send(render(experiment))
-    else:
+    if _alive(shell):
         _publisher.draw(experiment, shell)
+    else:
+        _send(render(experiment))
+
+
+def _alive(shell: Any) -> bool:
+    """Tell whether what is displayed now can stay up to date."""
+    return not deterministic() and _is_kernel(shell) and _in_cell()
+
+
+def show_config(config: Any) -> None:
+    """Display a config that is the value of a cell.
+
+    Raises
+    ------
+    NotImplementedError
+        IPython's word for "in the ordinary way": its bundle.
+    """
+    cls, shell = type(config), _shell()
+    if hasattr(cls, "_ipython_display_"):  # the user's own: ours would stand before it
+        config._ipython_display_()
+        return
+    ours = cls._repr_mimebundle_ is Config._repr_mimebundle_
+    if not (ours and configs.is_config(config) and _alive(shell)):
+        raise NotImplementedError
+    try:
+        form = _publisher.form(config, shell)
+    except ImportError as error:  # no widgets here
+        log.info("no form", exc_info=True)
+        raise NotImplementedError from error
+    _publisher.draw_form(form)
+
+
+def show_widget(shown: Any) -> None:
+    """Display a widget of ours that is the value of a cell, with its static twin.
+
+    Raises
+    ------
+    NotImplementedError
+        As `show_config` does.
+    """
+    shell = _shell()
+    if shown.comm is None or not _alive(shell):  # closed, or no place for twins
+        raise NotImplementedError
+    if isinstance(shown.source, Form):
+        _publisher.draw_form(shown.source)
+    else:
+        _publisher.draw(shown.source, shell)
+
+
+def show_table(table: Any) -> None:
+    """Display a table that is the value of a cell.
+
+    Raises
+    ------
+    NotImplementedError
+        As `show_config` does; also for what is finished.
+    """
+    shell = _shell()
+    if not _alive(shell) or table.finished:
+        raise NotImplementedError
+    _publisher.draw_table(table, shell)
+
+
+# What IPython displays by a call: (module, class) and the call.
+DISPLAYS: Sequence[tuple[str, str, Callable[[Any], None]]] = (
+    ("xpm_nb.engine.experiment", "Experiment", show),
+    ("xpm_nb.core.config", "Config", show_config),
+    ("xpm_nb.engine.results", "LiveTable", show_table),
+    ("xpm_nb.notebook.widgets", "Display", show_widget),
+)
+
+
+def install(shell: Any) -> None:
+    """Have IPython display our objects alive."""
+    for module, name, function in DISPLAYS:
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(module, name, function)
+
+
+def uninstall(shell: Any) -> None:
+    """Take back what `install` did; what is displayed stays up to date."""
+    for module, name, _ in DISPLAYS:
+        shell.display_formatter.ipython_display_formatter.pop(f"{module}.{name}", None)
+
+
+class Picture:
+    """An object as a picture, for front-ends that take no widget."""
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        return render(self._thing)
+
+    def _mime_(self) -> tuple[str, str]:
+        return "text/html", render(self._thing)["text/html"]
+
+
+def widget(thing: Any) -> Any:
+    """Give the live widget of an experiment or a config.
+
+    That of an experiment is its panel, one for all its displays. That of a config is a form, a new
+    one at each call, whose ``config`` is what was edited: a copy, ``thing`` stays as it is.
+
+    Parameters
+    ----------
+    thing : Experiment or config
+        What is shown.
+
+    Returns
+    -------
+    anywidget.AnyWidget
+        For ``display``, ``mo.ui.anywidget`` or a layout of ipywidgets.
+
+    Raises
+    ------
+    ConfigTypeError
+        For anything else.
+    """
+    shell = _shell() if "IPython" in sys.modules else None
+    if isinstance(thing, Experiment):
+        found = _publisher.panel(thing, shell)
+        if found is None:
+            raise ImportError("the panel needs anywidget: pip install anywidget")
+        return found
+    if configs.is_config(thing):
+        return _publisher.form(thing, shell).widget
+    raise ConfigTypeError(f"widget() takes an experiment or a config, not {thing!r:.60}")
+
+
+def display_of(thing: Any) -> Any:
+    """Give what shows an experiment or a config: its widget, or a picture where there is none."""
+    try:
+        return widget(thing)
+    except Exception:  # a border: a display that raises takes the cell's output with it
+        log.info("no widget", exc_info=True)
+        return Picture(thing)
 
 
 @contextlib.contextmanager
 def watch(experiment: Any) -> Iterator[None]:
     """Draw an experiment in the cell that waits for it, and its end when the wait is over."""
     shell = _shell()
-    if shell is None or threading.current_thread() is not threading.main_thread():
+    if shell is None or not _in_cell():
         yield
     elif deterministic() or not _is_kernel(shell):
         try:
@@ -221,7 +528,7 @@ def watch(experiment: Any) -> Iterator[None]:
 def _last_picture(experiment: Any) -> Bundle:
     view = experiment.view()
     if not deterministic():
-        return html.bundle(view, now=time.time())
+        return picture_of(experiment, view.jobs)
     # A notebook that is run again finds the jobs of its first run: they come later in this one too.
     return html.bundle(
         replace(view, jobs=tuple(job for job in view.jobs if not job.earlier)), stable=True

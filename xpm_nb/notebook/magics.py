@@ -13,7 +13,7 @@ import difflib
 import inspect
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,16 +23,19 @@ from IPython.core.getipython import get_ipython
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from xpm_nb.core import config as configs
+from xpm_nb.core import drawing
 from xpm_nb.core.states import JobState
-from xpm_nb.core.views import JobView
+from xpm_nb.core.views import GraphView, JobView
 from xpm_nb.engine import callbacks, experiment
+from xpm_nb.engine.job import Job
+from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.settings import Settings
-from xpm_nb.errors import XpmError
-from xpm_nb.notebook import bridge, html
+from xpm_nb.errors import ConfigError, XpmError
+from xpm_nb.notebook import bridge, capture, completion, html
 from xpm_nb.notebook.history import Cells, executed_cells
 
 LOG_LINES = 40
-_EXPERIMENT = ("xpm_nb.engine.experiment", "Experiment")
 
 
 # -- the cells of this session -------------------------------------------------------------------
@@ -72,12 +75,12 @@ def install(shell: Any) -> None:
         return
     _cells = Cells(shell)
     shell.events.register("pre_run_cell", _cells.before)
-    callbacks.fill(_cells.cell_of)
+    callbacks.fill(_cells.cell_of, capture.capturing)
     experiment.cells_source = _cells.executed
     experiment.executed_cells = partial(executed_cells, shell)
     experiment.notebook_name = notebook_name
     experiment.on_wait = bridge.watch
-    shell.display_formatter.ipython_display_formatter.for_type_by_name(*_EXPERIMENT, bridge.show)
+    bridge.install(shell)
     if not Settings.initialized():  # with the shell as parent, it reads IPython's configuration
         Settings.instance(parent=shell)
 
@@ -99,7 +102,7 @@ def unload_ipython_extension(shell: Any) -> None:
     callbacks.fill(None)
     experiment.cells_source = experiment.executed_cells = None
     experiment.notebook_name = experiment.on_wait = None
-    shell.display_formatter.ipython_display_formatter.pop(".".join(_EXPERIMENT), None)
+    bridge.uninstall(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("xpm", None)
     if complete in shell.Completer.custom_matchers:
@@ -121,23 +124,21 @@ class Page(str):
         return {"text/plain": repr(self), "text/html": html.log_html(self)}
 
 
-class JobRows(tuple[Any, ...]):
-    """Some jobs, displayed as a table."""
+class Graph:
+    """What needs what in an experiment, drawn as it is when it is displayed."""
 
-    __slots__ = ()
+    def __init__(self, experiment: Any, by: str = "auto") -> None:
+        self._experiment, self._by = experiment, by
 
-    def _views(self) -> list[JobView]:
-        return [job.view() for job in self]
+    def view(self) -> GraphView:
+        """Lay it out."""
+        return drawing.graph(self._experiment.view().jobs, by=self._by)
 
     def __repr__(self) -> str:
-        return html.jobs_text(self._views())
+        return html.graph_text(self.view())
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        views, stable = self._views(), bridge.deterministic()
-        return {
-            "text/plain": html.jobs_text(views),
-            "text/html": html.jobs_html(views, stable=stable),
-        }
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return bridge.render(self)
 
 
 # -- the magic ----------------------------------------------------------------------------------
@@ -160,8 +161,11 @@ def _parse(verb: Any, line: str) -> Any:
     try:
         return verb.parser.parse_args(words)
     except UsageError as error:
-        usage = " ".join(verb.parser.format_usage().split()).removeprefix(":: ")
-        raise UsageError(f"{error}; usage: {usage}") from None
+        raise UsageError(f"{error}; usage: {_usage(verb)}") from None
+
+
+def _usage(verb: Any) -> str:
+    return " ".join(verb.parser.format_usage().split()).removeprefix(":: ")
 
 
 def _count(text: str) -> int:
@@ -180,6 +184,98 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _state(text: str) -> JobState:
+    """Read a state."""
+    return JobState(_one_of("state", text, [state.value for state in JobState]))
+
+
+def _one_of(kind: str, text: str, known: Sequence[str]) -> str:
+    """Give a word that is known; of another one, say what was meant perhaps."""
+    if text in known:
+        return text
+    near = difflib.get_close_matches(text, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(known[:12]) or 'none'}"
+    raise UsageError(f"no {kind} is called {text!r}: {hint}")
+
+
+def _job(current: Any, text: str) -> Job:
+    """Give a job by the first digits of its identifier, or by its name in ``xp.jobs``."""
+    if "_" in text:
+        try:
+            found = getattr(current.jobs, text)
+        except AttributeError as error:
+            raise ConfigError(str(error)) from None
+        if isinstance(found, Job):
+            return found
+    job: Job = current[text]
+    return job
+
+
+def _select(
+    current: Any,
+    state: JobState | None = None,
+    task: str | None = None,
+    tags: Iterable[str] = (),
+) -> Jobs:
+    """Give the jobs in a state, of a task, with certain tags."""
+    jobs: Jobs = current.jobs
+    views = [job.view() for job in jobs]
+    if task is not None:
+        _one_of("task", task, completion.tasks(views))
+    wanted = [_tag(text, views) for text in tags]
+    return Jobs(
+        job
+        for job, view in zip(jobs, views, strict=True)
+        if (state is None or view.state is state)
+        and (task is None or view.task == task)
+        and all(tag in view.tags for tag in wanted)
+    )
+
+
+def _tag(text: str, views: Sequence[JobView]) -> tuple[str, str]:
+    """Read ``name=value``, of which there must be a job."""
+    name, equals, value = text.partition("=")
+    known = completion.tags(views)
+    _one_of("tag", name, list(dict.fromkeys(name for name, _ in known)))
+    if not equals:
+        raise UsageError(f"--tag {name}: write {name}=VALUE")
+    return name, _one_of(f"value of {name}", value, [v for n, v in known if n == name])
+
+
+# What a verb that acts takes, and on which jobs it acts where they are not named one by one.
+_IDS = argument("ids", nargs="*", metavar="ID", help="first digits of identifiers")
+_ALL = argument("--all", action="store_true", help="all jobs of this experiment")
+_STATE = argument("--state", type=_state, metavar="STATE", help="only jobs in this state")
+_TASK = argument("--task", metavar="TASK", help="only jobs of this task")
+_TAG = argument(
+    "--tag", action="append", default=[], metavar="NAME=VALUE", help="only jobs with this tag"
+)
+
+
+def _act(verb: Any, line: str, fits: Callable[[JobState], bool]) -> Any:
+    """Do what a verb says to the jobs that a line names; give the job, or the jobs if many may be.
+
+    Of jobs that are not named one by one, those that fit are taken.
+    """
+    given = _parse(verb, line)
+    current = _current()
+    name = verb.__name__
+    chosen = given.all or given.state is not None or given.task is not None
+    if bool(given.ids) == bool(chosen):
+        raise UsageError(f"give identifiers, or --all, --state or --task; usage: {_usage(verb)}")
+    if given.ids:
+        jobs = Jobs(dict.fromkeys(_job(current, text) for text in given.ids))
+        if len(given.ids) == 1:  # of one, the job itself says what is in the way
+            getattr(jobs[0], name)()
+            return jobs[0]
+    else:
+        found = _select(current, given.state, given.task)
+        jobs = Jobs(job for job in found if fits(job.state))
+    if jobs:  # with none, the engine would take all
+        getattr(current, name)(*jobs)
+    return jobs
+
+
 @magics_class
 class XpmMagics(Magics):
     """The magic ``%xpm``."""
@@ -192,14 +288,20 @@ class XpmMagics(Magics):
 
             %xpm start NAME [--workspace DIR] [--slots N]   open an experiment, or open it again
             %xpm status                                     the current experiment
-            %xpm jobs [--state STATE]                       its jobs
+            %xpm plan [TASK…]                               what would become of tasks, or becomes
+            %xpm jobs [--state S] [--task T] [--tag N=V]    its jobs
+            %xpm graph [--by job|task]                      what needs what
+            %xpm table [METRIC…] [--over TAG] [--task T]    its results
+            %xpm diff A B                                   where two jobs differ
             %xpm wait [--timeout S]                         wait until they have ended
             %xpm log ID [-n LINES]                          the end of a job's output
-            %xpm cancel ID                                  end a job
-            %xpm retry ID                                   run a job again that ended in error
+            %xpm cancel ID…                                 end jobs
+            %xpm retry ID…                                  run jobs again that ended in error
+            %xpm rerun ID…                                  run jobs again, also those that are done
             %xpm help [VERB]                                this, or what a verb takes
 
-        ID stands for the first digits of a job's identifier. Each verb gives its object:
+        ID stands for the first digits of a job's identifier; instead of it, the verbs that act on
+        jobs take --all, --state STATE and --task TASK. Each verb gives its object:
         ``rows = %xpm jobs``.
         """
         if cell is not None:
@@ -238,14 +340,52 @@ class XpmMagics(Magics):
         _parse(self.status, line)
         return _current()
 
+    @magic_arguments("xpm plan")
+    @argument("tasks", nargs="*", metavar="TASK", help="variables with tasks, or lists of them")
+    def plan(self, line: str) -> Any:
+        """Tell what would become of tasks if they were submitted; of this run's jobs by default."""
+        given = _parse(self.plan, line)
+        return _current().plan(*(self._variable(name) for name in given.tasks))
+
     @magic_arguments("xpm jobs")
-    @argument("--state", choices=[state.value for state in JobState], help="only those")
-    def jobs(self, line: str) -> JobRows:
+    @_STATE
+    @_TASK
+    @_TAG
+    def jobs(self, line: str) -> Jobs:
         """List the jobs of the current experiment."""
         given = _parse(self.jobs, line)
-        wanted = None if given.state is None else JobState(given.state)
-        jobs = _current().jobs
-        return JobRows(job for job in jobs if wanted is None or job.state is wanted)
+        return _select(_current(), given.state, given.task, given.tag)
+
+    @magic_arguments("xpm graph")
+    @argument("--by", choices=("job", "task"), default="auto", help="a box for each job, or task")
+    def graph(self, line: str) -> Graph:
+        """Draw what needs what; many jobs are drawn by task."""
+        given = _parse(self.graph, line)
+        return Graph(_current(), given.by)
+
+    @magic_arguments("xpm table")
+    @argument("metrics", nargs="*", metavar="METRIC", help="which figures; by default all")
+    @argument("--over", action="append", metavar="TAG", help="one row for all values of this tag")
+    @_TASK
+    def table(self, line: str) -> Any:
+        """Show the results; the rows of jobs that run fill in by themselves."""
+        given = _parse(self.table, line)
+        current = _current()
+        views = [job.view() for job in current.jobs]
+        if given.task is not None:
+            _one_of("task", given.task, completion.tasks(views))
+        for name in given.over or ():
+            _one_of("tag", name, list(dict.fromkeys(name for name, _ in completion.tags(views))))
+        return current.table(*given.metrics, task=given.task, over=given.over)
+
+    @magic_arguments("xpm diff")
+    @argument("a", metavar="A", help="first digits of an identifier, or a variable with a config")
+    @argument("b", metavar="B", help="the same")
+    def diff(self, line: str) -> Any:
+        """Show where two jobs, tasks or configs differ in their parameters."""
+        given = _parse(self.diff, line)
+        current = _current()
+        return current.diff(*(self._job_or_config(current, text) for text in (given.a, given.b)))
 
     @magic_arguments("xpm wait")
     @argument("--timeout", type=_seconds, metavar="S", help="seconds, at most")
@@ -262,23 +402,34 @@ class XpmMagics(Magics):
     def log(self, line: str) -> Page:
         """Show the end of a job's output."""
         given = _parse(self.log, line)
-        return Page(_current()[given.id].log(n=given.n))
+        return Page(_job(_current(), given.id).log(n=given.n))
 
     @magic_arguments("xpm cancel")
-    @argument("id", help="first digits of the job's identifier")
+    @_IDS
+    @_ALL
+    @_STATE
+    @_TASK
     def cancel(self, line: str) -> Any:
-        """Ask a job to end; what depends on it will not run."""
-        job = _current()[_parse(self.cancel, line).id]
-        job.cancel()
-        return job
+        """Ask jobs to end; what depends on them will not run."""
+        return _act(self.cancel, line, lambda state: not state.final)
 
     @magic_arguments("xpm retry")
-    @argument("id", help="first digits of the job's identifier")
+    @_IDS
+    @_ALL
+    @_STATE
+    @_TASK
     def retry(self, line: str) -> Any:
-        """Run a job again that ended in error, with what it needs."""
-        job = _current()[_parse(self.retry, line).id]
-        job.retry()
-        return job
+        """Run jobs again that ended in error, with what they need."""
+        return _act(self.retry, line, lambda state: state is JobState.ERROR)
+
+    @magic_arguments("xpm rerun")
+    @_IDS
+    @_ALL
+    @_STATE
+    @_TASK
+    def rerun(self, line: str) -> Any:
+        """Run jobs again that are over, also those that are done; what needs them is not."""
+        return _act(self.rerun, line, lambda state: state.final)
 
     @magic_arguments("xpm help")
     @argument("verb", nargs="?", help="tell what this verb takes")
@@ -292,36 +443,46 @@ class XpmMagics(Magics):
         usage: str = method.parser.format_help()  # type: ignore[attr-defined]
         return Page(usage.removeprefix("::\n\n").strip())
 
+    def _variables(self) -> dict[str, Any]:
+        return {} if self.shell is None else self.shell.user_ns
 
-VERBS = ("start", "status", "jobs", "wait", "log", "cancel", "retry", "help")
+    def _variable(self, name: str) -> Any:
+        """Give the value of a variable of the user's."""
+        known = self._variables()
+        shown = [key for key in known if not key.startswith("_")]
+        return known[name] if name in known else known[_one_of("variable", name, shown)]
+
+    def _job_or_config(self, current: Any, text: str) -> Any:
+        """Give a job by its digits or name; or a config by the name of a variable."""
+        value = self._variables().get(text)
+        try:
+            return _job(current, text)
+        except XpmError:
+            if isinstance(value, Job) or configs.is_config(value):
+                return value
+            raise
+
+
+VERBS = (
+    *("start", "status", "plan", "jobs", "graph", "table", "diff", "wait", "log"),
+    *("cancel", "retry", "rerun", "help"),
+)
 _ASK = ("-h", "--help", "?")
 
 
 @context_matcher(identifier="xpm.magic")
 def complete(context: CompletionContext) -> dict[str, Any]:
-    """Complete what stands after ``%xpm``: verbs, identifiers, states."""
+    """Complete what stands after ``%xpm``: verbs, options, identifiers, tags, names."""
     before = context.line_with_cursor[: context.cursor_position]
     head, found, rest = before.rpartition("%xpm ")
     if not found or head.strip()[-1:] not in ("", "="):
         return {"completions": [], "suppress": False}
     words = [*rest.split(), *([""] if not rest or rest[-1].isspace() else [])]
-    options = _options(words) if len(words) > 1 else VERBS
+    parsers = {verb: getattr(XpmMagics, verb).parser for verb in VERBS}
+    offers = completion.offers(words, parsers, experiment.current())
     return {
-        "completions": [
-            SimpleCompletion(option, type="param")
-            for option in options
-            if option.startswith(words[-1])
-        ],
+        "completions": [SimpleCompletion(offer.text, type=offer.about) for offer in offers],
+        "matched_fragment": words[-1],
         "suppress": True,
+        "ordered": True,
     }
-
-
-def _options(words: list[str]) -> list[str] | tuple[str, ...]:
-    if words[0] == "help":
-        return VERBS
-    if words[0] == "jobs" and words[-2] == "--state":
-        return [state.value for state in JobState]
-    current = experiment.current()
-    if words[0] in ("log", "cancel", "retry") and current is not None:
-        return [job.identifier[:8] for job in current.jobs]
-    return []

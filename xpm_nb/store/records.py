@@ -564,8 +564,8 @@ def append_line(path: Path, row: Mapping[str, Any]) -> None:
         appender.close()
 
 
-def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Read the complete lines after an offset.
+def read_lines(path: Path, offset: int = 0, limit: int = -1) -> tuple[list[dict[str, Any]], int]:
+    """Read the complete lines after an offset, of at most so many bytes together.
 
     Lines that are no JSON object are left out: a writer was killed there.
 
@@ -585,7 +585,7 @@ def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
             if os.fstat(file.fileno()).st_size < offset:
                 offset = 0
             file.seek(offset)
-            data = file.read()
+            data = file.read(limit)
     except FileNotFoundError:
         return [], 0
     except OSError as error:

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createStore } from "../../xpm_nb/notebook/static/js/store.js";
+import { columnsOf, matcher, newsText, orderRows, parseQuery, ROW_PX, stateText, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
+
+const NONE = { states: new Set(), task: "", text: "" };
+const LRS = ["0.1", "0.01", "0.001"];
+
+function some(count = 60, more = {}) {
+  const states = ["d", "r", "e", "w"];
+  const rows = Array.from({ length: count }, (_, i) => {
+    const state = states[i % 4];
+    const now = [state, state === "e" ? "memory" : "", i % 4 < 3 ? i : null, state === "d" ? 3 * i + 1 : null, state === "r" ? (i % 10) / 10 : null, "", 1, 0, state === "w" ? [] : [i / 10, null], state === "e" ? "MemoryError: too\nlittle" : ""];
+    return [[i.toString(16).padStart(12, "0"), i % 7 ? 0 : 1, i, [i % 3, 0, i % 2 ? -1 : 0]], now];
+  });
+  return createStore({ seq: 1, ts: 1000, t0: 0, name: "x", tasks: ["Train", "Load"], tags: [["lr", LRS], ["same", ["a"]], ["only_some", ["two words"]]], metrics: ["loss", "acc"], rows, ...more }, () => 0);
+}
+
+const shown = (store, filter, column, down) => orderRows(store, { ...NONE, ...filter }, column && columnsOf(store, 2000).find((one) => one.key === column), down);
+
+test("a query is words and conditions", () => {
+  assert.deepEqual(parseQuery('Train lr=0.1 loss<0.5 name="two words" "free text" acc>'), {
+    words: ["train", "free text"],
+    conditions: [{ name: "lr", op: "=", value: "0.1" }, { name: "loss", op: "<", value: "0.5" }, { name: "name", op: "=", value: "two words" }, { name: "acc", op: ">", value: "" }],
+  });
+  for (const odd of ["", "  ", "=", "<>", '"', "a==b", "=x", '""', 'x="']) assert.doesNotThrow(() => parseQuery(odd));
+});
+
+test("filters: state, task, tag, metric, text, and all of them", () => {
+  const store = some();
+  const tasks = (list) => new Set(list.map((i) => store.rows[i].task));
+  assert.deepEqual(tasks(shown(store, { task: "Load" })), new Set(["Load"]));
+  assert.ok(shown(store, { states: new Set(["error", "waiting"]) }).every((i) => i % 4 > 1));
+  assert.ok(shown(store, { text: "lr=0.1" }).every((i) => i % 3 === 0));
+  assert.equal(shown(store, { text: "lr=0.0" }).length, 40); // while it is typed: 0.01 and 0.001
+  assert.equal(shown(store, { text: "LR=0.01" }).length, 20);
+  assert.deepEqual(shown(store, { text: "loss<0.5" }), [0, 1, 2, 4]);
+  assert.ok(shown(store, { text: "loss>" }).length > 0);
+  assert.equal(shown(store, { text: 'only_some="two words"' }).length, 30);
+  assert.equal(shown(store, { text: "MemoryError" }).length, 15);
+  assert.deepEqual(shown(store, { text: "00000000001f" }), [31]);
+  assert.equal(shown(store, { text: "nobody=1" }).length, 0);
+  assert.equal(shown(store, { text: "lr=0.1 train memory", states: new Set(["error"]) }).length, shown(store, { text: "lr=0.1 train" }).filter((i) => i % 4 === 2).length);
+});
+
+test("a filter keeps the rows that match alone, in their order", () => {
+  const store = some(300);
+  for (const text of ["", "train", "lr=0.1", "loss<3", "e"]) {
+    const filter = { ...NONE, text };
+    const wanted = matcher(filter, store);
+    assert.deepEqual(shown(store, filter), store.rows.filter(wanted).map((row) => row.i));
+  }
+});
+
+test("sorting: numbers as numbers, nothing last both ways, equals as they were", () => {
+  const store = some();
+  const values = (order, value) => order.map((i) => value(store.rows[i]));
+  const lr = values(shown(store, {}, "tag:lr", false), (row) => Number(row.tags.lr));
+  assert.deepEqual(lr, [...lr].sort((a, b) => a - b));
+  for (const down of [false, true]) {
+    const order = shown(store, {}, "metric:loss", down);
+    const figures = values(order, (row) => row.metrics.loss ?? null);
+    assert.ok(figures.slice(0, 45).every((figure) => figure !== null) && figures.slice(45).every((figure) => figure === null));
+    const sorted = figures.slice(0, 45).sort((a, b) => (down ? b - a : a - b));
+    assert.deepEqual(figures.slice(0, 45), sorted);
+    assert.deepEqual(order.slice(45), [...order.slice(45)].sort((a, b) => a - b));
+  }
+  const states = values(shown(store, {}, "state", false), (row) => row.state);
+  assert.deepEqual([...new Set(states)], ["done", "error", "running", "waiting"]);
+});
+
+test("columns: tags that vary, metrics, fewer where it is narrow", () => {
+  const keys = (...how) => columnsOf(...how).map((column) => column.key);
+  assert.deepEqual(keys(some(), 2000), ["job", "state", "tag:lr", "tag:only_some", "progress", "metric:loss", "metric:acc", "time"]);
+  assert.deepEqual(keys(some(), 2000, true).slice(-2), ["cpu", "memory"]);
+  assert.deepEqual(keys(createStore({}), 2000), ["job", "state", "progress"]);
+  let before = Infinity;
+  for (const width of [619, 520, 420, 320, 200]) {
+    const narrow = columnsOf(some(), width, true);
+    assert.ok(narrow.length <= before);
+    before = narrow.length;
+    assert.deepEqual(narrow.slice(0, 2).map((column) => column.key), ["job", "state"]);
+  }
+  const wide = columnsOf(some(3, { tags: [["x".repeat(500), ["a", "b".repeat(9999)]], ["__proto__", ["1", "2"]]] }), 2000);
+  assert.ok(wide.every((column) => column.chars < 40));
+  assert.equal(wide.find((column) => column.key === "tag:__proto__").value(some().rows[0]), null);
+});
+
+test("ten thousand rows are put in order quickly, and a window of them exists", () => {
+  const store = some(10_000);
+  assert.equal(shown(store, { text: "lr=0.1" }, "metric:loss", true).length, 3334);
+  const [from, to] = windowOf(5000 * ROW_PX, 12.5 * ROW_PX, 10_000);
+  assert.ok(from < 5000 && from > 4995 && to > 5012 && to < 5017);
+  assert.deepEqual(windowOf(0, 100, 0), [0, 0]);
+  assert.deepEqual(windowOf(1e9, 300, 20), [20, 20]);
+  for (let top = 0; top < 3000; top += 7) {
+    const [a, b] = windowOf(top, 300, 100);
+    assert.ok(a * ROW_PX <= top && (b === 100 || b * ROW_PX >= top + 300));
+  }
+});
+
+test("what is said of a job", () => {
+  const row = (now) => createStore({ t0: 0, tasks: ["A"], metrics: [], tags: [], rows: [[["a", 0], now]] }).rows[0];
+  assert.equal(stateText(row(["e", "memory"])), "out of memory");
+  assert.equal(stateText(row(["e", ""])), "error");
+  assert.equal(newsText(row(["e", "failed", 1, 2, null, "", 2, 0, [], "boom\nValueError: <b>\u202e"])), "ValueError: <b>\\u202e · attempt 2");
+  assert.equal(newsText(row(["r", "", 1, null, 0.456])), "46 %");
+  assert.equal(newsText(row(["r", "", 1, null, 0.4, "epoch 3", 1, 2])), "epoch 3 · elsewhere");
+  assert.equal(newsText(row(["d", "", 1, 2, 1, "epoch 9", 1, 1])), "reused");
+});
