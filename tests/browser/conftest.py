@@ -453,6 +453,10 @@ def front(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+# For what is the panel's own doing: Notebook 7 is made of the same parts as JupyterLab.
+only_lab = pytest.mark.parametrize("front", ["lab"], indirect=True)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Any:
     """Tell the fixtures whether the test failed."""
