@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "xpm_nb"
 # Ground first: a module may import those before it, never those after it.
 FLOORS = str.split("""
 errors
-core.doors core.forms core.types core.identifier core.names core.fields core.nodes core.graph
+core.doors core.forms core.generics core.types core.identifier core.names core.deprecated core.fields core.nodes core.methods core.graph
 core.derive core.config core.serial core.editing core.written core.states core.views core.compare core.drawing core.estimate core.events core.plan
 store.layout store.records store.locks store.cache store.index
-code.bytecode code.values code.cells code.drift code.origin code.imports code.binding code.gather code.carrier
+code.bytecode code.literals code.values code.cells code.drift code.origin code.imports code.binding code.gather code.carrier
 code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask

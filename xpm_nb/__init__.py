@@ -16,6 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
     from xpm_nb.core.config import Config as Config
     from xpm_nb.core.config import DirectoryContext as DirectoryContext
     from xpm_nb.core.config import InstanceConfig as InstanceConfig
@@ -26,8 +29,11 @@ if TYPE_CHECKING:
     from xpm_nb.core.config import grid as grid
     from xpm_nb.core.config import sealed_set as sealed_set
     from xpm_nb.core.config import setmeta as setmeta
+    from xpm_nb.core.config import stop_tags as stop_tags
     from xpm_nb.core.config import tag as tag
     from xpm_nb.core.config import tags as tags
+    from xpm_nb.core.config import tagspath as tagspath
+    from xpm_nb.core.deprecated import deprecate as deprecate
     from xpm_nb.core.fields import Choices as Choices
     from xpm_nb.core.fields import Constant as Constant
     from xpm_nb.core.fields import DataPath as DataPath
@@ -39,6 +45,8 @@ if TYPE_CHECKING:
     from xpm_nb.core.fields import param_group as param_group
     from xpm_nb.core.fields import partial as partial
     from xpm_nb.core.fields import pathgenerator as pathgenerator
+    from xpm_nb.core.methods import cache as cache
+    from xpm_nb.core.methods import initializer as initializer
     from xpm_nb.core.states import FailureReason as FailureReason
     from xpm_nb.core.states import JobState as JobState
     from xpm_nb.engine.experiment import Experiment as Experiment
@@ -71,9 +79,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "core.config": "Config DirectoryContext InstanceConfig LightweightTask RunMode Task copyconfig"
-    " grid sealed_set setmeta tag tags",
+    " grid sealed_set setmeta stop_tags tag tags tagspath",
+    "core.deprecated": "deprecate",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
     " partial pathgenerator",
+    "core.methods": "cache initializer",
     "core.states": "FailureReason JobState",
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
@@ -166,6 +176,23 @@ def _compare(left: Any, right: Any) -> Any:
     return compare.difference(left, right)
 
 
+def _cache_path(config: Any, name: str) -> AbstractContextManager[Path]:
+    from xpm_nb.core import doors
+    from xpm_nb.engine import experiment
+    from xpm_nb.store import cache
+
+    current = experiment.current()
+    if current is None:
+        return doors.no_cache(config, name)
+    return cache.of_config(current.workspace, current.namespace, config, name)
+
+
+def _literals(cls: type) -> dict[str, str]:
+    from xpm_nb.code import literals
+
+    return literals.after_fields(cls)
+
+
 def _fill_doors() -> None:
     from xpm_nb.core import doors
 
@@ -175,6 +202,8 @@ def _fill_doors() -> None:
         widget=_widget,
         place=_place,
         comparer=_compare,
+        cache_path=_cache_path,
+        literals=_literals,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Window
+from tests.browser.conftest import Window, only_lab
 from tests.browser.test_panel import FOUR, four
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -34,6 +34,7 @@ def test_a_page_that_is_loaded_again_is_alive(window: Window) -> None:
     expect(panel.root).to_have_attribute("data-state", "done")
 
 
+@only_lab
 def test_a_page_that_is_loaded_while_a_cell_runs_catches_up(window: Window) -> None:
     window.start(FOUR, "xp", "while not Path('stop').exists(): time.sleep(0.01)")
     window.run(1)
@@ -72,6 +73,7 @@ def test_a_restarted_kernel_leaves_the_picture(window: Window) -> None:
     window.shot("restarted", output)
 
 
+@only_lab
 def test_a_kernel_that_does_not_answer_makes_buttons_grey(window: Window) -> None:
     window.start(FOUR, "xp", "os.getpid()")
     window.run(1)
@@ -133,7 +135,7 @@ def export(window: Window, name: str, *options: str) -> Path:
     return window.folder / f"{name}.html"
 
 
-@pytest.mark.parametrize("front", ["lab"], indirect=True)
+@only_lab
 @pytest.mark.parametrize("state", [False, True], ids=["stateless", "with state"])
 def test_exported_pages_are_readable_without_scripts(window: Window, state: bool) -> None:
     window.let("open-0", "open-1", "open-2", "open-3")
@@ -162,7 +164,7 @@ for n in range(1000):
 """
 
 
-@pytest.mark.parametrize("front", ["lab"], indirect=True)
+@only_lab
 def test_a_notebook_with_a_thousand_jobs_stays_small(window: Window) -> None:
     window.start(THOUSAND, "xp")
     window.run(1)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Window
+from tests.browser.conftest import Window, only_lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -98,6 +98,7 @@ def test_edit_and_submit(window: Window) -> None:
     assert out.split("\n")[0] == "learns with 0.001 32 Kind.ADAM True <b>second</b>"
 
 
+@only_lab
 def test_the_fate_follows_edits_and_jobs(window: Window) -> None:
     window.start(
         LEARN.replace("rate=0.1)", "rate=0.1)\nLearn.C(model=Model.C(), rate=0.5).submit()\nxp.wait()"),
@@ -121,6 +122,7 @@ def test_the_fate_follows_edits_and_jobs(window: Window) -> None:
     expect(rate).to_have_value(re.compile(r"0\.1"))
 
 
+@only_lab
 def test_edits_are_taken_while_a_cell_runs(window: Window) -> None:
     window.start(LEARN, "learn", "while not Path('stop').exists(): pass")
     window.run(1)
@@ -138,6 +140,7 @@ def test_edits_are_taken_while_a_cell_runs(window: Window) -> None:
     window.ended(3)
 
 
+@only_lab
 def test_a_cell_that_is_run_again_has_one_form(window: Window) -> None:
     window.start(LEARN, "learn", "import gc\nfrom ipywidgets import Widget")
     window.run(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Window
+from tests.browser.conftest import Window, only_lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -57,6 +57,7 @@ STRANGERS = """root => [...root.querySelectorAll(
 )].map(node => node.outerHTML.slice(0, 100))"""
 
 
+@only_lab
 def test_nothing_of_a_users_text_is_executed(window: Window) -> None:
     window.start(
         NASTY, "xp.wait()", "xp.table()", "jobs[0]", "xp.jobs[1]", "jobs[0] - jobs[2]", "xp.plan()"
@@ -95,6 +96,7 @@ def test_nothing_of_a_users_text_is_executed(window: Window) -> None:
     assert window.page.evaluate(SAFE)
 
 
+@only_lab
 def test_malformed_messages_change_nothing(window: Window) -> None:
     """Whatever a page sends that is no message of ours is dropped, and the panel lives on."""
     window.start(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT, Window
+from tests.browser.conftest import ROOT, Window, only_lab
 from tests.browser.test_form import LEARN
 from tests.browser.test_panel import FOUR, four
 
@@ -86,6 +86,7 @@ def visit(window: Window, panel: Any, form: Any, theme: str) -> list[str]:
 THEMES = ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast")
 
 
+@only_lab
 def test_no_barrier_in_any_theme(window: Window) -> None:
     panel, form = everything(window)
     axe(window)
@@ -98,6 +99,7 @@ def test_no_barrier_in_any_theme(window: Window) -> None:
     assert found == [], "\n".join(found)
 
 
+@only_lab
 def test_narrow_columns_cut_and_do_not_spill(window: Window) -> None:
     panel, form = everything(window)
     panel.rows().nth(0).click()
@@ -114,12 +116,14 @@ def test_narrow_columns_cut_and_do_not_spill(window: Window) -> None:
     window.shot("narrow-form", form)
 
 
+@only_lab
 def test_the_keyboard_alone(window: Window) -> None:
     panel = four(window)
     page, grid = window.page, panel.root.locator("[role=grid]")
     cells = page.locator(".jp-Notebook .jp-Cell").count()
     ids = [panel.rows().nth(n).get_attribute("data-id") for n in range(4)]
     grid.focus()
+    expect(grid).to_be_focused()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     drawer = panel.root.locator(".xpm-drawer")
@@ -151,6 +155,7 @@ def test_the_keyboard_alone(window: Window) -> None:
     assert not window.running(2)
 
 
+@only_lab
 def test_reduced_motion_and_forced_colours(window: Window) -> None:
     panel = four(window)
     window.page.emulate_media(reduced_motion="reduce", forced_colors="active")

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Panel, Window
+from tests.browser.conftest import Panel, Window, only_lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -84,6 +84,7 @@ def test_cancel_while_a_cell_computes(window: Window) -> None:
     window.ended(3)
 
 
+@only_lab
 def test_cancel_while_a_cell_awaits(window: Window) -> None:
     window.start(FOUR, "await xp")
     window.run(1)
@@ -99,6 +100,7 @@ def test_cancel_while_a_cell_awaits(window: Window) -> None:
     assert panel.states() == ["error", "done", "done", "done"]
 
 
+@only_lab
 def test_retry_and_rerun(window: Window) -> None:
     window.folder.joinpath("fail-2").touch()
     window.let("open")
@@ -125,6 +127,7 @@ def test_retry_and_rerun(window: Window) -> None:
     expect(panel.rows("done")).to_have_count(4)
 
 
+@only_lab
 def test_a_selection_is_cancelled_as_one(window: Window) -> None:
     panel = four(window)
     panel.rows().nth(1).click()
@@ -137,6 +140,7 @@ def test_a_selection_is_cancelled_as_one(window: Window) -> None:
     assert panel.states() == ["running", "error", "running", "error"]
 
 
+@only_lab
 def test_filter_and_sort(window: Window) -> None:
     panel = four(window)
     search = panel.root.locator("input[type=search]").first
@@ -206,6 +210,7 @@ seconds = [Second.C(first=firsts[n // 2], n=n).submit() for n in range(4)]
 """
 
 
+@only_lab
 def test_graph_click_leads_to_the_row(window: Window) -> None:
     window.start(CHAIN, "xp.wait()")
     window.run(1)
@@ -229,6 +234,7 @@ def test_graph_click_leads_to_the_row(window: Window) -> None:
     expect(panel.rows()).to_have_count(4)  # those of the second task
 
 
+@only_lab
 def test_timeline_curves_and_results(window: Window) -> None:
     panel = four(window)
     panel.tab("timeline").click()
@@ -252,6 +258,7 @@ def test_timeline_curves_and_results(window: Window) -> None:
     assert window.spilled(panel.root) == []
 
 
+@only_lab
 def test_two_selected_rows_are_compared(window: Window) -> None:
     panel = four(window)
     panel.rows().nth(0).click()
@@ -264,6 +271,7 @@ def test_two_selected_rows_are_compared(window: Window) -> None:
     assert cells.all_inner_texts()[:2] == ["0", "3"]
 
 
+@only_lab
 def test_parameters_and_way_back(window: Window) -> None:
     panel = four(window)
     panel.rows().nth(2).dblclick()
@@ -277,6 +285,7 @@ def test_parameters_and_way_back(window: Window) -> None:
     )
 
 
+@only_lab
 def test_two_views_of_one_experiment(window: Window) -> None:
     window.start(FOUR, "xp", "xp")
     for cell in (1, 2, 3):
@@ -358,6 +367,7 @@ def test_callbacks(window: Window) -> None:
     assert "SAID" not in window.text(1) + window.text(2)
 
 
+@only_lab
 def test_reload_ext_keeps_everything(window: Window) -> None:
     window.start(
         FOUR, "xp", "before = (xp, threads())", "%reload_ext xpm_nb",

@@ -27,8 +27,10 @@ from xpm_nb.core.config import (
     sealed_set,
     setmeta,
     site,
+    stop_tags,
     tag,
     tags,
+    tagspath,
 )
 from xpm_nb.core.fields import Constant, Meta, Param, PathGenerator, field
 from xpm_nb.core.nodes import ConfigInfo
@@ -770,6 +772,52 @@ def test_tags(submitter):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         learn(model=Model.C(hidden=1).tag("k", 1)).tag("k", 1).tags()
+
+
+def test_stopped_tags_stay_below(submitter):
+    model = Model.C(hidden=tag(3))
+    made = learn(model=stop_tags(model), lr=tag(0.5))
+    assert made.model is model
+    assert made.tags() == {"lr": 0.5}
+    assert model.tags() == {"hidden": 3}
+    assert made.__identifier__() == learn(model=Model.C(hidden=3), lr=0.5).__identifier__()
+    for value in (stop_tags(tag(0.5)), tag(stop_tags(0.5))):
+        assert learn(lr=value).tags() == {"lr": 0.5}  # what is stopped are the tags below
+    assert learn(lr=stop_tags(0.5)).lr == 0.5
+    assert repr(stop_tags(stop_tags(1))) == "stop_tags(1)"
+
+    class Pair(Config):
+        a: Param[Model]
+        b: Param[Model]
+        more: Param[list[Model]] = field(default=[])
+
+    assert Pair.C(a=stop_tags(model), b=model).tags() == {"hidden": 3}  # there is another way
+    assert Pair.C(a=stop_tags(model), b=Model.C(hidden=1), more=stop_tags([model])).tags() == {}
+    with pytest.raises(ConfigError, match=r"goes around the whole value: more=stop_tags\("):
+        Pair.C(a=model, b=model, more=[stop_tags(model)])
+
+
+def test_stopped_tags_and_changes(submitter):
+    made = learn(model=stop_tags(Model.C(hidden=tag(3))))
+    for again in (made.copy(), copy.deepcopy(made), made | {"lr": 0.7}, pickled(made)):
+        assert again.tags() == {}
+    assert copyconfig(made, model=Model.C(hidden=tag(4))).tags() == {"hidden": 4}
+    made.model = Model.C(hidden=tag(5))
+    assert made.tags() == {"hidden": 5}
+    made.lr = tag(0.5)
+    assert made.tags() == {"hidden": 5, "lr": 0.5}
+    made.lr = tag(1)
+    assert repr(made.tags()["lr"]) == "1"  # as it was written, whatever became of the value
+
+
+def pickled(made):
+    return pickle.loads(pickle.dumps(made))
+
+
+def test_tags_as_a_path():
+    made = learn(lr=tag(0.001), model=Model.C(hidden=tag(3))).tag("B", "a/b c").tag("k/y", None)
+    assert tagspath(made) == "B=a-b c_hidden=3_k-y=None_lr=0.001"
+    assert tagspath(learn()) == ""
 
 
 # -- typing

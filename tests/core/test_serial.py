@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from xpm_nb.core import config, serial, views
-from xpm_nb.core.config import Config, LightweightTask, Task, info, sealed_set, setmeta, tag
+from xpm_nb.core.config import (
+    Config,
+    LightweightTask,
+    Task,
+    info,
+    sealed_set,
+    setmeta,
+    stop_tags,
+    tag,
+)
 from xpm_nb.core.fields import Constant, DataPath, Meta, Param, PathGenerator, field
 from xpm_nb.errors import ConfigError, NoExperimentError
 
@@ -269,6 +278,19 @@ def test_ints_that_python_does_not_write_in_decimal(n):
         Long.C(n=1, table={n: 1, "no": 3})
     with pytest.raises(ConfigError, match="cannot be hashed"):
         Long.C(n=1, table={n: {n: object()}}).__identifier__()
+
+
+def test_where_tags_stop_is_kept():
+    class Holder(Config):
+        model: Param[Model]
+        other: Param[Model]
+
+    made = Holder.C(model=stop_tags(Model.C(n=tag(1))), other=Model.C(n=2))
+    document = serial.dump(made, namespace="exp")
+    assert document["objects"][-1]["untagged"] == ["model"]
+    back = serial.load(document, resolve=lambda m, q, t: {"Model": Model}.get(q, Holder))[-1]
+    assert back.tags() == {}
+    assert back.model.tags() == {"n": 1}
 
 
 def test_marks_say_what_the_class_knew():

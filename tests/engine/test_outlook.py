@@ -52,7 +52,7 @@ def test_a_plan_of_tasks_before_they_are_submitted(xp, fake):
     before, known = files(xp.workspace), xp.jobs
     new = learn(tag(4))
     plan = xp.plan(learn(1), [learn(tag(2)), (learn(3), new)])
-    assert plan.columns == ("task", "job", "lr", "needs", "plan")
+    assert plan.columns == ("task", "job", "lr", "plan")
     assert [row[0] for row in plan.rows] == ["Learn"] * 4
     assert [row[2] for row in plan.rows] == [None, 2, None, 4]
     assert [row[-1] for row in plan.rows] == [

@@ -5,6 +5,9 @@ The referee is the workspace: the markers in the jobs' directories, which no wid
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,6 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.kernels.conftest import PREAMBLE, Lab
-from xpm_nb.notebook import protocol
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -85,10 +87,10 @@ def execute(lab: Lab, *cells: str) -> Any:
 def saved_rows(book: Any) -> dict[str, list[Any]]:
     """Give the changing part of each row of the panel's saved snapshot, by the job's id."""
     models = book.metadata["widgets"][STATE]["state"].values()
-    snapshots = [m["state"]["snapshot"] for m in models if "snapshot" in m["state"]]
-    assert len(snapshots) == 1  # of however many displays
-    (snapshot,) = snapshots
-    return {s[0]: d for s, d in protocol.unpack(snapshot)["rows"]}
+    saved = [m["state"]["snapshot"]["packed"] for m in models if "snapshot" in m["state"]]
+    assert len(saved) == 1  # of however many displays
+    snapshot = json.loads(zlib.decompress(base64.b64decode(saved[0]), -zlib.MAX_WBITS))
+    return {s[0]: d for s, d in snapshot["rows"]}
 
 
 def true_ends(workspace: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import re
 import shutil
 import subprocess
@@ -41,7 +42,7 @@ def test_modules_import_what_stands_before_them(name):
 
 @pytest.mark.parametrize("name", BUNDLES)
 def test_the_joined_module_is_one(name, tmp_path):
-    text = widgets.esm(*BUNDLES[name])
+    text = f'const sheet = "";\n{widgets.esm(*BUNDLES[name])}'
     assert text.count("export default") == 1
     assert not re.search(r"^import\b", text, re.M)
     assert not re.search(r"https?://(?!www\.w3\.org/)", text), "no network"
@@ -61,10 +62,11 @@ def test_the_joined_module_is_one(name, tmp_path):
 
 @pytest.mark.parametrize("name", BUNDLES)
 def test_a_bundle_is_the_joined_module(name):
-    text = widgets.packed(*BUNDLES[name])
-    (data,) = re.findall(r'^const packed = "([^"]+)";$', text, re.M)
-    whole = gzip.decompress(base64.b64decode(data)).decode()
-    assert whole.startswith(widgets.esm(*BUNDLES[name]))
+    text = widgets.packed(BUNDLES[name], ("xpm", "panel"))
+    (data,) = re.findall(r'atob\("([^"]+)"\)', text)
+    sheet, _, rest = gzip.decompress(base64.b64decode(data)).decode().partition(";\n")
+    assert json.loads(sheet.removeprefix("const sheet = ")) == widgets.css("xpm", "panel")
+    assert rest.startswith(widgets.esm(*BUNDLES[name]))
     assert len(text) < 80_000
 
 
@@ -85,11 +87,11 @@ def test_joining(tmp_path, monkeypatch):
     try:
         assert widgets.esm("a", "b") == (
             "const { one, twice } = (() => {\nconst one = 1;\nconst own = 'a';\n"
-            "function twice(x) {\n  return one + own.length + x;\n}\nreturn { one, twice };\n})();\n"
+            "function twice(x) {\nreturn one + own.length + x;\n}\nreturn { one, twice };\n})();\n"
             "\nconst { default_b } = (() => {\nconst own = 5;\n"
             "let z = /** @type {any} */ (own);\n"
             "const default_b = { render: () => twice(one) + z };\nreturn { default_b };\n})();\n"
-            "\nexport default withTwin(default_b);\n"
+            "\nexport default dressed(default_b, sheet);\n"
         )
         with pytest.raises(ValueError, match=r"bad\.js"):
             widgets.esm("a", "bad")

@@ -18,7 +18,17 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
 from types import CodeType, FrameType
-from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+    overload,
+)
 
 from xpm_nb.core import doors
 from xpm_nb.core.derive import copyconfig, deep_copy, derive, grid, plug, sealed_set, text_of
@@ -32,6 +42,7 @@ from xpm_nb.core.fields import (
 )
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING
+from xpm_nb.core.generics import pins
 from xpm_nb.core.graph import (
     build_instance,
     check_paths,
@@ -45,9 +56,13 @@ from xpm_nb.core.graph import (
     seal,
     set_init_tasks,
     set_meta,
+    set_value_class,
+    stop_tags,
     tag,
     tags_of,
+    tagspath,
     validate,
+    value_class,
     walk,
 )
 from xpm_nb.core.identifier import HASHING, Identifier, digest_of
@@ -66,6 +81,7 @@ from xpm_nb.core.nodes import (
     MUTABLE,
     TRAVELS,
     ConfigInfo,
+    bind_variables,
     declared_class,
     fill_defaults,
     info,
@@ -75,6 +91,7 @@ from xpm_nb.core.nodes import (
     put,
     same,
     same_containers,
+    warn_deprecated,
 )
 from xpm_nb.errors import (
     ConfigTypeError,
@@ -115,9 +132,11 @@ __all__ = [
     "set_init_tasks",
     "setmeta",
     "site",
+    "stop_tags",
     "tag",
     "tags",
     "tags_of",
+    "tagspath",
     "type_name",
     "validate",
     "walk",
@@ -190,6 +209,25 @@ class _Signature:
         return Signature(parameters, return_annotation=Words(owner.__xpm_class__.__qualname__))
 
 
+class _Documentation:
+    """The docstring of ``K.C``: that of K, and what is known of its parameters."""
+
+    def __get__(self, config: object, owner: type[Configuration]) -> str | None:
+        cls, fields = owner.__xpm_class__, owner.__xpm_schema__.fields
+        lines = []
+        for spec in fields.values():
+            default = None if spec.generator is not None else default_text(spec)
+            more = "" if default is None else f", default {default}"
+            lines.append(f"{spec.name} : {spec.type_text}{more}")
+            lines += [f"    {line}".rstrip() for line in spec.help_text.splitlines()]
+        if not lines:
+            return cls.__doc__
+        from inspect import cleandoc  # slow to import, and only people ask
+
+        own = [] if cls.__doc__ is None else [cleandoc(cls.__doc__), ""]
+        return "\n".join([*own, "Parameters", "----------", *lines])
+
+
 class Words(str):
     """Text that is shown as it is, without quotes."""
 
@@ -221,8 +259,16 @@ class Configuration:
         if "__xpm_class__" not in vars(cls):
             raise ConfigTypeError(f"{cls.__qualname__}: derive from the class, not from its .C")
 
-    def __new__(cls, /, *_args: Any, **_values: Any) -> Configuration:
-        return object.__new__(cls)
+    def __new__(cls, /, *args: Any, **values: Any) -> Any:
+        made = object.__new__(cls)
+        mark = cls.__xpm_schema__.deprecated
+        if mark is None or not mark.replace:
+            return made
+        cls.__init__(made, *args, **values)  # Python does not: what follows is no `cls`
+        old = info(made)
+        new = old.standing_for()
+        new.own_tags = {**old.own_tags, **new.own_tags}
+        return new.config
 
     def __init__(self, /, *args: Any, **values: Any) -> None:
         cls = type(self)
@@ -239,19 +285,21 @@ class Configuration:
         self.__dict__["__xpm__"] = node
         node.place = user_place()
         fields = found.fields
+        others: list[str] = []  # old names, whose methods may use what has a default
         for name, value in values.items():
             spec = fields.get(name)
-            if (
-                spec is not None
-                and type(value) is spec.exact
-                and spec.generator is None
-                and spec.kind != "constant"
-            ):
+            if spec is None:
+                others.append(name)
+            elif type(value) is spec.exact and spec.generator is None and spec.kind != "constant":
                 store[name] = value
             else:
                 put(node, name, value)
         if found.made:
             fill_defaults(node)
+        for name in others:
+            put(node, name, values[name])
+        if found.deprecated is not None:
+            warn_deprecated(node)
 
     def __setattr__(self, name: str, value: Any) -> None:
         put(self.__dict__["__xpm__"], name, value)
@@ -319,7 +367,7 @@ def config_class(cls: type) -> type:
         body |= {
             "__module__": cls.__module__,
             "__qualname__": f"{cls.__qualname__}.C",
-            "__doc__": cls.__doc__,
+            "__doc__": _Documentation(),
             "__xpm_class__": cls,
             "__xpm_schema__": schema,
         }
@@ -337,11 +385,28 @@ class _MakesConfigs:
         return config_class(owner)
 
 
+class _Applied:
+    """``K[int].C``: makes configurations whose type variables are known beforehand."""
+
+    def __init__(self, cls: type, arguments: tuple[Any, ...]) -> None:
+        self._cls, self._arguments = cls, arguments
+
+    def __call__(self, *args: Any, **values: Any) -> Any:
+        made: Any = config_class(self._cls)(*args, **values)
+        node = info(made)
+        node.pins = pins(node.cls, self._arguments)
+        bind_variables(node)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(config_class(self._cls), name)
+
+
 class _ValueClass:
     """``K.XPMValue``: the class of instances."""
 
     def __get__(self, instance: object, owner: type[K]) -> type[K]:
-        return cast("type[K]", owner.__dict__.get("__xpm_class__", owner))
+        return cast("type[K]", value_class(owner.__dict__.get("__xpm_class__", owner)))
 
 
 class _Accessor(Generic[K]):
@@ -438,6 +503,20 @@ class Config:
                 raise ConfigTypeError(f"{cls.__qualname__}: the name {name!r} is reserved")
         _note_site(cls, sys._getframe(1))
 
+    if not TYPE_CHECKING:  # type checkers know what Generic does
+
+        def __class_getitem__(cls, arguments: Any) -> Any:
+            try:
+                alias = super().__class_getitem__(arguments)
+            except AttributeError:
+                raise ConfigTypeError(
+                    f"{cls.__qualname__} is not generic: write `class {cls.__name__}(Config,"
+                    f" Generic[T])` ({place_text()})"
+                ) from None
+            made = _Applied(cls, get_args(alias))
+            vars(alias).update(C=made, XPMConfig=made)  # a generic alias asks its class otherwise
+            return alias
+
     def __init__(self, /, *args: Any, **values: Any) -> None:
         if args or values:
             name = type(self).__qualname__
@@ -448,6 +527,30 @@ class Config:
                 f"write {name}.C({given}) to make a configuration ({place_text()})"
             )
         super().__init__()
+
+    @classmethod
+    def value_class(cls, *given: Any) -> Callable[[type[K]], type[K]]:
+        """Register the class that instances are of, where it is not the class itself.
+
+        It keeps what describes a model apart from what it is made of: the one is quickly imported,
+        the other may derive from ``nn.Module``.
+
+        Examples
+        --------
+        >>> @Model.value_class()  # doctest: +SKIP
+        ... class ModelValue(Model, nn.Module):
+        ...     def forward(self, x): ...
+        """
+        declared: type = cls.__dict__.get("__xpm_class__", cls)
+        if given:
+            name = declared.__qualname__
+            raise ConfigTypeError(f"write @{name}.value_class() over the class ({place_text()})")
+
+        def register(value: type[K]) -> type[K]:
+            set_value_class(declared, value)
+            return value
+
+        return register
 
     # -- identity
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from xpm_nb.core import doors
 from xpm_nb.core.fields import schema as schema_of
-from xpm_nb.core.forms import alternatives
+from xpm_nb.core.forms import alternatives, bare
 from xpm_nb.core.graph import identify, seal, walk_nodes
 from xpm_nb.core.names import place_text, shorten, user_place
 from xpm_nb.core.nodes import (
@@ -50,8 +50,10 @@ def copyconfig(config: K, /, **changes: Any) -> K:
     for name, value in node.values.items():
         if node.schema.fields[name].generator is None:
             copied.values[name] = same_containers(value)
+    copied.untagged = node.untagged
     copied.own_tags = {k: v for k, v in node.own_tags.items() if k not in changes}
     copied.meta = node.meta
+    copied.pins, copied.bindings = node.pins, node.bindings
     for name, value in changes.items():
         put(copied, name, value)
     return cast(K, new)
@@ -116,7 +118,7 @@ def plug(outer: ConfigInfo, inner: Any) -> Any:
     """Set the one parameter of a configuration that takes another one."""
     fitting = []
     for name, spec in outer.schema.fields.items():
-        for form in alternatives(spec.form):
+        for form in map(bare, alternatives(spec.form)):
             if form[0] == "config" and spec.kind != "constant":
                 try:
                     accept(form[1], inner)

@@ -9,6 +9,8 @@ first call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from xpm_nb.errors import InternalError, NoExperimentError
@@ -62,11 +64,23 @@ def _no_comparer(left: Any, right: Any) -> Any:
     raise InternalError("nothing compares configurations: `import xpm_nb` fills the doors")
 
 
+def _no_literals(cls: type) -> dict[str, str]:
+    return {}
+
+
+def no_cache(config: Any, name: str) -> AbstractContextManager[Path]:
+    """Say that nothing can be kept."""
+    kind = type(config).__qualname__.removesuffix(".C")
+    raise NoExperimentError(f"{kind} has nowhere to keep {name!r}: {HOW_TO_OPEN}")
+
+
 submitter: Submitter = _Nowhere()
 renderer: Callable[[Any], dict[str, Any]] = _text_only
 widget: Callable[[Any], Any] = _only_picture
 place: Callable[[str, int], str] = _file_and_line
 comparer: Callable[[Any, Any], Any] = _no_comparer
+cache_path: Callable[[Any, str], AbstractContextManager[Path]] = no_cache
+literals: Callable[[type], dict[str, str]] = _no_literals
 
 
 def fill(
@@ -76,6 +90,8 @@ def fill(
     widget: Callable[[Any], Any] | None = None,
     place: Callable[[str, int], str] | None = None,
     comparer: Callable[[Any, Any], Any] | None = None,
+    cache_path: Callable[[Any, str], AbstractContextManager[Path]] | None = None,
+    literals: Callable[[type], dict[str, str]] | None = None,
 ) -> None:
     """Put something behind one or more doors; the others stay as they are.
 
@@ -92,6 +108,10 @@ def fill(
         Turns a file name and a line number into words (``In[7], line 2``).
     comparer : callable, optional
         Gives the difference of two configs.
+    cache_path : callable, optional
+        Takes a config and a name; gives a context in which a path of the two is ours alone.
+    literals : callable, optional
+        Gives the texts that stand after the fields of a class.
     """
     doors = globals()
     fillings = {
@@ -100,6 +120,8 @@ def fill(
         "widget": widget,
         "place": place,
         "comparer": comparer,
+        "cache_path": cache_path,
+        "literals": literals,
     }
     for name, filling in fillings.items():
         if filling is not None:

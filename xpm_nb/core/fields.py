@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
+from xpm_nb.core import doors
+from xpm_nb.core.deprecated import Deprecation
 from xpm_nb.core.forms import (
     MISSING,
     Form,
@@ -30,6 +32,7 @@ from xpm_nb.core.forms import (
     narrower,
     type_text,
 )
+from xpm_nb.core.generics import is_generic, meanings
 from xpm_nb.core.names import kept, place_text, site, warn
 from xpm_nb.errors import ConfigError, ConfigTypeError
 
@@ -292,6 +295,7 @@ class FieldSpec:
         "exact",
         "factory",
         "generator",
+        "generic",
         "groups",
         "help",
         "ignore_default",
@@ -300,6 +304,7 @@ class FieldSpec:
         "name",
         "owner",
         "prefix",
+        "within",
     )
 
     def __init__(self, name: str, kind: str, owner: type, annotation: Any) -> None:
@@ -312,6 +317,8 @@ class FieldSpec:
         self.groups: frozenset[Group] = frozenset()
         self.help = ""
         self.choices: tuple[Any, ...] | None = None
+        self.within = owner  # the class whose parameter it is: it may say what variables are
+        self.generic = False  # once resolved: its type has variables, or arguments
         self.exact: type | None = None  # values of exactly this type need no check
         self.converter: Callable[[Any], Any] | None = None  # made by config at the first check
         raw = name.encode()
@@ -329,7 +336,7 @@ class FieldSpec:
         new = FieldSpec(self.name, self.kind, self.owner, self.annotation)
         for slot in ("default", "factory", "generator", "ignore_default", "groups", "help"):
             setattr(new, slot, getattr(self, slot))
-        new.choices = self.choices
+        new.choices, new.within = self.choices, self.within
         return new
 
     @property
@@ -375,8 +382,12 @@ class FieldSpec:
 
     @property
     def help_text(self) -> str:
-        """The help text: declared, or from the "Attributes" section of the class's docstring."""
-        return self.help or attribute_help(self.owner).get(self.name, "")
+        """The help text.
+
+        Declared, or the string literal after the field, or in the "Attributes" section of the
+        class's docstring.
+        """
+        return self.help or _texts(self.owner).get(self.name, "")
 
     def _try_form(self) -> Form | None:
         try:
@@ -386,7 +397,9 @@ class FieldSpec:
 
     def _resolve(self) -> Form:
         refs: Refs = []
-        form = FormBuilder(self.owner, self.name, refs).build(self.annotation)
+        variables = meanings(self.within, self.owner) if self.within is not self.owner else None
+        form = FormBuilder(self.owner, self.name, refs, variables).build(self.annotation)
+        self.generic = is_generic(form)
         alone = [part for part in alternatives(form) if part != ("none",)]
         self._path = bool(alone) and all(bare(part) == ("path",) for part in alone)
         if not self.meta and not self._path and mentions_path(form):
@@ -400,6 +413,13 @@ class FieldSpec:
         if form[0] == "scalar" and self.choices is None:
             self.exact = form[1]
         return form
+
+
+def _texts(cls: type) -> dict[str, str]:
+    memory = kept(cls)
+    if memory.texts is None:
+        memory.texts = {**attribute_help(cls), **doors.literals(cls)}
+    return memory.texts
 
 
 _SECTION = re.compile(r"^\s*Attributes:?\s*$(?:\n\s*-+\s*$)?", re.MULTILINE)
@@ -437,12 +457,21 @@ class Schema:
         From name to `FieldSpec`, in order of declaration.
     ordered : tuple of FieldSpec
         In order of name, without generated paths: the order of the identifier.
+    deprecated : Deprecation or None
+        What the class stands for.
+    converts : bool
+        Its configurations have the identifier of what they convert to.
     """
 
-    __slots__ = ("checked", "cls", "fields", "generated", "made", "ordered", "plain")
+    __slots__ = (
+        *("checked", "cls", "converts", "deprecated"),
+        *("fields", "generated", "made", "ordered", "plain"),
+    )
 
     def __init__(self, cls: type, fields: dict[str, FieldSpec]) -> None:
         self.cls, self.fields = cls, fields
+        self.deprecated: Deprecation | None = vars(cls).get("__xpm_deprecated__")
+        self.converts = self.deprecated is not None and hasattr(cls, "__convert__")
         self.checked = False
         self.plain: dict[str, Any] = {}  # defaults that can be shared between configs
         self.made: tuple[FieldSpec, ...] = ()  # those made anew for each config
@@ -483,6 +512,7 @@ def _read_schema(cls: type) -> Schema:
         for name, annotation in own.items():
             spec = _read_field(base, name, annotation)
             if spec is not None:
+                spec.within = cls
                 _place_in(fields, spec, _class_values(base).get(name, MISSING))
         _redefault(fields, base, own)
     if hasattr(cls, "__getattr__"):

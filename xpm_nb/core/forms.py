@@ -5,6 +5,7 @@ An annotation is understood once. Checking, comparing, and showing types all wor
     ("any",) ("none",) ("path",) ("scalar", cls) ("enum", cls) ("config", cls) ("literal", values)
     ("list", form) ("set", form) ("dict", form, form) ("tuple", forms) ("tuple*", form)
     ("union", forms) ("constrained", form, constraints)
+    ("typevar", form, variable or form) ("config", cls, forms)           (see `core.generics`)
 
 Names in texts and forward references are looked up when the form is built, in the module of the
 class and among what was defined beside it.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import re
 import sys
 import types as _types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import PurePath
 from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, cast, get_args, get_origin
@@ -80,8 +81,8 @@ def alternatives(form: Form) -> tuple[Form, ...]:
 
 
 def bare(form: Form) -> Form:
-    """Give a form without its constraints."""
-    while form[0] == "constrained":
+    """Give a form without its constraints, and a variable as what it is checked as."""
+    while form[0] in ("constrained", "typevar"):
         form = form[1]
     return form
 
@@ -89,7 +90,7 @@ def bare(form: Form) -> Form:
 def parts(form: Form) -> tuple[Form, ...]:
     """Give the forms directly inside a form."""
     word = form[0]
-    if word in ("list", "set", "tuple*", "constrained"):
+    if word in ("list", "set", "tuple*", "constrained", "typevar"):
         return (form[1],)
     if word == "dict":
         return (form[1], form[2])
@@ -106,6 +107,10 @@ def mentions_path(form: Form) -> bool:
 def type_text(form: Form) -> str:
     """Write a form as a person would write the type."""
     word = form[0]
+    if word == "typevar":
+        return form[2].__name__ if isinstance(form[2], TypeVar) else type_text(form[2])
+    if word == "config" and len(form) == 3:
+        return f"{type_text(form[:2])}[{', '.join(map(type_text, form[2]))}]"
     if word in ("scalar", "enum", "config"):
         return str(form[1].__qualname__).rpartition("<locals>.")[2]
     if word in ("any", "none", "path"):
@@ -126,7 +131,11 @@ def signature(form: Form) -> Form:
     """Give a form in which classes stand by name, to compare two definitions of one class."""
     word = form[0]
     if word == "config":
-        return (word, form[1].__module__, form[1].__qualname__)
+        inside = tuple(map(signature, form[2])) if len(form) == 3 else ()
+        return (word, form[1].__module__, form[1].__qualname__, *inside)
+    if word == "typevar":
+        said = form[2].__name__ if isinstance(form[2], TypeVar) else signature(form[2])
+        return (word, signature(form[1]), said)
     if word == "enum":
         members = tuple((name, repr(item.value)) for name, item in form[1].__members__.items())
         return (word, form[1].__module__, form[1].__qualname__, members)
@@ -222,8 +231,14 @@ def _sibling(owner: type, name: str) -> type | None:
 class FormBuilder:
     """Turns an annotation into a form, resolving forward references on the way."""
 
-    def __init__(self, owner: type, name: str, refs: Refs | None = None) -> None:
-        self.owner, self.name = owner, name
+    def __init__(
+        self,
+        owner: type,
+        name: str,
+        refs: Refs | None = None,
+        variables: Mapping[Any, Form] | None = None,
+    ) -> None:
+        self.owner, self.name, self.variables = owner, name, variables or {}
         self.scope = Scope(owner, refs)
         self.resolving: set[str] = set()
 
@@ -259,9 +274,15 @@ class FormBuilder:
             self.resolving.discard(text)
 
     def _type_variable(self, t: TypeVar) -> Form:
+        said: Form | None = self.variables.get(t)
+        if said is not None and bare(said)[0] in ("path", "config"):
+            return said  # such a value stays what it is when it is checked
+        form: Form = ("any",)
         if t.__constraints__:
-            return ("union", tuple(self.build(part) for part in t.__constraints__))
-        return self.build(t.__bound__) if t.__bound__ is not None else ("any",)
+            form = ("union", tuple(self.build(part) for part in t.__constraints__))
+        elif t.__bound__ is not None:
+            form = self.build(t.__bound__)
+        return ("typevar", form, t if said is None else said)
 
     def _generic(self, t: Any, origin: Any, args: tuple[Any, ...]) -> Form:
         if origin is Annotated:
@@ -285,8 +306,15 @@ class FormBuilder:
                 return ("tuple*", self.build(args[0]))
             return ("tuple", tuple(map(self.build, args)))
         if isinstance(origin, type):
-            return self._class(origin)
+            form = self._class(origin)
+            return (*form, tuple(map(self._argument, args))) if form[0] == "config" else form
         return self._refuse(t)
+
+    def _argument(self, t: Any) -> Form:
+        try:
+            return self.build(t)
+        except (ConfigTypeError, Unresolved):  # no type of a parameter: an array, a protocol
+            return ("any",)
 
     def _class(self, t: type) -> Form:
         if t in (bool, int, float, str):

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from xpm_nb.core import doors
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
@@ -20,6 +20,8 @@ from xpm_nb.core.nodes import (
     MUTABLE,
     ConfigInfo,
     Tagged,
+    Untagged,
+    bind_variables,
     children,
     convert,
     in_order,
@@ -28,6 +30,7 @@ from xpm_nb.core.nodes import (
     nested,
     node_of,
     same,
+    tagged_below,
 )
 from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError
 
@@ -87,7 +90,7 @@ def walk(config: Any, *, producers: bool = False) -> list[Any]:
 
 
 def classes_of(config: Any) -> list[type]:
-    """Give the classes that a job of this configuration needs: of configurations and of enums."""
+    """Give the classes that a job of this configuration needs: of configs, instances and enums."""
     root = info(config)
 
     def below(node: ConfigInfo) -> Sequence[ConfigInfo]:
@@ -99,6 +102,7 @@ def classes_of(config: Any) -> list[type]:
             found.update(dict.fromkeys(node.classes))
         else:
             found[node.cls] = None
+            found[value_class(node.cls)] = None  # it says so itself, where it is defined
             found.update(dict.fromkeys(_enums(node.values.values())))
     if root.submitted:
         root.classes = tuple(found)
@@ -143,6 +147,8 @@ def validate(config: Any) -> None:
             if not node.sealed and type(node.values.get(spec.name)) in MUTABLE:
                 # It may have been changed since it was set.
                 node.values[spec.name] = convert(node.cls, spec, node.values[spec.name])
+        if not node.sealed:
+            bind_variables(node)  # those of what lies below may have been bound since
     for node in nodes:
         check = getattr(node.config, "__validate__", None)
         if check is not None:
@@ -555,6 +561,14 @@ def tag(value: Any) -> Any:
     return Tagged(value.value if isinstance(value, Tagged) else value, user_place())
 
 
+def stop_tags(value: Any) -> Any:
+    """Let the tags below a value go no further, where it is given to a parameter.
+
+    ``Evaluate.C(model=stop_tags(model))`` has none of the tags of ``model``, which keeps them.
+    """
+    return Untagged(value.value if isinstance(value, Untagged) else value)
+
+
 def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
     """Give all tags of a graph; of two with one name the nearest wins, with a warning.
 
@@ -576,11 +590,21 @@ def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
                     f" ({doors.place(*first_place)}) is kept, {shorten(value)}"
                     f" ({doors.place(*place)}) is left out"
                 )
-        for child in _below(node, True):
+        producer = node.producer_node()
+        for child in (*tagged_below(node), *([] if producer is None else [producer])):
             if child not in seen:
                 seen.add(child)
                 queue.append(child)
     return {name: value for name, (value, _place) in found.items()}
+
+
+def tagspath(config: Any) -> str:
+    """Write all tags of a configuration as one part of a path: ``lr=0.001_model=cnn``.
+
+    They stand in order of name; a slash in a name or a value becomes ``-``.
+    """
+    found = tags_of(config)
+    return "_".join(f"{name}={found[name]}".replace("/", "-") for name in sorted(found))
 
 
 # -- instances
@@ -662,9 +686,38 @@ def _live(value: Any, objects: dict[ConfigInfo, Any]) -> Any:
     return value
 
 
-def value_class(cls: type) -> Callable[[], Any]:
+def value_class(cls: type) -> type:
     """Give the class of the instances of a config class (its ``XPMValue``)."""
-    return cls
+    return cast("type", vars(cls).get("__xpm_value__", cls))
+
+
+def set_value_class(cls: type, value: Any) -> None:
+    """Have the instances of a config class be of another class.
+
+    Raises
+    ------
+    ConfigTypeError
+        If it does not derive from the class, or from a value class of its parents.
+    """
+    name = cls.__qualname__
+    shown = getattr(value, "__qualname__", None) or shorten(value)
+    if not isinstance(value, type) or value is cls or not issubclass(value, cls):
+        raise ConfigTypeError(
+            f"{shown} is no value class of {name}: derive one from it, `class"
+            f" {cls.__name__}Value({name})` ({place_text()})"
+        )
+    if "__xpm_class__" in vars(value):
+        raise ConfigTypeError(
+            f"{shown} is no value class of {name}: it makes configurations ({place_text()})"
+        )
+    for parent in cls.__mro__[1:]:
+        other = vars(parent).get("__xpm_value__")
+        if other is not None and not issubclass(value, other):
+            raise ConfigTypeError(
+                f"{shown}: a value class of {name} must derive from {other.__qualname__} too, the"
+                f" value class of {parent.__qualname__} ({place_text()})"
+            )
+    type.__setattr__(cls, "__xpm_value__", value)
 
 
 def set_meta(config: Any, meta: bool | None) -> Any:

@@ -85,14 +85,15 @@ class Site(Stays):
 
 
 class Kept(Stays):
-    """What was computed from a class, kept with it: its ``K.C`` and its schema."""
+    """What was computed from a class, kept with it: its ``K.C``, its schema, its help texts."""
 
-    __slots__ = ("made", "schema")
+    __slots__ = ("made", "schema", "texts")
 
     def __init__(self) -> None:
         super().__init__()
         self.made: Any = None
         self.schema: Any = None
+        self.texts: dict[str, str] | None = None
 
 
 def kept(cls: type) -> Kept:
@@ -144,10 +145,10 @@ def place_text(place: tuple[str, int] | None = None) -> str:
 _WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the nearest line of the user's, once for each line and message."""
     filename, lineno = user_place()
-    warnings.warn_explicit(message, UserWarning, filename, lineno, registry=_WARNED)
+    warnings.warn_explicit(message, category, filename, lineno, registry=_WARNED)
 
 
 def local_name(cls: type) -> str:
@@ -164,8 +165,16 @@ def _own_name(cls: type) -> str | None:
     return str(found()) if callable(found) else None
 
 
+def standing_for(cls: type) -> type:
+    """Give the class whose type name a class has: its own, or what a deprecated one stands for."""
+    while (mark := vars(cls).get("__xpm_deprecated__")) is not None:
+        cls = mark.target
+    return cls
+
+
 def needs_namespace(cls: type) -> bool:
     """Tell whether the type name of a class depends on the experiment."""
+    cls = standing_for(cls)
     return cls.__module__ == "__main__" and _own_name(cls) is None
 
 
@@ -177,6 +186,7 @@ def type_name(cls: type, namespace: str | None) -> str:
     NoExperimentError
         If the class needs a namespace and there is none.
     """
+    cls = standing_for(cls)
     own = _own_name(cls)
     if own is None:
         own = namespaced(cls.__module__, cls.__qualname__, namespace)

@@ -7,19 +7,20 @@ uses that, never the public accessors of a user's object, which the user's own p
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from xpm_nb.core import doors
+from xpm_nb.core import doors, generics
+from xpm_nb.core.deprecated import old_name
 from xpm_nb.core.fields import FieldSpec, Schema, forgotten
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING, Form, Unresolved, alternatives, signature
 from xpm_nb.core.forms import bare as bare_form
 from xpm_nb.core.identifier import HASHING, SCALARS, Identifier, digest_of
-from xpm_nb.core.names import place_text, plain_name, repr_of, shorten, site, type_name
-from xpm_nb.errors import ConfigError, FrozenError, UnsetError
+from xpm_nb.core.names import place_text, plain_name, repr_of, shorten, site, type_name, warn
+from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError, UnsetError, XpmError
 
 MUTABLE = frozenset({list, set, dict})
 DEEPEST = 1000
@@ -38,6 +39,18 @@ class Tagged:
 
     def __repr__(self) -> str:
         return f"tag({repr_of(self.value)})"
+
+
+class Untagged:
+    """A value whose tags go no further, made by ``stop_tags(value)``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"stop_tags({repr_of(self.value)})"
 
 
 class _Epoch:
@@ -67,17 +80,25 @@ class ConfigInfo:
         Nothing can be set any more.
     own_tags : dict
         Tags put on this configuration: from name to value and place.
+    untagged : frozenset
+        Parameters through which no tags come up, see `stop_tags`.
     root : PurePath or None
         Directory of the job, of a task whose paths are known.
     place : tuple or None
         File and line where it was made.
+    pins, bindings : dict
+        What type variables were said to be (``Box[int].C(...)``), and are by the values.
+    typename : str
+        The type name of one that was read from a file, where nothing says its namespace.
     """
 
     __slots__ = (
+        "_converted",
         "_digests",
         "_epoch",
         "_frozen",
         "below",
+        "bindings",
         "classes",
         "cls",
         "config",
@@ -86,11 +107,14 @@ class ConfigInfo:
         "meta",
         "namespace",
         "own_tags",
+        "pins",
         "place",
         "root",
         "schema",
         "sealed",
         "task",
+        "typename",
+        "untagged",
         "values",
         "written",
     )
@@ -103,14 +127,19 @@ class ConfigInfo:
         self.init_tasks: tuple[Any, ...] = ()
         self.sealed = False
         self.own_tags: dict[str, tuple[Any, tuple[str, int]]] = {}
+        self.untagged: frozenset[str] = frozenset()
         self.root: PurePath | None = None
         self.place: tuple[str, int] | None = None
         self.namespace: str | None = None
+        self.typename = ""
+        self.pins: generics.Bindings = {}
+        self.bindings: generics.Bindings = {}
         # Kept once nothing can change any more, so that a long chain is not looked through anew
         # with each of its links: see `children`, `graph.classes_of`, `serial.dump`.
         self.below: list[ConfigInfo] | None = None
         self.classes: tuple[type, ...] | None = None
         self.written: tuple[Any, dict[str, Any], tuple[str, ...]] | None = None
+        self._converted: ConfigInfo | None = None
         self._frozen: bytes | None = None
         self._digests: dict[str | None, bytes] = {}
         self._epoch = 0
@@ -146,16 +175,38 @@ class ConfigInfo:
 
     def producer_node(self) -> ConfigInfo | None:
         """Give the node of the task this is an output of."""
-        task = self.task
+        task = self.standing_for().task if self.schema.converts else self.task
         return None if task is None or task is self.config else info(task)
 
     def init_nodes(self) -> Sequence[ConfigInfo]:
         """Give the nodes of the init tasks."""
         return [info(task) for task in self.init_tasks]
 
+    def standing_for(self) -> ConfigInfo:
+        """Give the node whose identifier this has: its own, or what a deprecated one becomes.
+
+        Raises
+        ------
+        ConfigError
+            If the user's ``__convert__`` fails, or gives something else.
+        """
+        node = self
+        while node.schema.converts:
+            found = node._converted
+            if found is None:
+                found = _converted(node)
+                if node.sealed:
+                    node._converted = found
+            node = found
+        return node
+
     def type_bytes(self, namespace: str | None) -> bytes:
         """Give the type name in UTF-8."""
         return type_name(self.cls, namespace).encode()
+
+    def type_name(self, namespace: str | None) -> str:
+        """Give the type name that goes with the identifier: where files of this config lie."""
+        return self.typename or type_name(self.cls, self.namespace or namespace)
 
     def known_digest(self, namespace: str | None) -> bytes | None:
         """Give the digest fixed by a submission, or one kept since it was sealed."""
@@ -184,6 +235,10 @@ class ConfigInfo:
 
     def entries(self, keep: Callable[[Any], bool] | None) -> Iterator[tuple[bytes, str, Any]]:
         """Give the parameters that are part of the identifier."""
+        return self.standing_for().own_entries(keep)
+
+    def own_entries(self, keep: Callable[[Any], bool] | None) -> Iterator[tuple[bytes, str, Any]]:
+        """Give the parameters that count, also of a configuration that converts to another."""
         values = self.values
         for spec in self.schema.ordered:
             value = values.get(spec.name, MISSING)
@@ -224,9 +279,29 @@ class ConfigInfo:
         return f"{where} has no value: {spec.name}: {spec.type_text} is required{made}"
 
 
+def _converted(node: ConfigInfo) -> ConfigInfo:
+    mark = node.schema.deprecated
+    assert mark is not None
+    name, target = node.cls.__qualname__, mark.target
+    try:
+        made = node.config.__convert__()
+    except XpmError:
+        raise
+    except Exception as error:  # the user's code; whoever only shows a config expects ours
+        what = f"{type(error).__qualname__}: {error}"
+        raise ConfigError(f"{name}.__convert__: {what} ({place_text()})") from error
+    found = node_of(made)
+    if found is None or plain_name(found.cls) != plain_name(target):
+        raise ConfigError(
+            f"{name}.__convert__ gave {shorten(made)}, a {target.__qualname__} is needed: write"
+            f" `return {target.__qualname__}.C(...)` ({place_text()})"
+        )
+    return found
+
+
 TRAVELS = (
     *("values", "meta", "task", "init_tasks", "sealed", "own_tags", "root", "place", "namespace"),
-    "_frozen",
+    *("untagged", "_frozen"),
 )
 """What a configuration takes along when it is pickled: all but its job, and what is computed."""
 
@@ -351,8 +426,9 @@ def _takes_none(form: Form) -> bool:
 
 def _wrong(cls: type, spec: FieldSpec, value: Any, path: str, part: Any, why: str) -> ConfigError:
     at = f" at $.{spec.name}{path}: {shorten(part)}" if path else ""
-    if isinstance(part, Tagged):
-        why = f"tag() goes around the whole value: {spec.name}=tag(…)"
+    if isinstance(part, (Tagged, Untagged)):
+        word = "tag" if isinstance(part, Tagged) else "stop_tags"
+        why = f"{word}() goes around the whole value: {spec.name}={word}(…)"
     return ConfigError(
         f"{cls.__qualname__}.{spec.name}: {spec.type_text} wanted, not {shorten(value)}"
         f" ({type(value).__qualname__}){at}; {why} (type {plain_name(cls)}, {place_text()})"
@@ -585,7 +661,7 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
         For what may not be set.
     """
     spec = node.schema.fields.get(name)
-    if spec is None:
+    if spec is None and old_name(node.cls, name) is None:
         raise unknown_name(node.cls, name)
     where = f"{node.cls.__qualname__}.{name}"
     if node.sealed:
@@ -593,14 +669,77 @@ def put(node: ConfigInfo, name: str, value: Any) -> None:
             f"{where} cannot be set: the config is sealed (submitted?); copy() it first"
             f" ({place_text()})"
         )
+    if spec is None:
+        _put_old(node, name, value)
+        return
     if spec.kind == "constant":
         raise FrozenError(f"{where} is a Constant and cannot be set ({place_text()})")
     if spec.generator is not None:
         raise FrozenError(f"{where} is generated and cannot be set ({place_text()})")
-    if type(value) is Tagged:
-        node.own_tags[name] = (value.value, value.place)
+    place, stopped = None, False
+    while type(value) is Tagged or type(value) is Untagged:
+        if type(value) is Tagged:
+            place = value.place
+        else:
+            stopped = True
         value = value.value
-    node.values[name] = convert(node.cls, spec, value)
+    converted = convert(node.cls, spec, value)
+    if spec.generic:
+        bind_variables(node, {name: converted})
+    node.values[name] = converted
+    if place is not None:
+        node.own_tags[name] = value, place
+    if stopped is not (name in node.untagged):
+        node.untagged ^= {name}
+
+
+def bind_variables(node: ConfigInfo, changes: Mapping[str, Any] | None = None) -> None:
+    """Find out what the type variables of a configuration are.
+
+    Raises
+    ------
+    ConfigTypeError
+        If its values, with these changes, make one variable two types.
+    """
+    found = dict(node.pins)
+    values = node.values if changes is None else {**node.values, **changes}
+    for name, spec in node.schema.fields.items():
+        if not spec.generic or name not in values:
+            continue
+        value = values[name]
+        if spec.default is not MISSING and is_default(spec, value):
+            continue  # it would do for any type
+        try:
+            generics.bind(spec.form, value, found, name, node_of)
+        except generics.Clash as clash:
+            raise ConfigTypeError(
+                f"{node.cls.__qualname__}.{name}: {clash} (the value is {shorten(value, 60)};"
+                f" {place_text()})"
+            ) from None
+    node.bindings = found
+
+
+def warn_deprecated(node: ConfigInfo) -> None:
+    """Say that a configuration of a deprecated class was made."""
+    mark = node.schema.deprecated
+    assert mark is not None
+    name, target = node.cls.__qualname__, mark.target.__qualname__
+    warn(f"{name} is deprecated: write {target}.C(...)", FutureWarning)
+
+
+def _put_old(node: ConfigInfo, name: str, value: Any) -> None:
+    """Give a value to the user's method that knows what an old parameter stands for."""
+    old = old_name(node.cls, name)
+    assert old is not None
+    where = f"{node.cls.__qualname__}.{name}"
+    names = ", ".join(node.schema.fields)
+    warn(
+        f"{where} is deprecated: {node.cls.__qualname__} has the parameters {names}", FutureWarning
+    )
+    if type(value) is Tagged:
+        node.own_tags[name] = value.value, value.place
+        value = value.value
+    old.method(node.config, value)
 
 
 def prepare_schema(found: Schema) -> None:
@@ -706,6 +845,14 @@ def value_text(value: Any, limit: int) -> str:
         text = "{" + ", ".join(map(repr_of, in_order(value))) + "}"
         return text if len(text) <= limit else f"{text[: limit - 2]}…}}"
     return shorten(value, limit)
+
+
+def tagged_below(node: ConfigInfo) -> Sequence[ConfigInfo]:
+    """Give the configurations directly below one whose tags are also its own."""
+    if not node.untagged:
+        return children(node)
+    open_ways = (value for name, value in node.values.items() if name not in node.untagged)
+    return [*nested(open_ways), *map(info, node.init_tasks)]
 
 
 def children(node: ConfigInfo) -> Sequence[ConfigInfo]:

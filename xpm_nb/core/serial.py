@@ -119,7 +119,7 @@ def _known_digest(node: ConfigInfo, namespace: str) -> bytes:
 def hashed_names(node: ConfigInfo) -> set[str]:
     """Give the names of the parameters that are part of the identifier."""
     try:
-        return {name for _prefix, name, _value in node.entries(None)}
+        return {name for _prefix, name, _value in node.own_entries(None)}
     except (ConfigError, UnsetError):
         return {spec.name for spec in node.schema.ordered if not spec.unhashed}
 
@@ -208,6 +208,8 @@ class _Writer:
             written["tags"] = {
                 name: self.value(value, f"tag {name}") for name, value in node.tags.items()
             }
+        if node.untagged:
+            written["untagged"] = sorted(node.untagged)
         marks = _marks(node)
         if marks:
             written["marks"] = marks
@@ -354,6 +356,7 @@ def _blank(item: Mapping[str, Any], resolve: Resolve) -> ConfigInfo:
     node.meta = item.get("meta")
     node.sealed = True
     node.freeze(bytes.fromhex(item["identifier"]))
+    node.typename = item["typename"]
     return node
 
 
@@ -372,6 +375,7 @@ class _Reader:
         if "tags" in item:
             place = user_place()
             node.own_tags = {k: (self.value(v), place) for k, v in item["tags"].items()}
+        node.untagged = frozenset(item.get("untagged", ()))
 
     def value(self, value: Any) -> Any:
         if type(value) in SCALARS:

@@ -97,6 +97,8 @@ def _schema(form: Form, accept: Accept) -> CoreSchema:
         return cs.no_info_plain_validator_function(_config(form[1], accept))
     if word == "literal":
         return _literal(form[1])
+    if word == "typevar":
+        return _schema(form[1], accept)
     if word == "constrained":
         return cs.chain_schema([_schema(form[1], accept), _constraints(form[2])])
     if word == "union":

@@ -320,13 +320,15 @@ def plan(
         counts[row.fate.kind] += 1
     told_by = varying([row.tags for row in rows])
     known = {row.view.key: row.view for row in rows}
+    connected = any(row.view.dependencies for row in rows)
     cells = []
     for row in rows:
         needs = ", ".join(_short(key, known) for key in row.view.dependencies)
         mine = (row.tags.get(name) for name in told_by)
-        cells.append((row.view.task, row.view.identifier[:8], *mine, needs or None, row.fate.text))
+        middle = [*mine, *[needs or None] * connected]
+        cells.append((row.view.task, row.view.identifier[:8], *middle, row.fate.text))
     return Plan(
-        columns=("task", "job", *told_by, "needs", "plan"),
+        columns=("task", "job", *told_by, *["needs"] * connected, "plan"),
         rows=tuple(cells),
         keys=tuple(row.view.key for row in rows),
         caption=_summary(counts, expected, slots, of_run),

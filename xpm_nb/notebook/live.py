@@ -515,9 +515,9 @@ class Live:
         return {"t": "graph", "graph": view, "by": by}
 
     def _table(self, over: str, _watched: _Watched) -> Json | None:
-        if over not in self._tables:
-            self._tables[over] = self.experiment.table(over=over or None)
         try:
+            if over not in self._tables:
+                self._tables[over] = self.experiment.table(over=over or None)
             view = self._tables[over].view()
         except XpmError as error:  # there is no such tag any more
             view = TableView((), (), (), caption=str(error))

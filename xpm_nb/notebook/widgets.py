@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -45,12 +46,13 @@ def esm(*names: str) -> str:
 
     Each stands in a function of its own and gives what it exports, so that only exported names
     have to differ. Comments on lines of their own are left out. What the last one exports by
-    default is wrapped: the static twin of a live display is hidden while it has a view (`twin.js`).
+    default is wrapped (`twin.js`): it brings its style, the text ``sheet`` that whoever joins puts
+    before it, and hides the static twin of a live display while it has a view.
     """
     parts = [
         _plain(name, (STATIC / "js" / f"{name}.js").read_text(encoding="utf-8")) for name in names
     ]
-    return "\n".join([*parts, f"export default withTwin({_default_of(names[-1])});\n"])
+    return "\n".join([*parts, f"export default dressed({_default_of(names[-1])}, sheet);\n"])
 
 
 def _default_of(name: str) -> str:
@@ -67,7 +69,7 @@ def _plain(name: str, source: str) -> str:
     if re.search(r"^(?:import|export)\b", text, re.MULTILINE):
         raise ValueError(f"{name}.js imports or exports in a way that cannot be joined")
     given = ", ".join(exported)
-    body = re.sub(r"\n[ \t]*(?=\n)", "", text).strip("\n")
+    body = re.sub(r"\n\s*", "\n", text).strip("\n")
     return f"const {{ {given} }} = (() => {{\n{body}\nreturn {{ {given} }};\n}})();\n"
 
 
@@ -75,32 +77,35 @@ def _without_aliases(found: re.Match[str]) -> str:
     return found[0] if re.search(r"\bas\b", found[1]) else ""
 
 
-_LOADER = """\
-const packed = "{packed}";
-const bytes = Uint8Array.from(atob(packed), (char) => char.charCodeAt(0));
-const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-const source = await new Response(stream).text();
-const url = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));
-const {{ default: display }} = await import(url);
-URL.revokeObjectURL(url);
-export default display;
-"""
-
-
-@cache
-def packed(*names: str) -> str:
-    """Give what `esm` gives, a third as long: each notebook that keeps the state holds it."""
-    source = f"{esm(*names)}//# sourceURL=xpm_nb/{names[-1]}.js\n"
-    data = base64.b64encode(gzip.compress(source.encode(), mtime=0)).decode()
-    return _LOADER.format(packed=data)
-
-
 @cache
 def css(*names: str) -> str:
-    """Join style sheets of ``static`` that are there, without comments and needless space."""
-    files = [STATIC / f"{name}.css" for name in names]
-    text = "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
-    return re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*[\s\S]*?\*/", "", text)).strip()
+    """Join style sheets of ``static``, without comments and needless space."""
+    text = "\n".join((STATIC / f"{name}.css").read_text(encoding="utf-8") for name in names)
+    return re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)).strip()
+
+
+@cache
+def packed(modules: tuple[str, ...], sheets: tuple[str, ...]) -> str:
+    """Give the one module that anywidget takes: all of ours with their style, compressed.
+
+    Where a notebook is saved with the state of its widgets, this is in it once for each widget: as
+    plain text it would be the larger part of the notebook.
+    """
+    source = f"const sheet = {json.dumps(css(*sheets))};\n{esm(*modules)}"
+    source += f"//# sourceURL=xpm_nb/{modules[-1]}.js\n"  # what tools for developers call it
+    data = base64.b64encode(gzip.compress(source.encode(), mtime=0)).decode()
+    return _LOADER.replace("DATA", data)
+
+
+_LOADER = """\
+const bytes = Uint8Array.from(atob("DATA"), (char) => char.charCodeAt(0));
+const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+const source = await new Response(stream).text();
+const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+const module = await import(url);
+URL.revokeObjectURL(url);
+export default module.default;
+"""
 
 
 # -- the widgets --------------------------------------------------------------------------------
@@ -125,7 +130,6 @@ class Display(anywidget.AnyWidget):
 
     uid = traitlets.Unicode().tag(sync=True)
     _esm = traitlets.Unicode().tag(sync=True)
-    _css = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, uid: str, handler: Handler, source: Any, lock: Any, **traits: Any) -> None:
         self.source = source
@@ -181,11 +185,7 @@ class Panel(Display):
 
     @traitlets.default("_esm")
     def _panel_esm(self) -> str:
-        return packed(*PANEL)
-
-    @traitlets.default("_css")
-    def _panel_css(self) -> str:
-        return css("xpm", "panel", "tabs")
+        return packed(PANEL, ("xpm", "panel", "tabs"))
 
 
 class FormWidget(Display):
@@ -206,8 +206,4 @@ class FormWidget(Display):
 
     @traitlets.default("_esm")
     def _form_esm(self) -> str:
-        return packed(*FORM)
-
-    @traitlets.default("_css")
-    def _form_css(self) -> str:
-        return css("xpm", "form")
+        return packed(FORM, ("xpm", "form"))

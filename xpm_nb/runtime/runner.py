@@ -24,19 +24,20 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from time import time
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import Any, NoReturn, TextIO
 
 from xpm_nb.core import config as configs
-from xpm_nb.core import serial
+from xpm_nb.core import doors, serial
 from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import ConfigTypeError, RecordError, TaskCancelled, XpmError
 from xpm_nb.runtime import report
 from xpm_nb.store import locks, records
-from xpm_nb.store.layout import JobPaths, make_next
+from xpm_nb.store.layout import JobPaths, Workspace, make_next
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h: somebody else has the job
 
@@ -202,6 +203,7 @@ class _Job:
         loaded = serial.load(
             document, resolve=self.resolve, workspace=self.paths.workspace, job=root
         )
+        doors.fill(cache_path=partial(_cache_path, self.paths, document.get("namespace")))
         record = records.read_job(self.paths)
         tags = dict(record.tags) if record is not None else configs.tags_of(loaded[-1])
         objects: dict[Any, Any] = {}
@@ -229,6 +231,14 @@ class _Job:
             where = self.paths.script if module == "__main__" else f"the module {module}"
             raise RecordError(f"{typename}: there is no class {qualname} in {where}")
         return found
+
+
+def _cache_path(
+    paths: JobPaths, namespace: str | None, config: Any, name: str
+) -> AbstractContextManager[Path]:
+    from xpm_nb.store import cache  # seldom needed
+
+    return cache.of_config(Workspace(paths.workspace), namespace, config, name)
 
 
 class _Signals:

@@ -10,6 +10,7 @@ The tree::
     <workspace>/.__experimaestro__                marker
     <workspace>/jobs/<type name>/<64 hex>/        JobPaths; the job's working directory
     <workspace>/experiments/<name>/xpm_nb/<run>/  RunPaths
+    <workspace>/config/<type name>/<64 hex>/      CachePaths
 """
 
 from __future__ import annotations
@@ -319,6 +320,48 @@ class JobPaths:
         return self.private / "by-hand"
 
 
+class CachePaths:
+    """What one configuration keeps between jobs; the directory and the names of its files.
+
+    Nothing is made or looked at.
+    """
+
+    __slots__ = ("path", "private", "type_name", "workspace")
+
+    def __init__(self, workspace: Path, type_name: str, identifier: str) -> None:
+        self.workspace = workspace
+        self.type_name = component(type_name, "type name")
+        self.path = workspace / "config" / self.type_name / identifier
+        self.private = self.path / PRIVATE
+
+    def __repr__(self) -> str:
+        return f"CachePaths({str(self.path)!r})"
+
+    def file(self, name: str) -> Path:
+        """Where the user's method reads and writes.
+
+        Raises
+        ------
+        ConfigError
+            The name cannot be one part of a path, or is ours.
+        """
+        if name == PRIVATE:
+            raise ConfigError(f"{name!r} cannot be a cache's name: it is a name of ours")
+        return self.path / component(name, "cache's name")
+
+    def lock(self, name: str) -> Path:
+        """Locked while somebody is in the method."""
+        return self.private / f"{name}.lock"
+
+    def begun(self, name: str) -> Path:
+        """There while somebody writes what was not there before, and after that broke off."""
+        return self.private / f"{name}.begun"
+
+    def broken(self, name: str) -> Path:
+        """What was written before a computation broke off."""
+        return self.private / f"{name}.broken"
+
+
 class RunPaths:
     """The files of one run of an experiment."""
 
@@ -479,6 +522,10 @@ class Workspace:
         if not _HEX.fullmatch(identifier):
             raise ConfigError(f"{identifier!r} is not an identifier: 64 hexadecimal digits")
         return JobPaths(self.root, type_name, identifier)
+
+    def cache(self, type_name: str, identifier: str) -> CachePaths:
+        """Name the files of what a configuration keeps; nothing is made or looked at."""
+        return CachePaths(self.root, type_name, identifier)
 
     def job_at(self, relative: str) -> JobPaths:
         """Name the files of a job from ``jobs/<type>/<64 hex>`` or ``<type>/<64 hex>``.

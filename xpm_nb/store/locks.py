@@ -21,6 +21,8 @@ import struct
 import sys
 import time
 from _thread import allocate_lock  # `threading` is 2 ms more, in each job
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -88,8 +90,9 @@ class _Ours:
 
     def close(self, fd: int) -> None:
         with self.guard:
-            os.close(fd)
-            self.fds.discard(fd)
+            if fd in self.fds:  # not in a forked child that comes here by its parent's way
+                os.close(fd)
+                self.fds.discard(fd)
 
     def forget(self) -> None:
         for fd in self.fds:
@@ -185,6 +188,23 @@ def held(paths: JobPaths) -> bool:
         return True
     finally:
         os.close(fd)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, made if need be; waits while another thread or process has it.
+
+    A signal interrupts the waiting. Processes that are forked meanwhile do not share the lock.
+    """
+    fd = _ours.open(path)
+    try:
+        if _OFD:
+            _call(fd, fcntl.F_OFD_SETLKW, fcntl.F_WRLCK)
+        else:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        _ours.close(fd)
 
 
 # --- who a process is ------------------------------------------------------------------------

@@ -181,7 +181,8 @@ function tagColumn(store, name) {
     key: `tag:${name}`,
     title: name,
     num,
-    chars: Math.min(chars, 18) + 2.5,
+    // A letter may be wider than a digit, which is what is counted in.
+    chars: Math.min(num ? chars : Math.ceil(chars * 1.2), 20) + 2.5,
     value: (row) => (row.tags[name] === undefined ? null : num ? Number(row.tags[name]) : row.tags[name]),
     text: (row) => clean(row.tags[name], 80),
   };

@@ -20,7 +20,7 @@ export function hideTwin(uid, page = document) {
     // Two rules: a browser that does not know :has() drops the second only.
     style.textContent =
       `[data-xpm="${uid}"] { display: none !important; }\n` +
-      `.jp-OutputArea-child:has(> .jp-OutputArea-output [data-xpm="${uid}"]) { display: none !important; }`;
+      `.jp-OutputArea-child:has(> .jp-OutputArea-output > [data-xpm="${uid}"]) { display: none !important; }`;
     page.head.append(style);
     entry = { views: 0, style };
     hidden.set(uid, entry);
@@ -39,19 +39,25 @@ export function hideTwin(uid, page = document) {
 }
 
 /**
- * Give a display whose twin is hidden while there is a view of it.
+ * Give a display that brings its style, and whose twin is hidden while there is a view of it.
  * @param {{render: (context: any) => any}} display
+ * @param {string} sheet
  */
-export function withTwin(display) {
+export function dressed(display, sheet) {
   return {
     ...display,
     /** @param {any} context */
     render(context) {
+      // In the view, not in the page: some front-ends keep each view in a shadow tree of its own.
+      const style = context.el.ownerDocument.createElement("style");
+      style.textContent = sheet;
+      context.el.append(style);
       const stop = display.render(context);
       const show = hideTwin(context.model.get("uid"), context.el.ownerDocument);
       return () => {
         show();
         if (typeof stop === "function") stop();
+        style.remove();
       };
     },
   };

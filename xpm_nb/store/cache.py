@@ -1,0 +1,88 @@
+"""What a configuration keeps between jobs: one path for each name, for one user at a time.
+
+The user's method decides what is a file there, and when it is good: we only see to it that two do
+not write at once, and that nobody finds what a killed process left half written.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import get_ident  # `threading` is 2 ms more, in each job
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xpm_nb.core.graph import identify
+from xpm_nb.core.nodes import info
+from xpm_nb.errors import ConfigError
+from xpm_nb.store import locks
+from xpm_nb.store.layout import CachePaths, Workspace, inside, make_directory
+
+_held: dict[Path, int] = {}
+"""Paths that this process is in, and the thread that is."""
+
+
+@contextmanager
+def of_config(
+    workspace: Workspace, namespace: str | None, config: Any, name: str
+) -> Iterator[Path]:
+    """Hold a path that belongs to a configuration and a name; see `hold`.
+
+    Raises
+    ------
+    NoExperimentError
+        If a class of a notebook takes part and `namespace` is None.
+    """
+    identifier = identify(config, namespace).hex()
+    with hold(workspace.cache(info(config).type_name(namespace), identifier), name) as path:
+        yield path
+
+
+@contextmanager
+def hold(paths: CachePaths, name: str) -> Iterator[Path]:
+    """Hold a path; whoever else asks for it waits.
+
+    What is there when one begins was finished by somebody. What was begun and broken off (by an
+    error, an interrupt, a kill) is moved away first.
+
+    Raises
+    ------
+    ConfigError
+        The name cannot be one, or this thread holds the path already.
+    WorkspaceError
+        The directory leads out of the workspace, or cannot be made.
+    """
+    path, me = paths.file(name), get_ident()
+    if _held.get(path) == me:
+        raise ConfigError(
+            f"the cache {name!r} of {paths.type_name} is needed to compute itself: two methods of"
+            " one name, or one that calls itself"
+        )
+    make_directory(paths.workspace, paths.private)
+    with locks.exclusive(inside(paths.workspace, paths.lock(name))):
+        _held[path] = me
+        try:
+            begun = paths.begun(name)
+            if begun.exists():
+                _put_aside(paths, name)
+            new = not os.path.lexists(path)
+            if new:
+                begun.touch()
+            yield path
+            if new:
+                begun.unlink()
+        finally:
+            del _held[path]
+
+
+def _put_aside(paths: CachePaths, name: str) -> None:
+    path, broken = paths.file(name), inside(paths.workspace, paths.broken(name))
+    if os.path.lexists(path):
+        if broken.is_dir():
+            import shutil  # slow to import, and seldom needed
+
+            shutil.rmtree(broken)
+        elif path.is_dir():
+            broken.unlink(missing_ok=True)
+        os.replace(path, broken)
