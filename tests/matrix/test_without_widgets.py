@@ -137,3 +137,21 @@ def test_a_kernel_without_widgets_keeps_its_picture_up_to_date(tmp_path):
         for kernel in lab.kernels:
             kernel.stop()
         lab.end_jobs()
+
+
+def test_a_widget_that_cannot_live_is_a_picture(tmp_path):
+    lab = Lab(tmp_path)
+    try:
+        kernel = lab.kernel(XPM_NB_DETERMINISTIC="1")
+        kernel.run(TASK)
+        for code, text in (
+            ("xp = start('plain')\nwidget(xp)", "experiment plain"),
+            ("widget(Double.C(n=1))", "Double(n=1)"),
+        ):
+            (shown,) = kernel.run(code).displays
+            assert set(shown) == {"text/plain", "text/html"}
+            assert shown["text/plain"].startswith(text)
+    finally:
+        for kernel in lab.kernels:
+            kernel.stop()
+        lab.end_jobs()

@@ -168,6 +168,7 @@ class Publisher:
         found = self._lives.get(id(experiment))
         if found is None:
             found = self._lives[id(experiment)] = Live(experiment, self._ask, self._lock)
+        if found.panel is None or found.panel.comm is None:
             found.open()
         return found
 
@@ -408,9 +409,12 @@ def show_widget(shown: Any) -> None:
         As `show_config` does.
     """
     shell = _shell()
-    if shown.comm is None or not _alive(shell):  # closed, or no place for twins
+    if shown.comm is None:  # closed
         raise NotImplementedError
-    if isinstance(shown.source, Form):
+    form = isinstance(shown.source, Form)
+    if not _alive(shell):
+        _send(render(shown.source.config if form else shown.source))
+    elif form:
         _publisher.draw_form(shown.source)
     else:
         _publisher.draw(shown.source, shell)
