@@ -186,6 +186,12 @@ class Live:
         else:
             self._picture = Pace(PICTURE_S, PICTURE_BYTES_S)
 
+    def close(self) -> None:
+        """Take the panel away."""
+        panel, self.panel = self.panel, None
+        if panel is not None:
+            panel.close()
+
     def _look(self) -> Json:
         """Give the state of the model, whenever a front-end asks for it."""
         with self._lock:
