@@ -719,6 +719,7 @@ def test_peek_gives_the_views_asked_for(xp, fake):
     assert xp.peek([keys[2], "no/such", keys[0]]) == (tasks[2].job.view(), tasks[0].job.view())
     assert xp.peek(iter(keys)) == xp.view().jobs
     assert xp.peek(keys[:1])[0].tags == (("lr", "1"),), "as this experiment shows it"
+    assert xp.find([keys[2], "no/such", keys[0]]) == (tasks[2].job, tasks[0].job)
 
 
 def test_peek_knows_the_jobs_of_earlier_runs(xp, fake, new_kernel):

@@ -77,6 +77,10 @@ class Screen:
         known = {job.key: job for job in self.now.jobs}
         return tuple(known[key] for key in keys if key in known)
 
+    def find(self, keys) -> tuple:
+        known = {job.key: job for job in self.jobs}
+        return tuple(known[key] for key in keys if key in known)
+
     def cancel(self, *jobs):
         self.cancelled += [job.key for job in jobs]
 

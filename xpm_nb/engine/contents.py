@@ -144,11 +144,18 @@ class Contents:
 
     def peek(self, keys: Iterable[str]) -> tuple[JobView, ...]:
         """Give the views of jobs by their keys, in that order; of unknown ones there are none."""
+        return tuple(item.view() for item in self._known(keys))
+
+    def find(self, keys: Iterable[str]) -> tuple[Job, ...]:
+        """Give jobs by their keys, in that order; of unknown ones there are none."""
+        return tuple(item.job for item in self._known(keys) if item.job is not None)
+
+    def _known(self, keys: Iterable[str]) -> list[Item]:
         place = f"{self.workspace.jobs_dir}/"
         with self._lock:
             ids = [place + key for key in keys]
             found = [self._items.get(id_) or self._earlier.get(id_) for id_ in ids]
-        return tuple(item.view() for item in found if item is not None)
+        return [item for item in found if item is not None]
 
     @property
     def way_back(self) -> str:

@@ -173,6 +173,7 @@ class Publisher:
         found = self._lives.get(id(experiment))
         if found is None:
             found = self._lives[id(experiment)] = Live(experiment, self._ask, self._lock)
+            self._listen()  # before it looks: what changes from then on is heard
         if found.panel is None or found.panel.comm is None:
             found.open()
         return found

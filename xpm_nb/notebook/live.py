@@ -156,7 +156,6 @@ class Live:
         self._snapshot = Pace(SNAPSHOT_S, SNAPSHOT_BYTES_S)
         self._estimate = Pace(ETA_S, share=ASIDE_SHARE)
         self._sampler, self._usage = Sampler(), Pace(USAGE_S, share=ASIDE_SHARE)
-        self._handles: tuple[int, dict[str, Any]] = (-1, {})  # of which structure; by key
         self._used: dict[str, list[Any]] = {}  # by job, as it was told
         self._picture = Pace(PERIOD_S)
         self._about: Json = {}  # slots and time left, as they were told
@@ -281,20 +280,22 @@ class Live:
         if mark in self._acts:
             return "came twice"
         self._acts.append(mark)
-        jobs = {short_id(job.key): job for job in self.experiment.jobs}
-        known = [jobs[job] for name in request.jobs if (job := name[: protocol.DIGITS]) in jobs]
-        able = [job for job in known if _ABLE[request.do](job.state)]
+        able = [job for job in self._jobs(request.jobs) if _ABLE[request.do](job.state)]
         if not able:
             return f"nothing to {request.do}"
         getattr(self.experiment, request.do)(*able)
         return ""
 
     def _job(self, job_id: str) -> Any:
-        key = self.feed.key(job_id)
-        for job in self.experiment.jobs:
-            if job.key == key:
-                return job
+        for job in self._jobs([job_id]):
+            return job
         raise XpmError(f"{self.experiment.name!r} has no job {job_id}")
+
+    def _jobs(self, job_ids: Iterable[str]) -> tuple[Any, ...]:
+        """Give jobs by what stands for them in messages; of unknown ones there are none."""
+        keys = (self.feed.key(job_id) for job_id in job_ids)
+        found: tuple[Any, ...] = self.experiment.find(key for key in keys if key is not None)
+        return found
 
     def _watch(self, view: str, watch: Watch) -> None:
         """Keep up to date what a view wants, and tell it at once what it did not want before."""
@@ -366,11 +367,7 @@ class Live:
 
     def _sample(self) -> Json:
         """Say what running jobs use, where that has changed."""
-        if self._handles[0] != self.feed.structure:
-            handles = {job.key: job for job in self.experiment.jobs}
-            self._handles = self.feed.structure, handles
-        handles = self._handles[1]
-        jobs = [handles[key] for key in self.feed.running if key in handles]
+        jobs = self.experiment.find(self.feed.running)
         used = {
             key: [round(usage.cpu, 2), round(usage.memory_mb)]
             for key, usage in self._sampler.sample(jobs).items()
@@ -502,12 +499,12 @@ class Live:
         return self._needed_by[1].get(short_id(key), [])
 
     def _curves(self, _all: str, watched: _Watched) -> Json | None:
-        jobs = {short_id(job.key): job for job in self.experiment.jobs}
         found = []
-        for job_id in watched.much:
-            for curve in jobs[job_id].curves() if job_id in jobs else ():
+        for job in self._jobs(watched.much):
+            for curve in job.curves():
                 points = [[protocol.number(x, 9), protocol.number(y)] for x, y in curve.points]
-                found.append({**plain(replace(curve, points=())), "key": job_id, "points": points})
+                key = short_id(job.key)
+                found.append({**plain(replace(curve, points=())), "key": key, "points": points})
         return {"t": "curves", "curves": found}
 
     def _graph(self, by: str, watched: _Watched) -> Json | None:
@@ -644,13 +641,6 @@ def picture_of(
 
 def _some_curves(experiment: Any, views: Sequence[JobView]) -> tuple[CurveView, ...]:
     """Give the curves of the first jobs that have some."""
-    wanted = {view.key for view in islice((v for v in views if v.metrics), MAX_CURVES)}
-    if not wanted:
-        return ()
-    curves = [
-        curve
-        for job in experiment.jobs
-        if job.key in wanted
-        for curve in job.curves(points=CURVE_POINTS)
-    ]
+    wanted = [view.key for view in islice((v for v in views if v.metrics), MAX_CURVES)]
+    curves = [curve for job in experiment.find(wanted) for curve in job.curves(points=CURVE_POINTS)]
     return tuple(curve for curve in curves if len(curve.points) > 1)
