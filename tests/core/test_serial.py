@@ -184,6 +184,12 @@ def test_every_nan_comes_back_as_it_was():
         assert back == made.seal()
 
 
+def test_the_value_of_a_tag_needs_no_class():
+    tagged = Model.C(n=1).tag("color", Color.RED).tag("n", 3).tag("path", Path("/x"))
+    (item,) = json.loads(json.dumps(serial.dump(tagged, namespace="ns")))["objects"]
+    assert item["tags"] == {"color": "Color.RED", "n": 3, "path": "/x"}
+
+
 def test_what_cannot_be_written():
     class Loose(Config):
         x: Param[Any] = None

@@ -460,3 +460,38 @@ def test_a_new_view_hears_where_we_are(panels):
     panels.answer(do="resync")
     panels.until(panels.states)
     assert panels.states()[0]["seq"] > greeting["seq"]
+
+
+def test_a_panel_that_somebody_closed_is_made_again(panels):
+    panels.now = view(JobState.RUNNING)
+    bridge.show(panels)
+    first = panels.live.panel
+    first.close()
+    panels.change(JobState.DONE)  # nobody hears it, and nothing breaks
+    panels.shell.execution_count = 2
+    bridge.show(panels)
+    second = panels.live.panel
+    assert second is not first
+    assert panels.sent[-2][3] == f"view {second.model_id}"
+    panels.change(JobState.ERROR)
+    panels.until(lambda: any(m["r"] for m in panels.messages("d")))
+
+
+def test_widgets_are_given_for_layouts_of_ones_own(panels, monkeypatch):
+    monkeypatch.setattr(bridge, "Experiment", Screen)
+    panels.now = view(JobState.RUNNING)
+    panel = bridge.widget(panels)
+    assert bridge.widget(panels) is panel
+    assert panels.sent == []  # nothing is drawn
+    panels.change(JobState.DONE)
+    panels.until(lambda: panels.messages("d"))
+    assert bridge.display_of(panels) is panel
+
+
+def test_without_widgets_there_is_a_picture(screen, monkeypatch):
+    monkeypatch.setattr(bridge, "Experiment", Screen)
+    with pytest.raises(ImportError, match="pip install anywidget"):
+        bridge.widget(screen)
+    picture = bridge.display_of(screen)
+    assert picture._mime_()[0] == "text/html"
+    assert picture._repr_mimebundle_()["text/plain"].startswith("digits: 0 jobs")

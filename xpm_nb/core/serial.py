@@ -23,7 +23,14 @@ from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.graph import walk_nodes
 from xpm_nb.core.identifier import HASHING, SCALARS, digest_of, digests_of
 from xpm_nb.core.names import plain_name, repr_of, shorten, type_name, user_place
-from xpm_nb.core.nodes import ConfigInfo, children, in_order, info, is_default, node_of
+from xpm_nb.core.nodes import (
+    ConfigInfo,
+    children,
+    in_order,
+    info,
+    is_default,
+    node_of,
+)
 from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
 FORMAT = 1
@@ -205,8 +212,10 @@ class _Writer:
         if node.meta is not None:
             written["meta"] = node.meta
         if node.own_tags:
+            # A tag never counts: its value must not need a class that the job may not have.
             written["tags"] = {
-                name: self.value(value, f"tag {name}") for name, value in node.tags.items()
+                name: self.value(value if type(value) in SCALARS else str(value), f"tag {name}")
+                for name, value in node.tags.items()
             }
         if node.untagged:
             written["untagged"] = sorted(node.untagged)

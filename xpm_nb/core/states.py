@@ -20,6 +20,8 @@ class JobState(Enum):
     DONE = "done"
     ERROR = "error"
 
+    __hash__ = object.__hash__  # by identity, as they are compared: looked up for each job
+
     @property
     def final(self) -> bool:
         """Nothing more happens by itself."""

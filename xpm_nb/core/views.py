@@ -6,6 +6,7 @@ Durations and times are plain numbers, seconds and seconds since the epoch.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -118,10 +119,8 @@ class ExperimentView:
     counts: dict[str, int] = field(init=False, default_factory=dict)  # per state, none left out
 
     def __post_init__(self) -> None:
-        counts = {state.value: 0 for state in JobState}
-        for job in self.jobs:
-            counts[job.state.value] += 1
-        object.__setattr__(self, "counts", counts)
+        found = Counter(job.state for job in self.jobs)
+        object.__setattr__(self, "counts", {state.value: found[state] for state in JobState})
 
     @property
     def finished(self) -> bool:

@@ -514,7 +514,10 @@ async def settled(wanted: Sequence[Entry], loop: Loop) -> None:
                     here.call_soon_threadsafe(_resolve, future)
 
             entry.when_settled(wake)
-            await future
+            # In slices: an interrupt gets through only when the event loop turns.
+            while not future.done():
+                await asyncio.wait([future], timeout=TICK_S)
+                loop.check()
     loop.check()
     if not callbacks.current().flush(0.0) and not callbacks.current().in_thread():
         called: Future[None] = here.create_future()

@@ -1,5 +1,10 @@
 """From the engine to the screen: the bundles of our objects, and the thread ``xpm-publisher``.
 
+A live display is two outputs of a cell: the view of a widget, and below it its twin, a static
+picture with a display id. While the view lives it hides its twin (``static/js/twin.js``); in a
+saved notebook, on GitHub, in an exported page and after a restart the twin is what there is. (A
+page that was loaded anew knows no display ids: its twins are of the time when it was loaded.)
+
 Rule 1: a cell draws, the thread only brings up to date what a cell has drawn (by the display's id,
 which front-ends find in whatever cell it stands). The thread prints nothing.
 Rule 2: a view is taken and sent under one lock, so an older picture never replaces a newer one.
@@ -168,6 +173,7 @@ class Publisher:
         found = self._lives.get(id(experiment))
         if found is None:
             found = self._lives[id(experiment)] = Live(experiment, self._ask, self._lock)
+        if found.panel is None or found.panel.comm is None:
             found.open()
         return found
 

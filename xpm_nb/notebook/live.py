@@ -39,6 +39,7 @@ PICTURE_BYTES_S = 2_000
 PERIOD_S = 0.5  # and where there is none
 CLOCK_S = 2.0  # and at most while jobs run, for the times in it
 SHARE = 0.05  # of a processor's time that any one of these may take
+ASIDE_SHARE = 0.003  # and what nobody asks for
 MAX_WAITING = 1_000  # messages of front-ends
 MAX_VIEWS = 16
 MAX_CURVES = 8  # jobs whose curves a picture has
@@ -56,15 +57,18 @@ log = logging.getLogger("xpm_nb")
 class Pace:
     """When something may be done again: as its period, its size and its cost allow."""
 
-    def __init__(self, period_s: float, bytes_s: float = math.inf) -> None:
+    def __init__(
+        self, period_s: float, bytes_s: float = math.inf, share: float | None = None
+    ) -> None:
         self.period_s = period_s
         self.bytes_s = bytes_s
+        self.share = share  # of a processor's time; None: `SHARE`
         self.due = 0.0  # on the clock of `time.monotonic`
 
     def done(self, began: float, size: int = 0) -> None:
         """Take note that it was done just now, since when, and how many bytes that made."""
         now = time.monotonic()
-        pause = max(self.period_s, size / self.bytes_s, (now - began) / SHARE)
+        pause = max(self.period_s, size / self.bytes_s, (now - began) / (self.share or SHARE))
         self.due = now + pause
 
 
@@ -150,8 +154,9 @@ class Live:
         self._tables: dict[str, Any] = {}  # by the tag they are over
         self._needed_by: tuple[int, dict[str, list[str]]] = (-1, {})
         self._snapshot = Pace(SNAPSHOT_S, SNAPSHOT_BYTES_S)
-        self._estimate = Pace(ETA_S)
-        self._sampler, self._usage = Sampler(), Pace(USAGE_S)
+        self._estimate = Pace(ETA_S, share=ASIDE_SHARE)
+        self._sampler, self._usage = Sampler(), Pace(USAGE_S, share=ASIDE_SHARE)
+        self._handles: tuple[int, dict[str, Any]] = (-1, {})  # of which structure; by key
         self._used: dict[str, list[Any]] = {}  # by job, as it was told
         self._picture = Pace(PERIOD_S)
         self._about: Json = {}  # slots and time left, as they were told
@@ -165,9 +170,10 @@ class Live:
     # -- drawing --------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Make the panel, where widgets can be made."""
-        if self.panel is not None:
+        """Make the panel, where widgets can be made; again, if somebody has closed it."""
+        if self.panel is not None and self.panel.comm is not None:
             return
+        self.panel = None
         self.feed.take(self.experiment.view().jobs)
         self.feed.renew()
         self._about = self._describe()
@@ -271,7 +277,7 @@ class Live:
         return ""
 
     def _act(self, request: Request) -> str:
-        mark = (request.id, request.at, request.do, request.jobs)
+        mark = (request.id, request.at, request.do, hash(request.jobs))
         if mark in self._acts:
             return "came twice"
         self._acts.append(mark)
@@ -360,8 +366,11 @@ class Live:
 
     def _sample(self) -> Json:
         """Say what running jobs use, where that has changed."""
-        running = self.feed.running
-        jobs = [job for job in self.experiment.jobs if job.key in running]
+        if self._handles[0] != self.feed.structure:
+            handles = {job.key: job for job in self.experiment.jobs}
+            self._handles = self.feed.structure, handles
+        handles = self._handles[1]
+        jobs = [handles[key] for key in self.feed.running if key in handles]
         used = {
             key: [round(usage.cpu, 2), round(usage.memory_mb)]
             for key, usage in self._sampler.sample(jobs).items()

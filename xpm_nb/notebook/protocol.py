@@ -80,6 +80,8 @@ def text(value: str, limit: int | None = None) -> str:
     """Cut a text, and replace halves of surrogate pairs, which no UTF-8 can hold."""
     if limit is not None and len(value) > limit:
         value = value[: limit - 1] + "…"
+    if value.isascii():  # most are
+        return value
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from xpm_nb.core.states import FailureReason, JobState
@@ -97,10 +98,8 @@ def counts_text(counts: Mapping[str, int]) -> str:
 
 def count_states(jobs: Iterable[JobView]) -> dict[str, int]:
     """Count jobs by state, none left out."""
-    counts = {state.value: 0 for state in JobState}
-    for job in jobs:
-        counts[job.state.value] += 1
-    return counts
+    found = Counter(job.state for job in jobs)
+    return {state.value: found[state] for state in JobState}
 
 
 def plural(number: int, noun: str) -> str:
