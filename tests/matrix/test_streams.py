@@ -162,12 +162,13 @@ def test_nothing_that_a_callback_says_stands_in_a_cell(kernel_of):
     for kind, parent, text in seen:
         if "SECRET" in text and not text.startswith("loud: 6 jobs"):  # told at its job is right
             raise AssertionError(f"{kind} in cell {cells.get(parent, '?')!r}: {text}")
+    streams = dict.fromkeys(MOMENTS, "")
     for kind, parent, text in seen:
         if kind == "stream":
-            name = cells[parent]
-            assert all(line.startswith(f"cell {name},") for line in text.splitlines()), text
-    for name in MOMENTS:
-        assert any(f"cell {name}, end" in text for _, _, text in seen)
+            streams[cells[parent]] += text  # a line may come in two messages
+    for name, text in streams.items():
+        assert all(line.startswith(f"cell {name},") for line in text.splitlines()), text
+        assert f"cell {name}, end\n" in text
 
 
 def test_what_a_callback_says_is_at_its_job_and_in_order(kernel_of):
