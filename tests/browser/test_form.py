@@ -148,3 +148,44 @@ def test_a_cell_that_is_run_again_has_one_form(window: Window) -> None:
         window.run(2)
         expect(window.output(2).locator(".xpm-form")).to_have_count(1)
     expect(window.output(2).locator("[data-xpm]")).to_be_hidden()
+
+
+@only_lab
+def test_the_form_follows_what_is_typed(window: Window) -> None:
+    window.start(LEARN, "form = widget(learn)\nform", "form.config.rate, form.config.model.hidden")
+    window.run(1)
+    window.run(2)
+    form = window.output(2).locator(".xpm-form")
+    identifier, fate = form.locator("button.xpm-id").first, form.locator(".xpm-fate")
+    before = str(identifier.get_attribute("data-full"))
+    form.locator('[data-act="edit"]').click()
+    rate = form.locator('[data-path="rate"]')
+    rate.fill("0.25")
+    expect(rate).to_be_focused()
+    expect(identifier).not_to_have_attribute("data-full", before)
+    rate.fill("1.")  # what the kernel makes of it does not get into the field while it has the focus
+    rate.fill("much")
+    expect(form.locator('[data-error-for="rate"]')).to_be_visible()
+    expect(fate).to_contain_text("to be put right")
+    expect(identifier).to_have_attribute("data-stale", "")
+    expect(rate).to_have_value("much")
+    rate.press_sequentially("x")
+    rate.press("Escape")  # as it was before
+    expect(form.locator("[data-error-for]")).to_have_count(0)
+    expect(fate).to_have_attribute("data-kind", "new")
+    expect(identifier).to_have_attribute("data-full", before)
+    expect(rate).to_have_value("0.1")
+
+
+@only_lab
+def test_a_form_without_a_kernel_says_so(window: Window) -> None:
+    window.start(LEARN, "learn")
+    window.run(1)
+    window.run(2)
+    form = window.output(2).locator(".xpm-form")
+    expect(form.locator('[data-act="submit"]')).to_be_enabled()
+    window.page.evaluate(
+        "window.jupyterapp.shell.currentWidget.context.sessionContext.shutdown()"
+    )
+    expect(form.locator('[data-act="submit"]')).to_be_disabled()
+    expect(form.locator(".xpm-form-note")).to_contain_text("kernel")

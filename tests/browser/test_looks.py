@@ -168,3 +168,21 @@ def test_reduced_motion_and_forced_colours(window: Window) -> None:
         state = str(panel.rows().nth(row).get_attribute("data-state"))
         expect(panel.rows().nth(row)).to_contain_text(state)
     assert window.spilled(panel.root) == []
+
+
+@only_lab
+def test_panel_and_form_have_our_style(window: Window) -> None:
+    """A style sheet that is not there, or one of the page's that weighs more, breaks nothing else."""
+    panel, form = everything(window)
+    style = "(node, name) => getComputedStyle(node).getPropertyValue(name)"
+    for root in (panel.root, form):
+        assert root.evaluate(style, "--xpm-fg").strip()
+        assert root.evaluate(style, "--xpm-bad").strip()
+    name = form.locator(".xpm-tree tbody th").first
+    assert name.evaluate(style, "font-weight") == "400"
+    assert name.evaluate(style, "text-align") == "left"
+    tree = form.locator("table.xpm-tree")
+    assert tree.evaluate(style, "border-collapse") == "collapse"
+    assert tree.evaluate("table => table.offsetWidth / table.parentElement.clientWidth") > 0.9
+    assert form.locator(".xpm-form-head").evaluate(style, "display") == "flex"
+    assert panel.rows().nth(0).evaluate(style, "display") == "grid"

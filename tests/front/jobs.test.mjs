@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createStore } from "../../xpm_nb/notebook/static/js/store.js";
-import { columnsOf, matcher, newsText, orderRows, parseQuery, ROW_PX, stateText, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
+import { columnsOf, filterHint, matcher, newsText, orderRows, parseQuery, ROW_PX, stateText, tagsText, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
 
 const NONE = { states: new Set(), task: "", text: "" };
 const LRS = ["0.1", "0.01", "0.001"];
@@ -108,4 +108,27 @@ test("what is said of a job", () => {
   assert.equal(newsText(row(["r", "", 1, null, 0.456])), "46 %");
   assert.equal(newsText(row(["r", "", 1, null, 0.4, "epoch 3", 1, 2])), "epoch 3 · elsewhere");
   assert.equal(newsText(row(["d", "", 1, 2, 1, "epoch 9", 1, 1])), "reused");
+});
+
+test("news of jobs that are over take what they need, tags stand in where it is narrow", () => {
+  const done = (i, message) => [[i.toString(16).padStart(12, "0"), 0, i, [i % 3, 0]], [message ? "e" : "d", message ? "failed" : "", 0, 9, null, "", 1, 0, [0.1], message]];
+  const over = (message) => some(0, { rows: [0, 1, 2].map((i) => done(i, i ? "" : message)), finished: true });
+  const column = (store, width, key) => columnsOf(store, width).find((one) => one.key === key);
+  assert.ok(column(over(""), 900, "progress").chars > 0);
+  assert.equal(column(over("x".repeat(200)), 900, "progress").chars, 0); // there is something to read
+  assert.equal(column(some(), 900, "progress").chars, 0); // there is more to come
+  const long = some(60, { tags: [["group", ["a".repeat(60), "b"]], ["lr", LRS]] });
+  assert.ok(column(long, 700, "tag:group").chars < column(long, 2000, "tag:group").chars);
+  const store = over("");
+  assert.equal(tagsText(store, store.rows[1]), "lr=0.01");
+  const narrow = columnsOf(store, 300);
+  assert.ok(!narrow.some((one) => one.key === "tag:lr"));
+  const news = narrow.find((one) => one.key === "progress");
+  assert.equal(news.text(store.rows[2]), "lr=0.001");
+});
+
+test("the filter gives examples that there are", () => {
+  assert.equal(filterHint(some()), "filter: text, lr=0.1, loss<0.5");
+  assert.equal(filterHint(some(60, { metrics: ["a b"] })), "filter: text, lr=0.1");
+  assert.equal(filterHint(createStore({})), "filter");
 });

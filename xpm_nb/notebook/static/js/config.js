@@ -4,7 +4,7 @@
 // Rule: the kernel decides what is valid. Here a slip is only pointed at a moment earlier, and what
 // was typed stays in its field until the kernel has taken it.
 
-import { attr, copyButton, el, replaceText } from "./dom.js";
+import { attr, copyButton, el, kernelGone, replaceText } from "./dom.js";
 import { clean } from "./format.js";
 
 /**
@@ -65,6 +65,9 @@ const WHOLE_TREE = 40; // rows of a tree that is shown unfolded from the start
 const SHORT_LIST = 12; // parameters of a config that is unfolded on the first level
 const SHORT_NAMES = 10; // in the line about the identifier
 const PATIENCE_MS = 4000; // without an answer, until that is told
+const PAUSE_MS = 300; // in typing, until what stands there is looked at
+const LOOK_MS = 1000; // between two looks for a kernel
+const GONE = "there is no kernel any more: run the cell again";
 
 // -- pure parts ---------------------------------------------------------------------------------
 
@@ -191,6 +194,7 @@ export function renderConfig({ model, el: host }) {
   let before = ""; // the identifier before the first edit
   let note = "";
   let patience = 0;
+  let lost = kernelGone(model); // no kernel, or none that answers
   let allNames = false;
 
   const page = configPage();
@@ -229,11 +233,13 @@ export function renderConfig({ model, el: host }) {
       model.send({ do: verb, id: last, ...more });
     } catch {
       asked.delete(last);
+      lost = true;
       note = "the kernel does not answer";
       return draw();
     }
     window.clearTimeout(patience);
     patience = window.setTimeout(() => {
+      lost = true;
       note = "waits for the kernel: a cell is running, or there is no kernel any more";
       draw();
     }, PATIENCE_MS);
@@ -245,6 +251,7 @@ export function renderConfig({ model, el: host }) {
     const about = asked.get(message?.id);
     if (message?.t !== "ack" || about === undefined) return;
     asked.delete(message.id);
+    lost = false;
     if (!asked.size) window.clearTimeout(patience);
     note = message.ok === false || message.note ? clean(message.note || "the kernel could not do that", 300) : "";
     const now = view();
@@ -264,12 +271,27 @@ export function renderConfig({ model, el: host }) {
     ask("set", { path, value: text });
   }
 
+  /** Its buttons do nothing without a kernel: that is to be seen before one is clicked. */
+  function look() {
+    const gone = kernelGone(model);
+    if (gone === (note === GONE)) return;
+    lost = gone;
+    note = gone ? GONE : "";
+    draw();
+  }
+
+  function news() {
+    lost = kernelGone(model); // the kernel speaks
+    if (!asked.size && !lost && note === GONE) note = "";
+    draw();
+  }
+
   function draw() {
     const now = view();
     page.root.hidden = !now;
     if (!now) return;
     if (!now.editable) editing = false;
-    drawHead(page, now, { editing, before, pending: asked.size > 0, submitting: [...asked.values()].includes("submit"), wrong: wrongs(now), note });
+    drawHead(page, now, { editing, before, pending: asked.size > 0, submitting: [...asked.values()].includes("submit"), wrong: wrongs(now), lost, note });
     drawNames(page, now.explain, allNames);
     drawTree(now);
   }
@@ -294,8 +316,10 @@ export function renderConfig({ model, el: host }) {
       lines.delete(key);
     }
     rows.forEach((row, index) => {
-      const kind = lineKind(row, editing && now.editable);
+      let kind = lineKind(row, editing && now.editable);
       let line = lines.get(row.key);
+      // The field somebody types in stays, even if the text grew too long for it.
+      if (line && isWords(line.kind) && isWords(kind) && line.row.contains(document.activeElement)) kind = line.kind;
       if (line?.kind !== kind || line.path !== row.path) {
         line?.row.remove();
         line = kind === "config" ? configLine(row.path) : leafLine(kind, row);
@@ -423,16 +447,26 @@ export function renderConfig({ model, el: host }) {
     /** @type {HTMLElement | null} */ (page.body.querySelector("[data-path]"))?.focus();
   }
 
-  model.on("change:view", draw);
+  model.on("change:view", news);
   model.on("msg:custom", heard);
+  model.on("comm_live_update", look);
   host.replaceChildren(page.root);
   draw();
+  look();
+  const clock = window.setInterval(look, LOOK_MS);
   return () => {
-    model.off("change:view", draw);
+    window.clearInterval(clock);
+    model.off("change:view", news);
+    model.off("comm_live_update", look);
     model.off("msg:custom", heard);
     window.clearTimeout(patience);
     page.root.remove();
   };
+}
+
+/** @param {string} kind  of a line */
+function isWords(kind) {
+  return kind === "text" || kind === "long";
 }
 
 /** To see every line of a tree: whatever is asked is open. */
@@ -499,9 +533,9 @@ function configPage() {
 /**
  * @param {ConfigPage} page
  * @param {FormView} now
- * @param {{editing: boolean, before: string, pending: boolean, submitting: boolean, wrong: number, note: string}} state
+ * @param {{editing: boolean, before: string, pending: boolean, submitting: boolean, wrong: number, lost: boolean, note: string}} state
  */
-function drawHead(page, now, { editing, before, pending, submitting, wrong, note }) {
+function drawHead(page, now, { editing, before, pending, submitting, wrong, lost, note }) {
   const config = now.config;
   const id = clean(config.identifier, 64);
   attr(page.root, "aria-label", `config ${clean(config.name, 80)}`);
@@ -513,22 +547,26 @@ function drawHead(page, now, { editing, before, pending, submitting, wrong, note
     page.id.dataset.full = id;
     replaceText(page.id, page.id.getAttribute("aria-expanded") === "true" ? id : id.slice(0, 8));
     attr(page.id, "title", id);
-    attr(page.id, "aria-label", `identifier ${id.slice(0, 8)}`);
   }
+  // What stands in the fields has no identifier then: this is that of what the config holds.
+  attr(page.id, "data-stale", wrong > 0);
+  attr(page.id, "aria-label", `${wrong ? "last identifier" : "identifier"} ${id.slice(0, 8)}`);
   page.id.hidden = page.copy.hidden = !id;
   attr(page.id, "data-pending", pending);
   const moved = now.editable && Boolean(before) && before !== id;
-  replaceText(page.was, !id ? clean(config.note || "no identifier yet", 300) : moved ? `was ${before.slice(0, 8)}` : "");
-  attr(page.fate, "data-kind", now.fate_kind);
-  replaceText(page.mark, FATE_MARKS[now.fate_kind] ?? "");
-  replaceText(page.word, clean(now.fate, 120));
+  replaceText(page.was, !id ? clean(config.note || "no identifier yet", 300) : moved && !wrong ? `was ${before.slice(0, 8)}` : "");
+  attr(page.fate, "data-kind", wrong ? "none" : now.fate_kind);
+  replaceText(page.mark, wrong ? "" : (FATE_MARKS[now.fate_kind] ?? ""));
+  replaceText(page.word, wrong ? `${wrong === 1 ? "a field is" : `${wrong} fields are`} to be put right` : clean(now.fate, 120));
   replaceText(page.edit, editing ? "Done" : "Edit");
   attr(page.edit, "aria-pressed", String(editing));
   page.edit.hidden = !now.editable;
   page.reset.hidden = !editing;
   page.submit.hidden = !(now.task && now.experiment) || config.state != null; // submitted already
-  attr(page.submit, "disabled", wrong > 0 || submitting);
-  attr(page.submit, "title", wrong ? "first mend what is wrong" : now.experiment ? `to ${clean(now.experiment, 80)}` : null);
+  attr(page.submit, "disabled", wrong > 0 || submitting || lost);
+  attr(page.reset, "disabled", lost);
+  attr(page.edit, "disabled", lost && !editing);
+  attr(page.submit, "title", lost ? note || GONE : wrong ? "first mend what is wrong" : now.experiment ? `to ${clean(now.experiment, 80)}` : null);
   replaceText(page.note, note);
   page.note.hidden = !note;
   replaceText(page.type, clean(config.type_name, 120));
@@ -633,20 +671,40 @@ function fieldFor(kind, row, commit) {
   }
   const input = kind === "long" ? el("textarea", { ...props, rows: 3 }) : el("input", { ...props, type: "text", class: `xpm-in-${kind}`, inputmode: kind === "float" ? "decimal" : kind === "int" ? "numeric" : null });
   let held = ""; // what the field was set to last
-  input.addEventListener("change", () => {
-    held = input.value;
-    commit(input.value);
+  let sent = ""; // what the kernel was told last while somebody types
+  let typing = false;
+  let timer = 0;
+  const tell = (/** @type {boolean} */ ended) => {
+    window.clearTimeout(timer);
+    if (ended) typing = false;
+    else if (input.value === sent) return;
+    sent = input.value;
+    if (ended) held = sent;
+    commit(sent);
+  };
+  input.addEventListener("input", () => {
+    if (!typing) sent = held;
+    typing = true;
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => input.isConnected && tell(false), PAUSE_MS);
   });
+  input.addEventListener("change", () => tell(true));
+  // It stands as it stood before; and not at once: a field that is removed while the page is drawn says it too.
+  input.addEventListener("blur", () => void window.setTimeout(() => typing && input.isConnected && tell(true)));
   input.addEventListener("keydown", (event) => {
-    if (/** @type {KeyboardEvent} */ (event).key === "Escape") input.value = held;
+    if (/** @type {KeyboardEvent} */ (event).key !== "Escape" || !typing) return;
+    input.value = held;
+    if (sent !== held) tell(true);
+    window.clearTimeout(timer);
+    typing = false;
   });
   return {
     node: input,
     input,
     set(text) {
-      const busy = document.activeElement === input && input.value !== held; // somebody is typing
+      if (typing) return; // nothing moves below the fingers
       held = text;
-      if (!busy && input.value !== text) input.value = text;
+      if (input.value !== text) input.value = text;
     },
   };
 }

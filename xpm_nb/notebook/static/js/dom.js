@@ -159,3 +159,18 @@ export function tabList(prefix, names, pick, label) {
 
   return { root, tabs, choose, chosen: () => chosen };
 }
+
+/**
+ * Tell whether there surely is no kernel behind a widget: false where the front-end does not say.
+ * @param {any} model  what a front-end gives
+ */
+export function kernelGone(model) {
+  try {
+    const manager = model?.widget_manager;
+    if (!manager || !("kernel" in manager)) return false;
+    const { kernel } = manager;
+    return kernel === null || kernel?.isDisposed === true || kernel?.status === "dead";
+  } catch {
+    return false;
+  }
+}

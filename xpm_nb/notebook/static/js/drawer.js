@@ -13,6 +13,8 @@ import { asides, stateText } from "./jobs.js";
 
 const LINES = [200, 1000, 5000]; // how much of a log is asked for, step by step
 const MAX_MARKS = 1000;
+const NOTHING_YET = "Nothing written yet.";
+const WROTE_NOTHING = "It wrote nothing.";
 const IMAGE = /^data:image\/(png|jpeg|gif|webp|svg\+xml)[;,]/;
 
 /**
@@ -133,9 +135,14 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     if (inside) /** @type {HTMLElement | null} */ (root.parentElement?.querySelector(".xpm-grid"))?.focus({ preventScroll: true });
   }
 
+  function isOver() {
+    return /^(done|error)$/.test(store.byId(id)?.state ?? "");
+  }
+
   function drawHead() {
     const row = store.byId(id);
     if (!row) return;
+    if (log.pre.dataset.empty) attr(log.pre, "data-empty", isOver() ? WROTE_NOTHING : NOTHING_YET);
     attr(root, "data-state", row.state);
     attr(root, "aria-label", `job ${clean(row.task, 40)} ${eight(row.id)}`);
     replaceText(mark, MARKS[row.state]);
@@ -199,7 +206,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     want,
     /** @param {any} msg */
     message(msg) {
-      if (msg.t === "log" && msg.job === id && id) log.take(msg, lines < (LINES.at(-1) ?? 0));
+      if (msg.t === "log" && msg.job === id && id) log.take(msg, lines < (LINES.at(-1) ?? 0), isOver());
       else if (msg.t === "detail" && msg.job === id && id) {
         const again = JSON.stringify(msg) === JSON.stringify(detail);
         detail = msg;
@@ -368,11 +375,12 @@ function createLog(more) {
     /**
      * @param {any} msg
      * @param {boolean} moreCanBe
+     * @param {boolean} over  nothing is to come any more
      */
-    take(msg, moreCanBe) {
+    take(msg, moreCanBe, over) {
       const now = String(msg.text ?? "");
       earlier.hidden = !(msg.more && moreCanBe);
-      attr(pre, "data-empty", now ? null : "Nothing written yet.");
+      attr(pre, "data-empty", now ? null : over ? WROTE_NOTHING : NOTHING_YET);
       if (now === text) return;
       // Keep what is read in its place when earlier lines come before it.
       const below = pre.scrollHeight - pre.scrollTop;

@@ -503,7 +503,10 @@ function drawBox(graph, node, varying) {
       label.style.fontSize = k < 1 ? `${tenth(10.5 / k)}px` : "";
       attr(label, "x", k < 1 ? tenth(4 / k) : 11);
       attr(label, "y", k < 1 ? tenth(height / 2 + 3.6 / k) : height / 2 - 4.5);
-      replaceText(label, k < 1 ? cutTo(node.label, width - 7 / k, 6 / k) : cutTo(node.label, width - 36, 7.2));
+      replaceText(label, k < 1 ? cutTo(node.label, width - 20 / k, 6 / k) : cutTo(node.label, width - 36, 7.2));
+      mark.style.fontSize = k < 1 ? `${tenth(10.5 / k)}px` : "";
+      attr(mark, "x", k < 1 ? tenth(width - 4 / k) : width - 10);
+      attr(mark, "y", k < 1 ? tenth(height / 2 + 3.6 / k) : height / 2 - 4.5);
     },
     /**
      * @param {Map<string, number>} counts

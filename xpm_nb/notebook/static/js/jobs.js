@@ -15,7 +15,8 @@ import { elapsed } from "./store.js";
  * @property {string} key
  * @property {string} title
  * @property {boolean} num  figures: to the right
- * @property {number} chars  how wide, in digits
+ * @property {number} chars  how wide, in digits; 0 for what is left
+ * @property {number} [least]  of one that takes what is left: em
  * @property {(row: Row, now: number) => number | string | null} value  what it is sorted by
  * @property {(row: Row, now: number) => string} text
  */
@@ -25,6 +26,8 @@ const SEEN = 12; // rows that are seen at once of a long list; a short one is sh
 const WHOLE = 16;
 const SPARE = 1; // rows kept ready above and below what is seen
 const NARROW_PX = 620; // below it, columns are left out; above, the grid scrolls
+const TIGHT_PX = 1200; // below it, long words give way to the columns behind them
+const SHORT_NEWS = 26; // letters: the column with the news of jobs that are over need not take all the space
 const MAX_TAGS = 8;
 const MAX_METRICS = 6;
 const REORDER_MS = 1000; // rows that move while one reads are no help
@@ -152,7 +155,7 @@ export function columnsOf(store, width, usage = false, digit = 8) {
     { key: "job", title: "job", num: false, chars: longest + 9.5, value: (row) => row.task, text: (row) => clean(row.task, 28) },
     { key: "state", title: "state", num: false, chars: words + 4.5, value: (row) => STATES.indexOf(row.state), text: stateText },
     ...store.tagNames.filter((name) => varies(store, name)).slice(0, MAX_TAGS).map((name) => tagColumn(store, name)),
-    { key: "progress", title: "progress", num: false, chars: 0, value: (row) => row.progress ?? null, text: newsText },
+    { key: "progress", title: "progress", num: false, chars: newsChars(store), least: 11, value: (row) => row.progress ?? null, text: newsText },
   ];
   for (const name of store.metricNames.slice(0, MAX_METRICS)) {
     const chars = Math.min(Math.max(clean(name, 16).length, 8.5), 14) + 2;
@@ -165,7 +168,63 @@ export function columnsOf(store, width, usage = false, digit = 8) {
     columns.push({ key: "cpu", title: "cpu", num: true, chars: 5, value: (row) => row.cpu, text: (row) => processors(row.cpu) });
     columns.push({ key: "memory", title: "memory", num: true, chars: 9, value: (row) => row.memory, text: (row) => memory(row.memory) });
   }
-  return width && width < NARROW_PX ? fitted(columns, width, digit) : columns;
+  if (width && width < NARROW_PX) return fitted(columns, width, digit, store);
+  if (width) squeeze(columns, width, digit);
+  return columns;
+}
+
+/**
+ * How wide the news have to be: 0 for as wide as can be, while there is more to come or much to read.
+ * @param {Store} store
+ */
+function newsChars(store) {
+  if (!store.finished) return 0;
+  let most = 8;
+  for (const row of store.rows) {
+    most = Math.max(most, newsText(row).length);
+    if (most > SHORT_NEWS) return 0;
+  }
+  return most + 2;
+}
+
+/**
+ * Take from words what the columns behind them need to be seen.
+ * @param {Column[]} columns
+ * @param {number} width
+ * @param {number} digit
+ */
+function squeeze(columns, width, digit) {
+  const least = (/** @type {Column} */ column) => (column.chars ? digit * column.chars : 13 * (column.least ?? 0));
+  let over = columns.reduce((sum, column) => sum + least(column), 0) - width;
+  for (const column of columns) {
+    if (over <= 0) return;
+    const before = least(column);
+    if (!column.chars) column.least = Math.max(6, (column.least ?? 0) - over / 13);
+    else if (column.key.startsWith("tag:") && !column.num && column.chars > 10) column.chars = Math.max(10, Math.floor(column.chars - over / digit));
+    over -= before - least(column);
+  }
+}
+
+/**
+ * The tags of a job that are not the same in all, in a line.
+ * @param {Store} store
+ * @param {Row} row
+ */
+export function tagsText(store, row) {
+  const names = store.tagNames.filter((name) => row.tags[name] !== undefined && varies(store, name));
+  return names.map((name) => `${clean(name, 30)}=${clean(row.tags[name], 40)}`).join(" ");
+}
+
+/**
+ * What may stand in the filter, with a tag and a metric that there are.
+ * @param {Store} store
+ */
+export function filterHint(store) {
+  const plain = (/** @type {string | undefined} */ word) => word !== undefined && /^[^\s=<>"]{1,12}$/.test(word);
+  const tag = store.tagNames.find((name) => plain(name) && varies(store, name) && plain(store.tagValues.get(name)?.[0]));
+  const metric = store.metricNames.find(plain);
+  const examples = [tag && `${tag}=${store.tagValues.get(tag)?.[0]}`, metric && `${metric}<0.5`].filter(Boolean);
+  return examples.length ? `filter: ${["text", ...examples].map((word) => clean(word, 30)).join(", ")}` : "filter";
 }
 
 /**
@@ -193,16 +252,23 @@ function tagColumn(store, name) {
  * @param {Column[]} columns
  * @param {number} width
  * @param {number} digit
+ * @param {Store} store
  */
-function fitted(columns, width, digit) {
+function fitted(columns, width, digit, store) {
   const rank = (/** @type {Column} */ column) => ["job", "state", "progress", "time", "metric", "tag", "cpu", "memory"].indexOf(column.key.split(":")[0]);
   const kept = new Set();
   let left = width;
   columns[0].chars = Math.min(columns[0].chars, 20);
+  for (const column of columns) if (column.key === "progress") Object.assign(column, { chars: 0, least: 4 });
   for (const column of [...columns].sort((a, b) => rank(a) - rank(b))) {
     left -= column.chars ? digit * column.chars : 64;
     if (left < 0 && kept.size > 2) break;
     kept.add(column);
+  }
+  // Tags that have no column stand where there is no news: rows differ by more than an identifier.
+  const news = columns.find((column) => column.key === "progress" && kept.has(column));
+  if (news && columns.some((column) => column.key.startsWith("tag:") && !kept.has(column))) {
+    news.text = (row) => newsText(row) || tagsText(store, row);
   }
   return columns.filter((column) => kept.has(column));
 }
@@ -263,11 +329,12 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
   let height = 0;
   let digit = 8;
   let orderTimer = 0;
+  let over = false; // no news are to come
   let usage = false; // what running jobs use has been told
   let away = true; // another tab is looked at
   let stale = false; // and there is news for when it comes back
 
-  const search = el("input", { type: "search", class: "xpm-search", placeholder: "filter: text, lr=0.1, loss<0.5", "aria-label": "filter jobs: text, tag=value, metric<number", spellcheck: "false", autocomplete: "off" });
+  const search = el("input", { type: "search", class: "xpm-search", placeholder: "filter", "aria-label": "filter jobs: text, tag=value, metric<number", spellcheck: "false", autocomplete: "off" });
   const tasks = el("select", { class: "xpm-tasks", "aria-label": "task" });
   const count = el("span", { class: "xpm-dim xpm-nowrap" });
   const all = el("button", { type: "button", class: "xpm-quiet", "data-act": "select-all", text: "select all" });
@@ -308,7 +375,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
   function measure() {
     const now = grid.clientWidth;
     if (!now) return; // not on the page just now
-    const fewer = width !== now && Math.min(width, now) < NARROW_PX;
+    const fewer = width !== now && Math.min(width, now) < TIGHT_PX;
     width = now;
     digit = probe.offsetWidth / 20 || digit;
     if (fewer || !columns.length) structure();
@@ -321,10 +388,12 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
     for (const id of selection) if (!store.byId(id)) selection.delete(id);
     columns = columnsOf(store, width, usage, digit);
     if (!columns.some((column) => column.key === sorting.key)) sorting.key = "";
-    const keys = columns.map((column) => `${column.key} ${column.chars}`).join("\n");
+    attr(search, "placeholder", filterHint(store));
+    over = store.finished;
+    const keys = columns.map((column) => `${column.key} ${column.chars} ${column.least ?? ""}`).join("\n");
     if (keys !== shown) {
       shown = keys;
-      root.style.setProperty("--xpm-columns", columns.map((column) => (column.chars ? `${column.chars}ch` : `minmax(${width < NARROW_PX ? 4 : 11}em, 1fr)`)).join(" "));
+      root.style.setProperty("--xpm-columns", columns.map((column) => (column.chars ? `${column.chars}ch` : `minmax(${(column.least ?? 4).toFixed(1)}em, 1fr)`)).join(" "));
       head.replaceChildren(...columns.map(heading));
       attr(grid, "aria-colcount", columns.length);
       body.replaceChildren();
@@ -443,6 +512,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
       one.i = row.i;
       attr(node, "data-id", row.id);
       replaceText(one.id, clean(row.id, 12).slice(0, 8));
+      attr(cells[0], "title", [clean(row.task, 80), tagsText(store, row)].filter(Boolean).join(" · "));
     }
     const top = `${place * ROW_PX}px`;
     if (node.style.top !== top) node.style.top = top;
@@ -636,7 +706,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
       }
       const used = store.counts.running > 0 && (usage || store.rows.some((row) => row.cpu != null));
       const begun = !columns.some((column) => column.key === "time") && store.rows.some((row) => row.started != null);
-      if (anew || begun || used !== usage || !columns.length) {
+      if (anew || begun || used !== usage || over !== store.finished || !columns.length) {
         usage = used;
         structure();
         return;

@@ -5,7 +5,7 @@
 // Rule 2: the kernel may be busy or gone. Whatever was asked has an end: an answer, or four seconds.
 
 import { MARKS, STATES, clean, plural, roughly } from "./format.js";
-import { attr, copyButton, el, replaceText, tabList } from "./dom.js";
+import { attr, copyButton, el, kernelGone, replaceText, tabList } from "./dom.js";
 import { createStore } from "./store.js";
 import { createJobsTab } from "./jobs.js";
 import { createDrawer } from "./drawer.js";
@@ -70,6 +70,7 @@ class Hub {
     // The kernel went or came back: hear soon which.
     this.onComm = () => {
       this.pinged = -1e9;
+      this.look();
       this.ping(SOON_MS);
     };
   }
@@ -200,6 +201,13 @@ class Hub {
     if (this.kernel === state) return;
     this.kernel = state;
     for (const view of this.views) view.kernel();
+  }
+
+  /** Where the front-end knows that there is no kernel, nothing has to be asked first. */
+  look() {
+    if (this.kernel === "silent" || !kernelGone(this.model)) return;
+    this.setKernel("silent");
+    this.pingIn(this.pause);
   }
 
   trouble() {
@@ -561,6 +569,7 @@ function render({ model, el: host }) {
   hub.join(view);
   draw();
   const clock = window.setInterval(() => {
+    hub.look();
     if (document.hidden || !root.isConnected || hub.kernel === "silent") return;
     if (store.counts.running) {
       jobs.tick();

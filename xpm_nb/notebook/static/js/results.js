@@ -181,7 +181,7 @@ export function createResultsTab(ctx) {
           order = order?.column !== column ? { column, down: first } : order.down === first ? { column, down: !first } : null;
           draw();
         });
-        return el("th", { scope: "col", class: now.numeric[column] ? "xpm-num" : null }, button);
+        return el("th", { scope: "col", class: now.numeric[column] ? "xpm-num" : null, title: name.length > 16 ? clean(name, 200) : null }, button);
       });
       head.replaceChildren(el("th", { scope: "col", class: "xpm-state-cell" }, el("span", { class: "xpm-unseen", text: "state" })), ...heads);
     }

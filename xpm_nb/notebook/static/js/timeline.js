@@ -14,6 +14,8 @@ import { choice, tagWords } from "./graph.js";
 /** @typedef {{name: string, first: number, count: number}} Band  lanes of one task */
 /** @typedef {{bars: Bar[], bands: Band[], lanes: number, from: number, to: number, left: number, most: number}} Chart */
 
+// Some themes have lines as strong as their text: those of the scale stay behind the bars.
+const FAINT = "color-mix(in srgb, var(--xpm-fg) 16%, var(--xpm-bg))";
 const AXIS = 22; // height of the line with the times
 const HIGHEST = 420; // of the lanes, before they get thin
 const MOST_LANES = 1500; // further ones are drawn over the first
@@ -205,7 +207,7 @@ export function createTimelineTab(ctx) {
   const band = el("div", { class: "xpm-bar-band", hidden: true });
   const stage = el("div", { class: "xpm-time", tabindex: 0, role: "slider", "aria-label": "timeline of jobs: arrow keys move, Enter opens", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, canvas, mark, band);
   const place = el("div", { class: "xpm-plot" }, stage, tip);
-  const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", "data-name": name, style: { color: `var(--xpm-${name})` } })]));
+  const probes = Object.fromEntries(["ok", "bad", "run", "dim", "fg", "line", "soft"].map((name) => [name, el("i", { class: "xpm-probe", "data-name": name, style: { color: name === "line" ? FAINT : `var(--xpm-${name})` } })]));
   const root = el("div", { class: "xpm-timeline" }, el("div", { class: "xpm-tools" }, mode.root, el("span", {}, hint, " ", more), el("span", { class: "xpm-group" }, whole)), place, ...Object.values(probes));
   const sizes = new ResizeObserver(() => soon());
   sizes.observe(place);
