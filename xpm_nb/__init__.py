@@ -220,6 +220,7 @@ def load_ipython_extension(shell: Any) -> None:
     """Register ``%xpm`` (called by ``%load_ext xpm_nb``)."""
     from xpm_nb.notebook import magics
 
+    _take_back(shell)
     magics.load_ipython_extension(shell)
 
 
@@ -227,6 +228,7 @@ def unload_ipython_extension(shell: Any) -> None:
     """Undo `load_ipython_extension`."""
     from xpm_nb.notebook import magics
 
+    _take_back(shell)
     magics.unload_ipython_extension(shell)
 
 
@@ -235,6 +237,29 @@ def _register_lazily() -> None:
     shell = _shell()
     if shell is not None and "xpm" not in shell.magics_manager.magics["line"]:
         shell.magics_manager.register_lazy("xpm", __name__)
+        matchers = getattr(getattr(shell, "Completer", None), "custom_matchers", None)
+        if matchers is not None and _complete not in matchers:
+            matchers.append(_complete)
+
+
+def _complete(context: Any) -> Any:
+    """Complete ``%xpm`` before the extension is loaded, so that the first Tab finds its verbs."""
+    if "%xpm " not in context.line_with_cursor:
+        return {"completions": [], "suppress": False}
+    from xpm_nb.notebook import magics
+
+    return magics.complete(context)
+
+
+# What IPython's decorator `context_matcher` sets, without an import of IPython.
+_complete.matcher_api_version = 2  # type: ignore[attr-defined]
+_complete.matcher_identifier = "xpm.magic.early"  # type: ignore[attr-defined]
+
+
+def _take_back(shell: Any) -> None:
+    """Leave completion to the extension."""
+    if _complete in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(_complete)
 
 
 _fill_doors()

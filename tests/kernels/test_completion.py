@@ -116,3 +116,19 @@ def test_a_wrong_word_is_a_line_without_a_traceback(kernel, line, message):
 )
 def test_verbs_are_displayed(kernel, line, text):
     assert text in kernel.run(line).result
+
+
+def test_the_first_tab_after_a_bare_import(tmp_path):
+    lab = Lab(tmp_path)
+    here = str(Path(__file__).resolve().parents[2])
+    kernel = lab.kernel(PYTHONPATH=os.pathsep.join([here, lab.env["PYTHONPATH"]]))
+    try:
+        kernel.run("import xpm_nb")
+        assert [item["text"] for item in complete(kernel, "%xpm s")] == ["start", "status"]
+        kernel.run("%load_ext xpm_nb")  # no second matcher stays
+        assert [item["text"] for item in complete(kernel, "%xpm s")] == ["start", "status"]
+        kernel.run("%unload_ext xpm_nb")
+        assert "start" not in [item["text"] for item in complete(kernel, "%xpm s")]
+    finally:
+        kernel.stop()
+        lab.end_jobs()

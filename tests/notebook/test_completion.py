@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.notebook.samples import SWEEP, job
+from xpm_nb import Param, Task
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import ExperimentView
 from xpm_nb.notebook import completion, magics
@@ -71,3 +72,17 @@ def test_of_very_many_jobs_some_are_offered():
 @pytest.mark.parametrize("verb", PARSERS)
 def test_each_verb_says_what_it_does(verb):
     assert len(completion.about(PARSERS[verb])) > 10
+
+
+class _Fit(Task):
+    x: Param[int] = 1
+
+
+def test_variables_with_tasks_are_offered_for_a_plan():
+    known = {"fit": _Fit.C(), "fits": [_Fit.C()], "_1": _Fit.C(), "n": 3, "none": [], "cls": _Fit}
+    found = completion.offers(["plan", "f"], PARSERS, None, known)
+    assert found == [("fit", "task"), ("fits", "tasks")]
+    assert completion.offers(["plan", "fit", ""], PARSERS, None, known) == [("fits", "tasks")]
+    assert completion.offers(["jobs", ""], PARSERS, None, known) == completion.offers(
+        ["jobs", ""], PARSERS, None
+    )

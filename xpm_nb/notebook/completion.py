@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
+from xpm_nb.engine import outlook
 from xpm_nb.engine.settings import workspace_root
 from xpm_nb.notebook.markup import clean
 from xpm_nb.store.layout import Workspace
@@ -30,7 +31,10 @@ class Offer(NamedTuple):
 
 
 def offers(
-    words: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser], experiment: Any
+    words: Sequence[str],
+    parsers: Mapping[str, argparse.ArgumentParser],
+    experiment: Any,
+    variables: Mapping[str, Any] | None = None,
 ) -> list[Offer]:
     """Give what could complete the last word.
 
@@ -42,6 +46,8 @@ def offers(
         What each verb takes.
     experiment : Experiment or None
         The current one.
+    variables : mapping, optional
+        The user's, by name.
     """
     *before, last = words
     if not before:
@@ -50,6 +56,8 @@ def offers(
         found = [Offer(verb, about(parsers[verb])) for verb in parsers] if len(before) == 1 else []
     elif before[0] in parsers:
         found = _of_verb(before, parsers[before[0]], experiment)
+        if before[0] == "plan":
+            found = [*_planned(variables or {}, before), *found]
     else:
         found = ()
     begin = [offer for offer in found if offer.text.startswith(last)]
@@ -78,6 +86,15 @@ def _of_verb(
         again = isinstance(action, argparse._AppendAction)
         if name.startswith("--") and (again or not set(action.option_strings) & set(given)):
             yield Offer(name, action.help or "option")
+
+
+def _planned(variables: Mapping[str, Any], before: Sequence[str]) -> Iterator[Offer]:
+    """Name the variables that hold a task, or a list of them."""
+    for name, value in list(variables.items()):
+        if not name.startswith("_") and name not in before:
+            first = value[0] if type(value) in (list, tuple) and value else value
+            if outlook.is_task(first):
+                yield Offer(name, "task" if first is value else "tasks")
 
 
 def _next(parser: argparse.ArgumentParser, count: int) -> argparse.Action | None:

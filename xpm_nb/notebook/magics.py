@@ -479,7 +479,9 @@ def complete(context: CompletionContext) -> dict[str, Any]:
         return {"completions": [], "suppress": False}
     words = [*rest.split(), *([""] if not rest or rest[-1].isspace() else [])]
     parsers = {verb: getattr(XpmMagics, verb).parser for verb in VERBS}
-    offers = completion.offers(words, parsers, experiment.current())
+    shell = get_ipython()
+    known = {} if shell is None else shell.user_ns
+    offers = completion.offers(words, parsers, experiment.current(), known)
     return {
         "completions": [SimpleCompletion(offer.text, type=offer.about) for offer in offers],
         "matched_fragment": words[-1],
