@@ -163,7 +163,7 @@ def test_the_form_follows_what_is_typed(window: Window) -> None:
     rate.fill("0.25")
     expect(rate).to_be_focused()
     expect(identifier).not_to_have_attribute("data-full", before)
-    rate.fill("1.")  # what the kernel makes of it does not get into the field while it has the focus
+    rate.fill("1.")  # what the kernel makes of it does not get into the field meanwhile
     rate.fill("much")
     expect(form.locator('[data-error-for="rate"]')).to_be_visible()
     expect(fate).to_contain_text("to be put right")
@@ -184,8 +184,6 @@ def test_a_form_without_a_kernel_says_so(window: Window) -> None:
     window.run(2)
     form = window.output(2).locator(".xpm-form")
     expect(form.locator('[data-act="submit"]')).to_be_enabled()
-    window.page.evaluate(
-        "window.jupyterapp.shell.currentWidget.context.sessionContext.shutdown()"
-    )
+    window.page.evaluate("window.jupyterapp.shell.currentWidget.context.sessionContext.shutdown()")
     expect(form.locator('[data-act="submit"]')).to_be_disabled()
     expect(form.locator(".xpm-form-note")).to_contain_text("kernel")
