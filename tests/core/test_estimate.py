@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xpm_nb.core import estimate
-from xpm_nb.core.estimate import durations, eta
+from xpm_nb.core.estimate import durations, eta, gap
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
 
@@ -75,6 +75,27 @@ def test_what_nobody_will_start_does_not_count():
     assert eta([replace(left, earlier=False)], 1, NOW, {"t": [3.0]}) == 3  # a plan
 
 
+def test_many_short_jobs_whose_starts_take_longer_than_they():
+    def ran(n):
+        end = NOW - 50 + (n // 3 + 1) * 0.85
+        return job(n, JobState.DONE, submitted=NOW - 50, started=end - 0.1, ended=end)
+
+    jobs = [*map(ran, range(175)), *(job(n, JobState.READY) for n in range(175, 300))]
+    assert abs(gap(jobs, 3) - 0.75) < 1e-6
+    assert 35 < eta(jobs, 3, NOW) < 37  # 42 rounds of 0.85 s
+    assert eta(jobs, 3, NOW, before=0.0) < 5
+    assert gap([replace(one, attempt=2) for one in jobs], 3) == 0
+    assert gap([replace(one, reused=True) for one in jobs], 3) == 0
+
+
+def test_waiting_for_others_is_no_part_of_a_start():
+    first = job(1, JobState.DONE, submitted=NOW - 90, started=NOW - 89, ended=NOW - 30)
+    second = job(2, JobState.DONE, submitted=NOW - 90, started=NOW - 29, ended=NOW - 9)
+    assert gap([first, replace(second, dependencies=(first.key,))], 5) == 1
+    assert gap([first, second], 1) == 1
+    assert gap([], 1) == 0
+
+
 def test_thousands_of_jobs():
     jobs = [job(n, JobState.READY) for n in range(estimate.EXACT + 2)]
     assert eta(jobs, 4, NOW, {"t": [2.0]}) == len(jobs) / 2
@@ -99,6 +120,7 @@ def some_jobs(draw, *, independent=False):
                 dependencies=tuple(f"{k}/{m}" for m in needs for k in "ab"),
                 started=draw(st.none() | st.floats(NOW - 1e5, NOW + 100)),
                 ended=draw(st.none() | st.floats(NOW - 1e5, NOW + 100)),
+                submitted=draw(st.none() | st.floats(NOW - 1e5, NOW + 100)),
                 progress=draw(st.none() | st.floats(0, 1)),
                 elsewhere=draw(st.booleans()),
                 earlier=draw(st.booleans()),
@@ -120,6 +142,6 @@ def test_never_negative(jobs, slots, past):
 
 @given(some_jobs(independent=True), st.integers(1, 6), pasts)
 def test_more_slots_are_never_later(jobs, slots, past):
-    one, more = eta(jobs, slots, NOW, past), eta(jobs, slots + 1, NOW, past)
+    one, more = (eta(jobs, n, NOW, past, before=1.0) for n in (slots, slots + 1))
     assert (one is None) == (more is None)
     assert one is None or more <= one * (1 + 1e-9) + 1e-9

@@ -956,3 +956,11 @@ def test_what_cannot_be_compared(xp):
     for bad in ("ffff0000", 7, None, Learn, 1.5):
         with pytest.raises((ConfigError, ConfigTypeError)):
             xp.diff(0, bad)
+
+
+def test_what_was_submitted_just_now_is_known_to_a_table_and_a_plan(xp, fake):
+    for n in range(30):
+        learn(tag(0.1), model=Model.C(hidden=n + 1)).submit()
+    states = [row[xp.table().columns.index("state")] for row in xp.table().rows]
+    assert "unscheduled" not in states
+    assert xp.plan().counts["new"] == 0

@@ -200,3 +200,10 @@ def test_the_public_door(made, monkeypatch):
         widget(3)
     with pytest.raises(ConfigTypeError, match="an experiment or a config"):
         widget(Path())
+
+
+def test_what_is_wrong_is_said_in_few_words(made):
+    form = made(learn())
+    ask(form, do="set", path="epochs", value="abc")
+    assert rows(form.widget.view["config"])["epochs"]["error"] == "int wanted, not 'abc'"
+    assert repr(form.widget) == repr(form.config)

@@ -470,3 +470,11 @@ def test_names_of_experiments_are_completed(shell, xp, tmp_path):
 @pytest.mark.parametrize("text", ["x = 'a %xpm st", "%xpmst", "print(%xpm st"])
 def test_nothing_is_offered_elsewhere(shell, xp, text):
     assert "status" not in completions(shell, text)
+
+
+def test_a_help_page_begins_at_its_beginning():
+    page = magics.XpmMagics(None).help("")
+    shown = page._repr_mimebundle_()
+    assert "<span>" not in shown["text/html"]  # of a log, which begins to scroll at its end
+    assert "\n%xpm start NAME" in page
+    assert "``" not in magics.XpmMagics.xpm.__doc__

@@ -2,15 +2,18 @@
 
 Rule 1: what is known is believed in this order: a running job's own progress, earlier jobs of its
 type, all earlier jobs. Where nothing is known the answer is None, never a guess.
-Rule 2: the order of jobs is that of the scheduler: by submission, once all dependencies are over.
+Rule 2: starting a job costs time too: what passed between the moment at which a job could start
+(its slot was free, what it needs was over, it was submitted) and its start is counted for each.
+Rule 3: the order of jobs is that of the scheduler: by submission, once all dependencies are over.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from statistics import median
 
 from xpm_nb.core.states import JobState
@@ -25,6 +28,9 @@ EXACT = 2_000
 OVERDUE = 0.1
 """What a job that takes longer than all known ones still needs, as a part of its time so far."""
 
+LATEST = 50
+"""Starts of jobs that are looked at for what starting one costs."""
+
 
 def durations(jobs: Iterable[JobView]) -> dict[str, list[float]]:
     """Give the seconds that jobs took which ended well, by type name."""
@@ -37,11 +43,42 @@ def durations(jobs: Iterable[JobView]) -> dict[str, list[float]]:
     return found
 
 
+def gap(jobs: Iterable[JobView], slots: int) -> float:
+    """Give the seconds that typically pass before a job that could start does; 0 if unknown.
+
+    Only first attempts tell that this run submitted and started here.
+    """
+    jobs = list(jobs)
+    ends = {job.key: job.ended for job in jobs if job.ended is not None}
+    told = [
+        (job.started, job.submitted, job)
+        for job in jobs
+        if job.started is not None
+        and job.submitted is not None
+        and job.started >= job.submitted
+        and job.attempt == 1
+        and not (job.reused or job.elsewhere or job.earlier)
+    ]
+    told.sort(key=itemgetter(0))
+    slots = max(1, slots)
+    over: list[float] = []  # when slots became free, in order
+    waited = []
+    for number, (started, submitted, job) in enumerate(told):
+        since = [submitted, *(ends[key] for key in job.dependencies if key in ends)]
+        if 0 <= number - slots < len(over):
+            since.append(over[number - slots])
+        waited.append(max(0.0, started - max(since)))
+        insort(over, math.inf if job.ended is None else job.ended)
+    found = [seconds for seconds in waited[-LATEST:] if math.isfinite(seconds)]
+    return median(found) if found else 0.0
+
+
 def eta(
     jobs: Sequence[JobView],
     slots: int,
     now: float,
     past: Mapping[str, Sequence[float]] | None = None,
+    before: float | None = None,
 ) -> float | None:
     """Estimate the seconds until all jobs are over; None where nothing is known yet.
 
@@ -55,6 +92,8 @@ def eta(
         Seconds since the epoch, as in the views.
     past : mapping, optional
         Seconds that jobs took at other times, by type name.
+    before : float, optional
+        Seconds that starting a job takes; by default what these jobs tell (`gap`).
     """
     left = [job for job in jobs if not job.state.final and not _abandoned(job)]
     if not left:
@@ -62,7 +101,10 @@ def eta(
     known = _Known(jobs, left, now, past or {})
     if not known.all:
         return None
-    needs = [known.remaining(job) for job in left]
+    start = gap(jobs, slots) if before is None else before
+    needs = [
+        known.remaining(job) + (0.0 if job.state is JobState.RUNNING else start) for job in left
+    ]
     slots = max(1, slots)
     if len(left) > EXACT:
         return max(sum(needs) / slots, *needs)

@@ -14,8 +14,9 @@ from typing import Any
 
 from xpm_nb.core import compare, estimate, serial
 from xpm_nb.core import config as configs
+from xpm_nb.core.states import JobState
 from xpm_nb.core.views import ExperimentView, JobView
-from xpm_nb.engine import entries, figures, outlook, results, submission
+from xpm_nb.engine import callbacks, entries, figures, outlook, results, submission
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.job import Job
@@ -24,6 +25,8 @@ from xpm_nb.engine.loop import Loop
 from xpm_nb.errors import ConfigError, XpmError
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths, Workspace
+
+VIEWS_S = 0.2  # how long a look at what was submitted just now waits for the scheduler, at most
 
 
 class Item:
@@ -210,6 +213,7 @@ class Contents:
         ConfigError
             For a tag that no job has, or what `best` cannot be.
         """
+        self._catch_up()
         name = configs.type_name(task, self.namespace) if isinstance(task, type) else task
         choice = results.Choice(
             metrics, decimals, (over,) if isinstance(over, str) else tuple(over or ()), best
@@ -237,14 +241,24 @@ class Contents:
         if tasks:
             rows = outlook.of_tasks(tasks, self.workspace, self.namespace, self._outlook)
         else:
+            self._catch_up()
             rows = outlook.of_jobs(self._seen())
+        views = self.view().jobs
         return outlook.plan(
             rows,
             of_run=not tasks,
             slots=self.slots,
-            past=estimate.durations(self.view().jobs),
+            past=estimate.durations(views),
             workspace=self.workspace,
+            before=estimate.gap(views, self.slots),
         )
+
+    def _catch_up(self) -> None:
+        """Let what was submitted just now be known to the scheduler, so that it is seen so."""
+        if not (self._loop.in_thread() or callbacks.current().in_thread()):
+            asked = (item.entry for item in self._all() if not item.run)
+            if any(entry.view.state is JobState.UNSCHEDULED for entry in asked):
+                self._loop.sync(VIEWS_S)
 
     def diff(self, a: Any, b: Any) -> compare.Diff:
         """Give where two jobs or tasks differ in their parameters.

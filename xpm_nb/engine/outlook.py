@@ -300,6 +300,7 @@ def plan(
     slots: int,
     past: Mapping[str, Sequence[float]],
     workspace: Workspace,
+    before: float = 0.0,
 ) -> Plan:
     """Make a plan.
 
@@ -313,8 +314,10 @@ def plan(
         How many jobs run at once.
     past : mapping
         By type name, seconds that jobs took; of other types, done jobs of the workspace tell.
+    before : float
+        Seconds that starting a job takes.
     """
-    expected = _expected(rows, slots, past, workspace)
+    expected = _expected(rows, slots, past, workspace, before)
     counts = dict.fromkeys(KINDS, 0)
     for row in rows:
         counts[row.fate.kind] += 1
@@ -371,6 +374,7 @@ def _expected(
     slots: int,
     past: Mapping[str, Sequence[float]],
     workspace: Workspace,
+    before: float,
 ) -> float | None:
     left = [row.view for row in rows if row.runs]
     # What is not submitted is to the estimate what waits: it runs once what it needs is over.
@@ -381,7 +385,7 @@ def _expected(
     known = dict(past)
     for type_name in {view.type_name for view in left} - known.keys():
         known[type_name] = _took(workspace, type_name)
-    return estimate.eta(left, slots, time.time(), known)
+    return estimate.eta(left, slots, time.time(), known, before)
 
 
 def _took(workspace: Workspace, type_name: str) -> list[float]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 import time
 import uuid
 from collections import deque
@@ -208,7 +209,7 @@ class Form:
         try:
             editing.edit(self.config, request.path, request.value)
         except ConfigError as error:
-            self._errors[request.path] = str(error)
+            self._errors[request.path] = _beside(str(error))
         except Exception as error:  # a border: a user's conversion
             self._errors[request.path] = f"{type(error).__name__}: {error}"
         else:
@@ -237,6 +238,13 @@ class Form:
             note = f"{type(error).__name__}: {error}"
         self._answers.append(protocol.ack(request, note))
         self._wake()
+
+
+def _beside(error: str) -> str:
+    """Say what is wrong beside a field: it is seen there which one it is, and where."""
+    text = re.sub(r" \((type [^()]*, )?in the form\)$", "", error)
+    text = re.sub(r"^[\w.<>]+: (?=.* wanted, not )", "", text, flags=re.DOTALL)
+    return re.sub(r" \(\w+\); input should .*$", "", text, flags=re.DOTALL)
 
 
 def _fields(view: ConfigView, before: str = "") -> Iterator[str]:

@@ -22,7 +22,7 @@ from xpm_nb.core.views import (
     TableView,
 )
 from xpm_nb.notebook.html_configs import MAX_DEPTH, config_html, config_text
-from xpm_nb.notebook.html_job import job_html, job_text, log_html
+from xpm_nb.notebook.html_job import job_html, job_text, log_html, text_html
 from xpm_nb.notebook.html_jobs import (
     MAX_ROWS,
     experiment_html,
@@ -96,6 +96,7 @@ __all__ = [
     "style",
     "table_html",
     "table_text",
+    "text_html",
 ]
 
 View = ConfigView | JobView | ExperimentView | TableView | GraphView | DiffView

@@ -228,6 +228,11 @@ def first_line(message: str) -> str:
     return clean(lines[0].strip(), MAX_TEXT) if lines else ""
 
 
+def text_html(text: str) -> str:
+    """Show a text from its beginning."""
+    return page("output", el("pre", body(clean_log(text)), cls="xpm-log", tabindex="0"))
+
+
 def log_html(text: str, title: str = "") -> str:
     """Show the end of a job's log."""
     head = el("p", clean(title, MAX_TEXT), cls="xpm-head") if title else ""

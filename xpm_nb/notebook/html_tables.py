@@ -9,6 +9,7 @@ from xpm_nb.notebook.markup import Html, clean, el, foot, join, long_title, page
 from xpm_nb.notebook.words import MAX_TAGS, identifier_code, plural, short, width
 
 MAX_TABLE_ROWS = 200
+TEXT_CELL = 80  # characters of a cell in text: counts of states and the words of a plan have room
 TEXT_ROWS = 60  # of a table in text/plain
 BEST = "★"
 
@@ -62,7 +63,7 @@ def table_text(view: TableView) -> str:
     best = set(view.best)
     grid = [[clean(name, 40) for name in view.columns]]
     grid += [
-        [("* " if (i, j) in best else "") + clean(cell, 40) for j, cell in enumerate(row)]
+        [("* " if (i, j) in best else "") + clean(cell, TEXT_CELL) for j, cell in enumerate(row)]
         for i, row in enumerate(view.rows[:TEXT_ROWS])
     ]
     lines = [*captions, *aligned(grid, view.numeric)]

@@ -12,6 +12,7 @@ import argparse
 import difflib
 import inspect
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -122,6 +123,15 @@ class Page(str):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": html.log_html(self)}
+
+
+class Help(Page):
+    """A text that is read from its beginning."""
+
+    __slots__ = ()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": html.text_html(self)}
 
 
 class Graph:
@@ -282,9 +292,7 @@ class XpmMagics(Magics):
 
     @line_cell_magic
     def xpm(self, line: str, cell: str | None = None) -> Any:
-        """Run experiments: ``%xpm VERB …``; ``%xpm help VERB`` tells more.
-
-        ::
+        """Run experiments: %xpm VERB …; %xpm help VERB tells more.
 
             %xpm start NAME [--workspace DIR] [--slots N]   open an experiment, or open it again
             %xpm status                                     the current experiment
@@ -302,7 +310,7 @@ class XpmMagics(Magics):
 
         ID stands for the first digits of a job's identifier; instead of it, the verbs that act on
         jobs take --all, --state STATE and --task TASK. Each verb gives its object:
-        ``rows = %xpm jobs``.
+        rows = %xpm jobs.
         """
         if cell is not None:
             raise UsageError("%%xpm takes no cell: write %xpm VERB on a line of its own")
@@ -433,15 +441,15 @@ class XpmMagics(Magics):
 
     @magic_arguments("xpm help")
     @argument("verb", nargs="?", help="tell what this verb takes")
-    def help(self, line: str) -> Page:
+    def help(self, line: str) -> Help:
         """Tell what the verbs are, or what one of them takes."""
         verb = _parse(self.help, line).verb
         if verb is None:
             text = inspect.cleandoc(XpmMagics.xpm.__doc__ or "")
-            return Page(text.replace("\n::\n", "").replace("``", ""))
+            return Help(re.sub(r"^    (?=%xpm )", "", text, flags=re.M))
         method = self._verb(verb)
         usage: str = method.parser.format_help()  # type: ignore[attr-defined]
-        return Page(usage.removeprefix("::\n\n").strip())
+        return Help(usage.removeprefix("::\n\n").strip())
 
     def _variables(self) -> dict[str, Any]:
         return {} if self.shell is None else self.shell.user_ns

@@ -150,6 +150,11 @@ class Display(anywidget.AnyWidget):
         except Exception:  # a border: see Rule 2
             log.warning("cannot deal with a message of a front-end", exc_info=True)
 
+    def __repr__(self) -> str:
+        """Give the text of what it shows, for a terminal."""
+        shown = getattr(self, "source", None)
+        return repr(getattr(shown, "config", shown))
+
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Take nothing over from a front-end: it asks in messages."""
 
