@@ -958,3 +958,10 @@ def test_messages_on_parameters_that_are_none():
         Forgot.C(c=None)
     with pytest.raises(AttributeError, match=r"'Forgot\.C' object has no attribute 'foo'"):
         Forgot.C().foo  # noqa: B018
+
+
+def test_many_ambiguous_tags_are_one_warning():
+    made = learn(model=Model.C(hidden=1).tag("k", 2).tag("j", 2)).tag("k", 1).tag("j", 1)
+    with pytest.warns(UserWarning, match="as are 1 more of its tags' values") as caught:
+        assert made.tags() == {"k": 1, "j": 1}
+    assert len(caught) == 1

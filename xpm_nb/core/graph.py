@@ -575,6 +575,7 @@ def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
     Tags of the tasks that produce what lies below count too.
     """
     root = info(config)
+    clashes: list[str] = []
     found: dict[str, tuple[Any, tuple[str, int]]] = {}
     seen = {root}
     queue = deque([root])
@@ -585,7 +586,7 @@ def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
                 found[name] = value, place
             elif warn and not same(found[name][0], value):
                 first, first_place = found[name]
-                warn_user(
+                clashes.append(
                     f"tag {name!r} of {root.cls.__qualname__} has two values: {shorten(first)}"
                     f" ({doors.place(*first_place)}) is kept, {shorten(value)}"
                     f" ({doors.place(*place)}) is left out"
@@ -595,6 +596,9 @@ def tags_of(config: Any, *, warn: bool = True) -> dict[str, Any]:
             if child not in seen:
                 seen.add(child)
                 queue.append(child)
+    if clashes:  # one warning, however many there are
+        more = len(clashes) - 1
+        warn_user(clashes[0] + (f"; as are {more} more of its tags' values" if more else ""))
     return {name: value for name, (value, _place) in found.items()}
 
 
