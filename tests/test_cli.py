@@ -174,7 +174,7 @@ def test_the_demo_twice(tmp_path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
 
-    texts = [o.data["text/plain"] for c in code for o in c.outputs if "data" in o]
+    texts = [o.data.get("text/plain") for c in code for o in c.outputs if "data" in o]
     assert "12 of 12 runs finished" in texts
     assert "widgets" not in notebook.metadata
     assert "vnd.jupyter.widget" not in page
