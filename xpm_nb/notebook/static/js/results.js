@@ -107,7 +107,7 @@ export function createResultsTab(ctx) {
   const body = el("tbody");
   const grid = el("table", { class: "xpm-table" }, caption, el("thead", {}, head), body);
   const place = el("div", { class: "xpm-sheet", tabindex: 0, role: "region", "aria-label": "results" }, grid);
-  const more = el("button", { type: "button", class: "xpm-link" });
+  const more = el("button", { type: "button", class: "xpm-link", hidden: true });
   const foot = el("p", { class: "xpm-hint" });
   const root = el("div", { class: "xpm-results" }, el("div", { class: "xpm-tools" }, overBox, hint, copyBox), place, more, foot);
 
