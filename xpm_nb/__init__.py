@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from xpm_nb.core.fields import param_group as param_group
     from xpm_nb.core.fields import partial as partial
     from xpm_nb.core.fields import pathgenerator as pathgenerator
+    from xpm_nb.core.hooks import SubmitHook as SubmitHook
+    from xpm_nb.core.hooks import submit_hook_decorator as submit_hook_decorator
     from xpm_nb.core.methods import cache as cache
     from xpm_nb.core.methods import initializer as initializer
     from xpm_nb.core.states import FailureReason as FailureReason
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from xpm_nb.errors import UnsetError as UnsetError
     from xpm_nb.errors import WorkspaceError as WorkspaceError
     from xpm_nb.errors import XpmError as XpmError
+    from xpm_nb.launchers.base import Launcher as Launcher
     from xpm_nb.launchers.local import LocalLauncher as LocalLauncher
     from xpm_nb.notebook.bridge import widget as widget
     from xpm_nb.runtime.report import log_metrics as log_metrics
@@ -83,6 +86,7 @@ _HOMES = {
     "core.deprecated": "deprecate",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
     " partial pathgenerator",
+    "core.hooks": "SubmitHook submit_hook_decorator",
     "core.methods": "cache initializer",
     "core.states": "FailureReason JobState",
     "engine.experiment": "Experiment Job experiment start",
@@ -90,6 +94,7 @@ _HOMES = {
     "errors": "CarrierError ConfigError ConfigTypeError FailedExperiment FrozenError InternalError"
     " JobError LaunchError NoExperimentError RecordError TaskCancelled UnsetError WorkspaceError"
     " XpmError",
+    "launchers.base": "Launcher",
     "launchers.local": "LocalLauncher",
     "notebook.bridge": "widget",
     "runtime.report": "log_metrics progress tqdm",

@@ -30,6 +30,7 @@ from xpm_nb.code.imports import (
     is_import,
 )
 from xpm_nb.code.origin import Origins
+from xpm_nb.code.submitting import without_hooks
 from xpm_nb.errors import CarrierError
 
 # What every module has of its own.
@@ -198,6 +199,7 @@ class Gathering:
     def _piece(
         self, statement: Statement, space: Mapping[str, Any], root: str, made: object = None
     ) -> Piece:
+        statement = without_hooks(statement, space)
         piece = self._pieces.get(statement.key)
         if piece is None:
             piece = self._pieces[statement.key] = Piece(root, space, statement)

@@ -187,8 +187,8 @@ class Experiment(Contents):
         Raises
         ------
         ConfigError
-            For a missing or impossible value, or a difference from an earlier submission of the
-            same object.
+            For a missing or impossible value, a difference from an earlier submission of the same
+            object, or a submit hook that raised.
         CarrierError
             For code of cells that cannot be carried into a job.
         NoExperimentError
@@ -242,13 +242,15 @@ class Experiment(Contents):
             options = submission.again(before, launcher, self.workspace, options)
             paths = before.entry.paths
         needs = submission.needed_jobs(task)
-        record = submission.record_of(task, paths, needs, options)
         dry = mode is RunMode.DRY_RUN
+        given = options.launcher  # before submit hooks change it
+        options = submission.settled(task, Entry(paths), self._loop, needs, options, hooks=not dry)
+        record = submission.record_of(task, paths, needs, options)
         entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
         # What is done, under way or only looked at is not run: its code need not be read.
         known = dry or paths.done.is_file() or entry.view.state in _LIVE
         carried = None if known else self._carrier.carry(task, executed_cells)
-        item = self._item(entry, task, options.launcher)
+        item = self._item(entry, task, given)
         assert item.job is not None
         configs.mark_submitted(
             task, job=item.job, identifier=identifier, namespace=self.namespace, root=paths.path
@@ -373,14 +375,16 @@ class Experiment(Contents):
     def _afresh(self, job: Job, carry: submission.Carrier) -> Asked | None:
         owner = job.experiment or self  # whose namespace and environment it has
         options = submission.Options(
-            launcher=job.launcher or owner.launcher,
+            launcher=job.given_launcher or owner.launcher,
             namespace=owner.namespace,
             experiment=owner.name,
             environ=dict(owner._environ),
             submitted=time.time(),
         )
         over = job.entry.over() and not job.dry
-        return None if not over else submission.afresh(job, options, carry, executed_cells)
+        return (
+            None if not over else submission.afresh(job, self._loop, options, carry, executed_cells)
+        )
 
     def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
         return tuple(self[job] for job in jobs) or self.jobs

@@ -136,8 +136,13 @@ class Job:
 
     @property
     def launcher(self) -> Launcher | None:
-        """What starts it."""
-        return self._launcher or self._entry.launcher
+        """What starts it, with what submit hooks made of its options."""
+        return self._entry.launcher or self._launcher
+
+    @property
+    def given_launcher(self) -> Launcher | None:
+        """The launcher of its submission by this kernel, None if another kernel did that."""
+        return self._launcher
 
     @property
     def dry(self) -> bool:

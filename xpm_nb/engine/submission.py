@@ -14,8 +14,10 @@ from typing import Any
 from xpm_nb.code import carrier
 from xpm_nb.core import config as configs
 from xpm_nb.core import nodes, serial
-from xpm_nb.engine.entries import Asked
+from xpm_nb.engine import proposals
+from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, as_json_tags
+from xpm_nb.engine.loop import Loop
 from xpm_nb.errors import CarrierError, ConfigError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
@@ -34,7 +36,7 @@ class Options:
     Attributes
     ----------
     environ : mapping
-        Variables of the experiment.
+        Variables of the experiment; once it is `settled`, all that are set for the job.
     max_retries : int or None
         None: the default.
     """
@@ -48,7 +50,7 @@ class Options:
 
 
 def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options) -> JobRecord:
-    """Make the record of a task that was prepared.
+    """Make the record of a task that was prepared, with options that are `settled`.
 
     Raises
     ------
@@ -66,8 +68,7 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
         experiment=options.experiment,
         dependencies=tuple(_key(paths, job) for job in needs),
         launcher=launcher.as_dict(),
-        # Job over launcher over experiment; the launcher puts all on top of the inherited ones.
-        environ={**options.environ, **getattr(launcher, "environ", {})},
+        environ=options.environ,
         sys_path=import_path(),
         python=str(getattr(launcher, "python", None) or sys.executable),
         submitted=options.submitted,
@@ -78,6 +79,24 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
     what = {"tags": record.tags, "launcher": record.launcher, "retries": record.max_retries}
     _json_text(record, "its tags or its launcher", what)
     return record
+
+
+def settled(
+    task: Any, entry: Entry, loop: Loop, needs: Sequence[Job], options: Options, *, hooks: bool
+) -> Options:
+    """Say with which launcher and variables a job starts: also what its submit hooks say.
+
+    Job over launcher over experiment; the launcher puts all on top of the inherited variables.
+
+    Raises
+    ------
+    ConfigError
+        A hook raised, or asks for what cannot be.
+    """
+    start = proposals.start_of(options.launcher, options.environ)
+    if hooks:
+        start = proposals.propose(task, entry, loop, tuple(needs), start)
+    return replace(options, launcher=start.launcher, environ=start.environ)
 
 
 def needs_namespace(task: Any) -> bool:
@@ -152,7 +171,7 @@ def again(
             f"this {task} was submitted in the workspace {root}: copy() it to run it in "
             f"{workspace.root}"
         )
-    old = before.launcher
+    old = before.given_launcher
     if old is None:
         return options
     if launcher is not None and launcher.as_dict() != old.as_dict():
@@ -201,7 +220,7 @@ def asked(
 
 
 def afresh(
-    job: Job, options: Options, carry: Carrier, executed: ExecutedCells | None
+    job: Job, loop: Loop, options: Options, carry: Carrier, executed: ExecutedCells | None
 ) -> Asked | None:
     """Put together what is run when a job is run again: its task as it was last submitted here.
 
@@ -210,7 +229,7 @@ def afresh(
     Raises
     ------
     ConfigError
-        JSON cannot hold a parameter.
+        JSON cannot hold a parameter, or a submit hook raised.
     """
     task, paths = job.latest, job.entry.paths
     if task is None:
@@ -219,7 +238,9 @@ def afresh(
         carried = carry.carry(task, executed)
     except CarrierError:
         return None
-    record = record_of(task, paths, needed_jobs(task), options)
+    needs = needed_jobs(task)
+    options = settled(task, job.entry, loop, needs, options, hooks=True)
+    record = record_of(task, paths, needs, options)
     if (before := job.entry.record) is not None:  # what is submitted without tags keeps them
         tags = record.tags or before.tags
         record = record._replace(tags=tags, max_retries=before.max_retries)
