@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from xpm_nb.code.cells import Cell, Cells, functions_in
+from xpm_nb.code.cells import Cell, Cells, command_text, functions_in
 
 MAGIC = "get_ipython().run_cell_magic({!r}, '', {!r})\n"
 
@@ -143,3 +143,22 @@ def test_functions_inside():
         assert f in list(functions_in(value))
     for value in (None, 3, "x", [f], {"f": f}, Callable):
         assert list(functions_in(value)) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("-c|x = 1|-c|y", "x = 1"),
+        ("-Ic|x = 1", "x = 1"),
+        ("-cx = 1", "x = 1"),
+        ("-W|error|-Xutf8|-X|dev|-c|x = 1", "x = 1"),
+        ("--check-hash-based-pycs|never|-c|x = 1", "x = 1"),
+        ("train.py|-c|x = 1", ""),
+        ("-m|train|-c|x = 1", ""),
+        ("-|-c|x = 1", ""),
+        ("-c", ""),
+        ("-i", ""),
+    ],
+)
+def test_the_code_of_a_command_line(words, text):
+    assert command_text(["python", *words.split("|")]) == text

@@ -221,10 +221,20 @@ class Lab:
         return value
 
 
-@pytest.fixture
-def lab(tmp_path):
-    lab = Lab(tmp_path)
+def _in(path: Path):
+    lab = Lab(path)
     yield lab
     for kernel in lab.kernels:
         kernel.stop()
     lab.end_jobs()
+
+
+@pytest.fixture
+def lab(tmp_path):
+    yield from _in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory):
+    """One for all tests of a file, which keep apart by the names of their experiments."""
+    yield from _in(tmp_path_factory.mktemp("lab"))

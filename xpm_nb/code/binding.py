@@ -22,6 +22,9 @@ from xpm_nb.code.values import NotPlain, evaluate, same_value
 #: Statements that define a function or a class.
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
+#: Characters of a value beyond which it is data, which a script for people is no place for.
+LARGE = 50_000
+
 _TypeAlias: Any = getattr(ast, "TypeAlias", ())  # Python 3.12 and later
 _MAKE_PARAM = "A job starts in a process of its own: make `{name}` a Param of {root}, or "
 # Narrow on purpose: language models are full of innocent tokens.
@@ -65,7 +68,7 @@ def _refusal(
     if isinstance(node, DEFINITIONS):
         return _definition_refusal(meaning, node, statement, origins)
     if isinstance(node, ast.Assign | ast.AnnAssign):
-        return _assignment_refusal(meaning, node, place, origins)
+        return _assignment_refusal(meaning, node, statement, origins)
     if _TypeAlias and isinstance(node, _TypeAlias):
         fits = getattr(meaning.value, "__name__", "") == meaning.name
         return None if fits else _moved(place)
@@ -98,11 +101,17 @@ def _definition_refusal(
 
 
 def _assignment_refusal(
-    meaning: Meaning, node: ast.Assign | ast.AnnAssign, place: str, origins: Origins
+    meaning: Meaning, node: ast.Assign | ast.AnnAssign, statement: Statement, origins: Origins
 ) -> Refused | None:
     """Compute a plain value once more, and compare."""
+    place = statement.cell.place(node.lineno)
     if node.value is None:
         return _computed(place, node)
+    if (size := _size(node.value, statement.cell.text)) > LARGE:
+        return Refused(
+            f"which {place} writes out in {size:,} characters",
+            f"{_MAKE_PARAM}move it into a function, which may read it from a file",
+        )
     try:
         made = evaluate(node.value, meaning.space)
     except NotPlain:
@@ -122,6 +131,14 @@ def _assignment_refusal(
         f"but is {_now(meaning.value)} now",
         f"{_MAKE_PARAM}run {place.partition(',')[0]} again",
     )
+
+
+def _size(node: ast.expr, text: str) -> int:
+    """Tell how many characters an expression takes, without looking for them if it is short."""
+    first, last = node.lineno, node.end_lineno or node.lineno
+    if first == last:
+        return (node.end_col_offset or 0) - node.col_offset
+    return sum(map(len, text.split("\n")[first - 1 : last]))
 
 
 def _unpacked(target: ast.expr, value: Any) -> Iterator[tuple[str, Any]]:

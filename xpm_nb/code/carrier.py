@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpm_nb.code.bytecode import FUTURES
-from xpm_nb.code.cells import Cells, Statement
+from xpm_nb.code.cells import Cells, Statement, command_text
 from xpm_nb.code.gather import Gathering, Piece
 from xpm_nb.code.origin import Origins
 from xpm_nb.core.config import Site
@@ -113,7 +113,9 @@ def carry(
         Naming class, cell, variable and the way out.
     """
     scripts = [str(namespace_globals[n]) for n in ("__file__",) if namespace_globals.get(n)]
-    cells = Cells(numbers, texts, scripts)
+    command = "" if scripts else command_text(sys.orig_argv)
+    sources = {"<string>": command} if command else {}
+    cells = Cells(numbers, texts, [*scripts, *sources], sources)
     origins = Origins(cells, site, namespace_globals)
     gathering = Gathering(cells, origins, namespace_globals)
     distinct = list(dict.fromkeys(classes))

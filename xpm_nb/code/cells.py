@@ -19,7 +19,7 @@ import functools
 import linecache
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import CodeType, FunctionType, MethodType
@@ -141,6 +141,8 @@ class Cells:
         The executed text of each execution number; linecache is asked for those missing.
     scripts
         Names of files whose classes and functions are those of ``__main__`` too.
+    sources
+        The text of those among them that linecache does not have.
     """
 
     def __init__(
@@ -148,7 +150,9 @@ class Cells:
         numbers: Mapping[str, int],
         texts: Mapping[int, str] | None = None,
         scripts: Iterable[str] = (),
+        sources: Mapping[str, str] | None = None,
     ) -> None:
+        self._sources = sources or {}
         self._numbers = numbers
         self._texts = texts or {}
         self._scripts = tuple(scripts)
@@ -163,6 +167,8 @@ class Cells:
     def _find_file(self, filename: str) -> tuple[Cell, ...]:
         number = self._numbers.get(filename, _number_in(filename))
         cached = "".join(linecache.getlines(filename))
+        if number is None and filename in self._sources:
+            return (Cell(0, "python -c", _unix(self._sources[filename]), whole=True),)
         if number is None:
             if cached:  # a file, or what `python -c` executes (Python 3.13 and later)
                 return (Cell(0, os.path.basename(filename), _unix(cached), whole=True),)
@@ -344,9 +350,36 @@ def _segment(text: str, index: int) -> str:
     after = _first_line(nodes[index + 1]) if index + 1 < len(nodes) else last + 1
     if before >= first or after <= last or lines[first - 1][:1].isspace():
         return f"{ast.get_source_segment(text, node)}\n"  # a = 1; b = 2
-    while first - 1 > before and lines[first - 2].startswith("#"):
+    while first - 1 > before and _is_comment(lines[first - 2]):
         first -= 1
     return "\n".join(lines[first - 1 : last]) + "\n"
+
+
+def _is_comment(line: str) -> bool:
+    """Tell a comment from a line that says where a cell begins, in a notebook made a script."""
+    return line.startswith("#") and not line.startswith(("# %%", "#%%", "# In["))
+
+
+def command_text(words: Sequence[str]) -> str:
+    """Give the code in a command line of Python's, ``python -c CODE …``; "" if there is none."""
+    rest = iter(words[1:])
+    for word in rest:
+        if not word.startswith("-") or word in ("-", "--"):
+            return ""
+        if word.startswith("--"):
+            if word == "--check-hash-based-pycs":
+                next(rest, "")
+            continue
+        for at, letter in enumerate(word[1:], 2):
+            if letter == "c":
+                return word[at:] or next(rest, "")
+            if letter == "m":
+                return ""
+            if letter in "WX":  # the rest of the word, or the next one, is its value
+                if at == len(word):
+                    next(rest, "")
+                break
+    return ""
 
 
 def _unix(text: str) -> str:

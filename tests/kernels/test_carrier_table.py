@@ -1,0 +1,464 @@
+"""Every way in which cells define things: what the job computes with it, or the exact refusal.
+
+One kernel executes the cells of all cases; every accepted case runs as a job of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+BASE = "from xpm_nb import Config, Meta, Param, Task, field"
+
+BEGIN = """
+for _name in [n for n in globals() if not n.startswith("_") and n not in {kept!r}]:
+    del globals()[_name]
+get_ipython().compile.reset_compiler_flags()
+import xpm_nb as _xpm
+_xp = _xpm.start({name!r})
+"""
+KEPT = ("In", "Out", "get_ipython", "exit", "quit", "open")
+
+
+class Table:
+    def __init__(self, lab):
+        self.lab = lab
+        self.kernel = lab.kernel(load=False)
+        self.count = 0
+
+    def cells(self, cells):
+        """Execute the cells of a case in a fresh experiment; give their execution numbers."""
+        self.count += 1
+        self.kernel.run(BEGIN.format(kept=KEPT, name=f"case{self.count}"))
+        first = int(self.kernel.run("len(In)").result)
+        for text in cells:
+            self.kernel.run(text)
+        return [first + n for n in range(len(cells))]
+
+    def value(self, make="Learn.C()"):
+        """Submit, and give what the job computed."""
+        text = f"_run = _xp.submit({make}); import json as _json; print(_json.dumps(_run.result()))"
+        answer = self.kernel.run(text)
+        (self.script,) = self.lab.workspace.glob(f"jobs/case{self.count}.*/*/*.py")
+        assert "pickle" not in self.script.read_text().replace("_pickle_", "")
+        return json.loads(answer.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def table(shared_lab):
+    return Table(shared_lab)
+
+
+class Case(NamedTuple):
+    cells: list[str]
+    value: object
+    make: str = "Learn.C()"
+
+
+def learn(body, head=""):
+    return f"class Learn(Task):\n  {head or 'pass'}\n  def execute(self):\n    {body}"
+
+
+CARRIED = {
+    "helpers and globals of several cells": Case(
+        [BASE, "N = 3", "def inner(): return N", "def helper(): return inner() + 1", learn("return helper()")],
+        4,
+    ),
+    "super, a metaclass, generics": Case(
+        [
+            f"{BASE}\nfrom typing import Generic, TypeVar\nT = TypeVar('T')",
+            "class Tagged(type):\n  def label(cls): return cls.__name__",
+            "class Other(metaclass=Tagged): pass",
+            "class Base(Task, Generic[T]):\n  def execute(self): return [Other.label()]",
+            "class Learn(Base[int]):\n  def execute(self): return super().execute() + ['learn']",
+        ],
+        ["Other", "learn"],
+    ),
+    "a metaclass of a task": Case(
+        [
+            BASE,
+            "class Counting(type):\n  def __new__(m, n, b, d): return super().__new__(m, n, b, {**d, 'extra': 5})",
+            "class Learn(Task, metaclass=Counting):\n  def execute(self): return self.extra",
+        ],
+        5,
+    ),
+    "enum, dataclass, named tuple, protocol, new type, typed dict": Case(
+        [
+            f"{BASE}\nimport enum\nfrom dataclasses import dataclass\nfrom typing import *",
+            "class Kind(enum.Enum):\n  A = 'a'\n  B = enum.auto()",
+            "@dataclass\nclass Point:\n  x: int = 1\n\nclass Pair(NamedTuple):\n  a: int\n  b: int = 2",
+            "class Sized(Protocol):\n  size: int\nUser = NewType('User', int)\nclass Row(TypedDict):\n  n: int",
+            "class Learn(Task):\n  kind: Param[Kind] = Kind.B\n  def execute(self, s: Sized = None):\n"
+            "    return [Kind.A.value, Point().x, Pair(1).b, User(4), self.kind is Kind.B, Row(n=3)]",
+        ],
+        ["a", 1, 2, 4, True, {"n": 3}],
+    ),
+    "a dynamic import": Case(
+        [BASE, learn("from importlib import import_module\n    return import_module('math').floor(2.5)")],
+        2,
+    ),
+    "a name that is defined later": Case(
+        [BASE, learn("return late()"), "def late(): return 'late'"],
+        "late",
+    ),
+    "text in an annotation that names another cell's class, resolved at run time": Case(
+        [
+            f"{BASE}\nimport typing",
+            "class Model(Config):\n  hidden: Param[int] = 3",
+            "class Learn(Task):\n  model: Param['Model']\n  def execute(self):\n"
+            "    hint = typing.get_type_hints(Learn)['model']\n"
+            "    return [typing.get_args(hint)[0] is Model if typing.get_args(hint) else hint is Model, self.model.hidden]",
+        ],
+        [True, 4],
+        "Learn.C(model=Model.C(hidden=4))",
+    ),
+    "classes without methods": Case(
+        [BASE, "class Model(Config):\n  hidden: Param[int] = 3", "class Big(Model): pass", learn("return [type(self.model).__name__, self.model.hidden]", "model: Param[Model]")],
+        ["Big", 3],
+        "Learn.C(model=Big.C())",
+    ),
+    "nested classes": Case(
+        [
+            BASE,
+            "class Learn(Task):\n  class Options(Config):\n    depth: Param[int] = 2\n  class Plain:\n    wide = 3\n"
+            "  options: Param[Options]\n  def execute(self): return [self.options.depth, self.Plain.wide]",
+        ],
+        [5, 3],
+        "Learn.C(options=Learn.Options.C(depth=5))",
+    ),
+    "decorators with and without wraps, with arguments, of classes": Case(
+        [
+            f"{BASE}\nimport functools",
+            "def twice(f):\n  @functools.wraps(f)\n  def inner(*a): return 2 * f(*a)\n  return inner",
+            "def add(n):\n  def deco(f):\n    return lambda *a: f(*a) + n\n  return deco\nN = 10",
+            "@twice\ndef three(): return 3\n@add(N)\ndef one(): return 1\n@functools.lru_cache\ndef four(): return 4",
+            "def register(c):\n  c.registered = True\n  return c",
+            "@register\nclass Learn(Task):\n  @twice\n  def execute(self): return [three(), one(), four(), self.registered]",
+        ],
+        [6, 11, 4, True, 6, 11, 4, True],
+    ),
+    "features of the future, in force for all cells": Case(
+        [
+            f"from __future__ import annotations\n{BASE}",
+            "class Model(Config):\n  hidden: Param[int] = 3",
+            learn("return [Learn.__annotations__['model'], self.model.hidden]", "model: Param[Model]"),
+        ],
+        ["Param[Model]", 3],
+        "Learn.C(model=Model.C())",
+    ),
+    "aliases, also of ours": Case(
+        [
+            "from typing import Annotated\nfrom pathlib import Path\nfrom xpm_nb import *",
+            "Rate = Param[float]\nSize = Annotated[int, Choices([1, 2])]\ng = param_group('iter')",
+            "class Model(Config):\n  rate: Rate = 0.5\n  size: Param[Size] = field(default=1, groups=[g])\nNet = Model",
+            "class Learn(Task):\n  model: Param[Net]\n  ck = partial(exclude_groups=[g])\n"
+            "  def execute(self): return [self.model.rate, self.model.size]",
+        ],
+        [0.25, 2],
+        "Learn.C(model=Net.C(rate=0.25, size=2))",
+    ),
+    "type variables of configurations": Case(
+        [
+            f"{BASE}\nfrom typing import Generic, TypeVar",
+            "T = TypeVar('T', bound='Model')\nclass Model(Config):\n  n: Param[int]",
+            "class Box(Config, Generic[T]):\n  item: Param[T]",
+            learn("return self.box.item.n", "box: Param[Box[Model]]"),
+        ],
+        7,
+        "Learn.C(box=Box.C(item=Model.C(n=7)))",
+    ),
+    "plain values and computations": Case(
+        [
+            f"{BASE}\nimport re, logging, threading\nfrom collections import namedtuple\nfrom pathlib import Path",
+            "A, B = 1, -2.5\nC = {'x': [1, (2, 3)]}\nSIZES = [2 ** i for i in range(3)]\nQ = namedtuple('Q', 'a b')",
+            "ROOT = Path('data') / 'x'\nRX = re.compile('a+')\nlog = logging.getLogger('l')\nLOCK = threading.Lock()\ndouble = lambda x: 2 * x",
+            "OPS = {'d': double}",
+            learn("with LOCK: return [A, B, C, SIZES, Q(1, 2).b, str(ROOT), RX.match('aab').group(), log.name, OPS['d'](4)]"),
+        ],
+        [1, -2.5, {"x": [1, [2, 3]]}, [1, 2, 4], 2, "data/x", "aa", "l", 8],
+    ),
+    "a table, written out in a function": Case(
+        [BASE, f"def table():\n  return {list(range(9000))!r}", learn("return sum(table())")],
+        sum(range(9000)),
+    ),
+    "try and if around definitions": Case(
+        [
+            BASE,
+            "try:\n  import not_there_at_all as fast\nexcept ImportError:\n  import math as fast",
+            "import sys\nif sys.platform == 'nowhere':\n  def where(): return 'nowhere'\nelse:\n  def where(): return 'here'",
+            learn("return [fast.__name__, where()]"),
+        ],
+        ["math", "here"],
+    ),
+    "a function with implementations per type": Case(
+        [
+            f"{BASE}\nimport functools\n@functools.singledispatch\ndef show(x): return 'any'",
+            "@show.register\ndef _(x: int): return 'int'",
+            learn("return [show(1), show('x')]"),
+        ],
+        ["int", "any"],
+    ),
+    "functions that await and yield": Case(
+        [BASE, "async def f(): return 1\ndef g(): yield 2", learn("import asyncio\n    return [asyncio.run(f()), *g()]")],
+        [1, 2],
+    ),
+    "%%time": Case(
+        ["%%time\n" + BASE + "\n!true\nN = 2", "%%time\n%pwd\n" + learn("return N") + "\n1 + 1"],
+        2,
+    ),
+    "%%time around a class without methods": Case(
+        [BASE, "%%time\nclass Model(Config):\n  hidden: Param[int] = 3", learn("return self.model.hidden", "model: Param[Model]")],
+        3,
+        "Learn.C(model=Model.C())",
+    ),
+    "%%time around what awaits": Case(
+        [f"{BASE}\nimport asyncio", "%%time\nasync def f(): return await asyncio.sleep(0, 6)", learn("return asyncio.run(f())")],
+        6,
+    ),
+    "%%capture, and one magic in another": Case(
+        [BASE, "%%capture out\nimport os\ndef f(): return os.sep", "%%time\n%%capture\n!true\ndef g(): return f()", learn("return g()")],
+        "/",
+    ),
+    "%%prun": Case([BASE, "%%prun -q\ndef f(): return 8", learn("return f()")], 8),
+    "a cell magic of one's own": Case(
+        [
+            "from IPython.core.magic import register_cell_magic\n@register_cell_magic\ndef mine(line, cell):\n  get_ipython().run_cell(cell)",
+            BASE,
+            "%%mine a b\n\ndef f(): return 9",
+            learn("return f()"),
+        ],
+        9,
+    ),
+    "lines for IPython": Case(
+        [f"%cd -q .\n!true\nfiles = !ls\n{BASE}\n{learn('return 1')}\n%who_ls\nLearn?"],
+        1,
+    ),
+    "a cell that awaits": Case(
+        [f"import asyncio\n{BASE}\nawait asyncio.sleep(0)\n{learn('return asyncio.__name__')}"],
+        "asyncio",
+    ),
+    "a value that was awaited beside it": Case(
+        [f"import asyncio\n{BASE}\nx = await asyncio.sleep(0, 3)\ndef f(): return 4\n{learn('return f()')}"],
+        4,
+    ),
+    "open, of which IPython has its own": Case(
+        [BASE, learn("with open('/dev/null') as file: return file.read()")],
+        "",
+    ),
+    "several versions in one cell: the one in hand": Case(
+        [
+            BASE,
+            "class Learn(Task):\n  def execute(self): return 'first'\nFirst = Learn\n"
+            "class Learn(Task):\n  def execute(self): return 'second'",
+            "class Learn(Task):\n  def execute(self): return 'third'",
+        ],
+        "first",
+        "First.C()",
+    ),
+    "relative order: an earlier cell executed again": Case(
+        [
+            BASE,
+            "class Model(Config):\n  def f(self): return 1",
+            "class Learn(Model, Task):\n  def execute(self): return self.f()",
+            "class Model(Config):\n  def f(self): return 1",
+        ],
+        1,
+    ),
+    "a script that %run executed": Case(
+        [
+            BASE,
+            "from pathlib import Path\nPath('part.py').write_text('import math\\nK = 2\\ndef part(): return math.floor(K + 0.5)\\n')",
+            "%run part.py",
+            learn("return part()"),
+        ],
+        2,
+    ),
+    "a module that %%writefile wrote": Case(
+        [BASE, "%%writefile beside_us.py\ndef f(): return 'beside'", "import beside_us", learn("return beside_us.f()")],
+        "beside",
+    ),
+    "a star import of everything": Case(
+        ["from xpm_nb import *\nfrom pathlib import Path", learn("return self.at.name", "at: Meta[Path] = field(default_factory=PathGenerator('x'))")],
+        "x",
+    ),
+    "a module that %pylab might have brought": Case(
+        [f"{BASE}\nget_ipython().user_ns['m'] = __import__('math')", learn("return m.floor(2.5)")],
+        2,
+    ),
+    "a history that was reset": Case(
+        [f"{BASE}\n%reset -f in\n{BASE}\nimport xpm_nb as _xpm; _xp = _xpm.start('case' + _xp.name[4:])", learn("return 9")],
+        9,
+    ),
+    "a base class of a cell and a module's class": Case(
+        [f"{BASE}\nimport collections", "class Bag(collections.OrderedDict):\n  def first(self): return next(iter(self))", learn("return Bag(a=1).first()")],
+        "a",
+    ),
+    "abstract bases, slots, class and static methods, properties": Case(
+        [
+            f"{BASE}\nimport abc",
+            "class Base(abc.ABC):\n  @abc.abstractmethod\n  def f(self): ...",
+            "class Impl(Base):\n  __slots__ = ('x',)\n  def f(self):\n    self.x = 1\n    return self.x\n  @staticmethod\n  def s(): return 2\n  @classmethod\n  def c(cls): return cls.s() + 1\n  @property\n  def p(self): return self.c() + 1",
+            learn("return [Impl().f(), Impl.s(), Impl.c(), Impl().p]"),
+        ],
+        [1, 2, 3, 4],
+    ),
+}  # fmt: skip
+
+# Each case: cells, and words of the message; {n} stands for the number of its n-th cell.
+REFUSED = {
+    "a random value": (
+        [f"{BASE}\nimport random\nMODEL = [random.random() for _ in range(3)]", learn("return MODEL")],
+        ["Learn cannot be carried into a job: In[{1}], line 4 uses `MODEL`, which In[{0}], line 3 computes while it runs: MODEL = [random.random() for _ in range(3)].", "make `MODEL` a Param of Learn, or move the computation into a function"],
+    ),
+    "an open file": (
+        [f"{BASE}\nlog = open('/dev/null')", learn("log.write('x')")],
+        ["In[{1}], line 4 uses `log`, which In[{0}], line 2 computes while it runs: log = open('/dev/null')"],
+    ),
+    "get_ipython": ([BASE, learn("get_ipython()")], ["`get_ipython`, which exists only in a notebook's kernel"]),
+    "display": ([BASE, learn("display(1)")], ["`display`, which exists only in a notebook's kernel"]),
+    "what a cell put out": ([BASE, "1 + 1", learn("return Out, _")], ["`Out`"]),
+    "a closure": (
+        [f"{BASE}\ndef make(n):\n  return lambda: n", "closed = make(7)", learn("return closed()")],
+        ["In[{2}], line 4 uses `closed`, which In[{1}], line 1 computes while it runs: closed = make(7)", "Param of Learn", "into a function"],
+    ),
+    "a class of a closure": (
+        [f"{BASE}\ndef make(n):\n  class Learn(Task):\n    def execute(self): return n\n  return Learn", "Learn = make(7)"],
+        ["make.<locals>.Learn", "Define it at the top level of a cell, and make what varies a Param"],
+    ),
+    "a class in a loop": (
+        [f"{BASE}\nfor n in range(2):\n  class Learn(Task):\n    def execute(self): return 1"],
+        ["Learn cannot be carried into a job", "In[{0}], line 2 computes while it runs: for n in range(2)"],
+    ),
+    "exec": (
+        [BASE, "exec('class Learn(Task):\\n  def execute(self): return 1')"],
+        ["Learn cannot be carried into a job: its source is in no cell (made by exec(), type() or a tool of its own?). Write it as a class statement in a cell"],
+    ),
+    "type()": (
+        [BASE, learn("pass"), "Learn = type('Learn', (Task,), {'execute': lambda self: 1})"],
+        ["Learn cannot be carried into a job", "type()"],
+    ),
+    "a shell command": (
+        [f"{BASE}\nfiles = !ls", learn("return files")],
+        ["`files`, which In[{0}], line 2 computes while it runs", "getoutput"],
+    ),
+    "a value set in %%time": (
+        ["%%time\nimport time\n" + BASE + "\nnow = time.time()", learn("return now")],
+        ["`now`, which In[{0}], line 4 computes while it runs: now = time.time()"],
+    ),
+    "a value that was awaited": (
+        [f"{BASE}\nimport asyncio\nnow = await asyncio.sleep(0, 3)", learn("return now")],
+        ["`now`, which In[{0}], line 3 computes while it runs: now = await asyncio.sleep(0, 3)"],
+    ),
+    "a large literal": (
+        [BASE, f"TABLE = {list(range(20000))!r}", learn("return TABLE[1]")],
+        ["In[{2}], line 4 uses `TABLE`, which In[{1}], line 1 writes out in 128,890 characters", "make `TABLE` a Param of Learn", "into a function"],
+    ),
+    "a secret": (
+        [f"{BASE}\nAPI_KEY = 'abcdefgh12'", learn("return API_KEY")],
+        ["`API_KEY`, which looks like a secret", "Read it from the environment inside the function"],
+    ),
+    "a value that changed": (
+        [f"{BASE}\nN = 3", learn("return N"), "globals()['N'] = 4"],
+        ["`N`, which In[{0}], line 2 sets to 3, but is 4 now"],
+    ),
+    "a method that was replaced": (
+        [BASE, learn("return 1"), "Learn.execute = lambda self: 2"],
+        ["method execute was replaced after In[{1}], line 1 had defined the class"],
+    ),
+    "two versions of one name at once": (
+        [BASE, "def f(): return 1", "class A(Config):\n  x: Param[int] = 1\n  g = f", "def f(): return 2", learn("return f()", "a: Param[A]")],
+        ["A.g (In[{2}], line 1) is an earlier f(), and would be"],
+        "Learn.C(a=A.C())",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CARRIED)
+def test_the_job_computes_what_the_cells_say(table, case):
+    cells, value, make = CARRIED[case]
+    table.cells(cells)
+    assert table.value(make) == value
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_refusal_names_cell_variable_and_way_out(table, case):
+    cells, words, *make = REFUSED[case]
+    numbers = table.cells(cells)
+    error = table.kernel.fails(f"_xp.submit({make[0] if make else 'Learn.C()'});").error
+    assert error.startswith("CarrierError: ")
+    assert [w for w in (word.format(*numbers) for word in words) if w not in error] == [], error
+    assert not list(table.lab.workspace.glob(f"jobs/case{table.count}.*"))
+
+
+SCRIPT = """
+# %%
+import enum
+from xpm_nb import Config, Param, Task, start
+
+N = 3
+
+# %%
+class Kind(enum.Enum):
+    A = 1
+
+class Model(Config):
+    kind: Param[Kind] = Kind.A
+
+# %%
+def helper():
+    return N
+
+class Learn(Task):
+    model: Param[Model]
+
+    def execute(self):
+        return [helper(), self.model.kind.name]
+
+# %%
+xp = start("script")
+print(xp.submit(Learn.C(model=Model.C())).result())
+"""
+
+
+def ran(shared_lab, words, text=None):
+    env = shared_lab.env | {"XPM_WORKSPACE": str(shared_lab.path / "scripts" / "ws")}
+    done = subprocess.run(
+        words, cwd=shared_lab.path, env=env, input=text, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[3, 'A']" in done.stdout, done.stderr + done.stdout
+    (script,) = (shared_lab.path / "scripts").glob("ws/jobs/script.learn/*/learn.py")
+    text = script.read_text()
+    for path in sorted((shared_lab.path / "scripts").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    return text
+
+
+@pytest.mark.parametrize("tool", ["python", "IPython"])
+def test_a_notebook_that_became_a_script(shared_lab, tool):
+    path = shared_lab.path / "a notebook.py"
+    path.write_text(SCRIPT)
+    words = [sys.executable, *(["-m", tool] if tool == "IPython" else []), str(path)]
+    assert "# --- a notebook.py\nimport enum\n" in ran(shared_lab, words)
+
+
+@pytest.mark.parametrize("words", [["-c"], ["-Ic"], ["-W", "default", "-Xutf8", "-c"]], ids=str)
+def test_code_of_a_command_line(shared_lab, words):
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    text = f"import sys; sys.path.append({root!r})\n{SCRIPT}"
+    carried = ran(shared_lab, [sys.executable, *words, text, "an argument", "-c", "pass"])
+    assert "# --- python -c\nimport enum\n" in carried
+
+
+def test_cells_of_a_terminal(shared_lab):
+    cells = [cell.strip().replace("\n\n", "\n") for cell in SCRIPT.split("# %%\n")]
+    words = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit"]
+    carried = ran(shared_lab, words, "\n\n".join(cells) + "\n\n")
+    assert "# --- In[1]\nimport enum\n" in carried
