@@ -42,12 +42,12 @@ class Table:
             self.kernel.run(text)
         return [first + n for n in range(len(cells))]
 
-    def value(self, make="Learn.C()"):
-        """Submit, and give what the job computed."""
+    def value(self, make="Learn.C()", *, pickled=False):
+        """Submit, and give what the job computed: nothing but the source was carried there."""
         text = f"_run = _xp.submit({make}); import json as _json; print(_json.dumps(_run.result()))"
         answer = self.kernel.run(text)
         (self.script,) = self.lab.workspace.glob(f"jobs/case{self.count}.*/*/*.py")
-        assert "pickle" not in self.script.read_text().replace("_pickle_", "")
+        assert ("xpm_nb.code.pickled" in self.script.read_text()) == pickled
         return json.loads(answer.stdout.strip().splitlines()[-1])
 
 
@@ -395,6 +395,71 @@ def test_the_refusal_names_cell_variable_and_way_out(table, case):
     assert error.startswith("CarrierError: ")
     assert [w for w in (word.format(*numbers) for word in words) if w not in error] == [], error
     assert not list(table.lab.workspace.glob(f"jobs/case{table.count}.*"))
+
+
+EXEC = "class Learn(Task):\n  __carrier__ = 'pickle'\n  model: Param[Model]\n  def execute(self): return [isinstance(self.model, Model), helper(self.model.n)]"
+PICKLED = {
+    "a class made by exec, beside one of a cell": [
+        BASE,
+        "class Model(Config):\n  n: Param[int] = 2",
+        "def helper(n): return n + 1",
+        f"exec({EXEC!r})",
+    ],
+    "a class of a cell that uses one made by exec": [
+        BASE,
+        "exec('class Model(Config):\\n  __carrier__ = \"pickle\"\\n  n: Param[int] = 2')",
+        "def helper(n): return n + 1",
+        EXEC.replace("__carrier__ = 'pickle'", "pass"),
+    ],
+    "both made by exec": [
+        BASE,
+        "exec('class Model(Config):\\n  __carrier__ = \"pickle\"\\n  n: Param[int] = 2')",
+        f"def helper(n): return n + 1\nexec({EXEC!r})",
+    ],
+    "a class of a function, with what it holds": [
+        BASE,
+        "class Model(Config):\n  n: Param[int] = 2",
+        "def make(k):\n  class Learn(Task):\n    __carrier__ = 'pickle'\n    model: Param[Model]\n"
+        "    def execute(self): return [isinstance(self.model, Model), self.model.n + k]\n  return Learn",
+        "Learn = make(1)",
+    ],
+}
+
+
+@pytest.mark.parametrize("case", PICKLED)
+def test_what_asks_for_it_is_pickled_and_says_so(table, case):
+    table.cells(PICKLED[case])
+    assert table.value("Learn.C(model=Model.C())", pickled=True) == [True, 3]
+    text = table.script.read_text()
+    assert "# --- source unknown\n# " in text
+    assert "was carried by cloudpickle, as it asks for" in text
+    record = json.loads((table.script.parent / ".experimaestro" / "job.json").read_text())
+    unknown = record["code"]["unknown"]
+    assert unknown.keys() <= {"Model", "Learn", "make.<locals>.Learn"}
+    shown = table.kernel.run("_run.job").displays[-1]
+    assert "(source unknown)" in shown["text/plain"]
+    assert "unknown, pickled: " in shown["text/html"]
+    panel = table.kernel.run("_xp").displays
+    assert any("source unknown" in shown.get("text/html", "") for shown in panel)
+    done = subprocess.run(
+        [sys.executable, table.script.name], cwd=table.script.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr  # by hand, too
+
+
+def test_what_asks_for_it_and_has_a_source_is_carried_by_it(table):
+    table.cells([BASE, learn("return 1", "__carrier__ = 'pickle'")])
+    assert table.value() == 1
+
+
+def test_what_cannot_be_pickled_either(table):
+    text = learn("return log.name", "__carrier__ = 'pickle'")
+    table.cells([f"{BASE}\nlog = open('/dev/null', 'w')", f"exec({text!r})"])
+    error = table.kernel.fails("_xp.submit(Learn.C());").error
+    assert "its source cannot be found, and cloudpickle cannot take it: " in error
+    table.cells([BASE, learn("return 1", "__carrier__ = 'jar'")])
+    error = table.kernel.fails("_xp.submit(Learn.C());").error
+    assert 'Learn.__carrier__ is "source" (the default) or "pickle", not \'jar\'' in error
 
 
 SCRIPT = """

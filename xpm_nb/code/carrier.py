@@ -11,7 +11,7 @@ import ast
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from xpm_nb.code.bytecode import FUTURES
@@ -72,6 +72,8 @@ class Carried:
         Global names that they bind.
     statements : tuple[Statement, ...]
         The statements themselves, in the order of the text.
+    unknown : Mapping[str, str]
+        Classes that are pickled, by name, and why their source cannot be carried.
     """
 
     source: str
@@ -79,6 +81,7 @@ class Carried:
     modules: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 def carry(
@@ -133,6 +136,7 @@ def carry(
         _modules(source),
         tuple(sorted(names)),
         tuple(p.statement for p in pieces if p.statement is not None),
+        {cls.__qualname__: reason for cls, reason in gathering.unknown.items()},
     )
 
 
@@ -169,7 +173,7 @@ def _text(lines: list[str], pieces: list[Piece]) -> str:
     header, after = ("imported", False) if lines else ("", False)
     for piece in pieces:
         statement = piece.statement
-        name = statement.cell.name if statement else "imported"
+        name = statement.cell.name if statement else piece.header
         wide = statement is not None and isinstance(statement.node, _DEFINITIONS)
         if name != header:
             parts.append(("\n\n" if parts else "") + f"# --- {name}\n")
@@ -201,11 +205,15 @@ def _verify(source: str, skipped: int, pieces: Sequence[Piece], futures: Iterabl
     """Read the text as Python does, and check that it still says what the live code does."""
     flags = sum({FUTURES[name] for name in futures})
     compile(source, "<carried>", "exec", flags, dont_inherit=True)
-    for node, piece in zip(ast.parse(source).body[skipped:], pieces, strict=True):
+    nodes = iter(ast.parse(source).body[skipped:])
+    for piece in pieces:
         statement = piece.statement
-        if statement is None or isinstance(statement.node, ast.Import | ast.ImportFrom):
-            continue
-        if ast.dump(node) != statement.key:
+        if statement is None:
+            for _ in ast.parse(piece.text).body:
+                next(nodes)
+        elif isinstance(statement.node, ast.Import | ast.ImportFrom):
+            next(nodes)
+        elif ast.dump(next(nodes)) != statement.key:
             raise CarrierError(
                 f"The text of {piece.place} changes when it is copied: please report it."
             )

@@ -18,6 +18,7 @@ from functools import cached_property
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
+from xpm_nb.code import pickled
 from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal, unbound
 from xpm_nb.code.cells import Cells, Statement, functions_in
 from xpm_nb.code.drift import Context, Refused, check_defaults
@@ -44,14 +45,16 @@ _MODULE_NAMES = frozenset(
 
 @dataclass(eq=False)
 class Piece:
-    """A statement on its way into a script, or an import that no statement has.
+    """A statement on its way into a script, or lines that no statement has.
 
     Attributes
     ----------
     statement
-        What is carried, None for an import made up here.
+        What is carried, None for lines made up here.
     text
-        The import made up here.
+        The import made up here, or the lines of a class that is pickled.
+    header
+        What `text` stands under.
     root
         The class that it was first needed for.
     space
@@ -59,7 +62,7 @@ class Piece:
     witnesses
         Objects that it is known to have read under these names, whatever they stand for now.
     used
-        For an import: the names that are needed of those it binds.
+        Without a statement, or for an import: the names that are needed of those it binds.
     now, later
         What it needs: while it is executed, by name; at any time after.
     """
@@ -68,6 +71,7 @@ class Piece:
     space: Mapping[str, Any]
     statement: Statement | None = None
     text: str = ""
+    header: str = "imported"
     witnesses: dict[str, type] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     now: dict[str, list[Piece]] = field(default_factory=dict)
@@ -84,7 +88,9 @@ class Piece:
     @property
     def place(self) -> str:
         """Where people find it."""
-        return self.statement.place if self.statement else self.text.strip()
+        if self.statement is None:
+            return self.text.strip() if self.header == "imported" else self.root
+        return self.statement.place
 
     @property
     def binds(self) -> set[str]:
@@ -133,6 +139,9 @@ class Gathering:
         self._open: list[Piece] = []
         self._meanings: dict[str, list[Piece]] = {}  # what each global name has to stand for
         self._spaces: dict[str, Mapping[str, Any]] = {}  # where it was looked up
+        self._classes: tuple[type, ...] = ()
+        self._pickled: dict[str, Piece] = {}
+        self.unknown: dict[type, str] = {}  # what is pickled, and why its source is not to be had
 
     def add(self, classes: Iterable[type]) -> None:
         """Add classes of ``__main__`` with all that they need.
@@ -142,13 +151,31 @@ class Gathering:
         CarrierError
             Naming cell, variable and the way out, when something cannot be carried.
         """
-        for cls in classes:
+        self._classes = tuple(classes)
+        for cls in self._classes:
+            if pickled.asks(cls) and (reason := self._obstacle(cls)):
+                self.unknown[cls] = reason
+        for cls in self._classes:
             self._add_class(cls)
         while self._open:
             self._expand(self._open.pop())
 
+    def _obstacle(self, cls: type) -> str:
+        """Say why a class cannot be carried by its source, "" if it can."""
+        trial = Gathering(self._cells, self._origins, self._space)
+        try:
+            trial._add_class(cls)
+            while trial._open:
+                trial._expand(trial._open.pop())
+        except CarrierError as error:
+            return str(error).partition(": ")[2]
+        return ""
+
     def _add_class(self, cls: type) -> None:
         name = cls.__qualname__
+        if cls in self.unknown:
+            self._add_pickled(cls)
+            return
         try:
             statement = self._class_statement(cls)
         except Refused as refused:
@@ -176,6 +203,35 @@ class Gathering:
                 f"of {former[0].place} and that of {piece.place}. Make the older configurations "
                 "again."
             )
+
+    def _add_pickled(self, cls: type) -> Piece:
+        """Add a class whose source cannot be found, after those that it refers to by name."""
+        # The name under which a job looks it up: see `runner`.
+        top = cls.__qualname__.rpartition("<locals>.")[2]
+        if "." in top:
+            raise CarrierError(
+                f"{cls.__qualname__} cannot be carried into a job: {self.unknown[cls]} Of a class "
+                "inside another one, only the source can be carried."
+            )
+        if top not in self._pickled:
+            known = {
+                id(other): other.__qualname__
+                for other in self._classes
+                if other not in self.unknown and "<locals>" not in other.__qualname__
+            }
+            used: set[str] = set()
+            text = pickled.lines(cls, top, self.unknown[cls], pickled.dump(cls, known, used))
+            piece = Piece(cls.__qualname__, self._space, text=text, header="source unknown")
+            piece.used.add(top)
+            self._pickled[top] = self._pieces[text] = piece
+            self._meanings[top] = [piece]
+            by_name = {other.__qualname__: other for other in self._classes}
+            for name in sorted(used):
+                statement = self._origins.of_class(by_name[name])
+                if statement is not None:
+                    needed = self._piece(statement, self._space, cls.__qualname__, by_name[name])
+                    piece.now[name.partition(".")[0]] = [needed]
+        return self._pickled[top]
 
     def _class_statement(self, cls: type) -> Statement | None:
         """Give the statement that made a class, refused if it does more than define things."""
@@ -280,6 +336,8 @@ class Gathering:
         )
 
     def _find(self, user: Piece, name: str, value: Any) -> list[Piece]:
+        if isinstance(value, type) and value in self.unknown:
+            return [self._add_pickled(value)]
         statement = self._by_object(name, value)
         if statement is not None:
             return [self._piece(statement, self._space_of(value, statement), user.root, value)]

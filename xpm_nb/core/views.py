@@ -100,6 +100,7 @@ class JobView:
     launcher: str = "local"
     callback_error: str = ""  # the last exception of a completion callback
     said: tuple[Said, ...] = ()  # what its callbacks printed, displayed and raised, in order
+    unknown: tuple[str, ...] = ()  # classes that were pickled: their source is unknown
 
     def as_json(self) -> dict[str, Any]:
         """Give a dictionary of JSON values (enums by their value)."""

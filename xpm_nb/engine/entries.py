@@ -74,6 +74,7 @@ class Facts:
     elsewhere: bool = False
     launcher: str = "local"
     callback_error: str = ""
+    unknown: tuple[str, ...] = ()
     holder: str = ""  # who has it, where that may be a mistake
     note: str = ""  # why it could not be run again
 
@@ -277,6 +278,7 @@ class Entry:
             launcher=facts.launcher,
             callback_error=facts.callback_error,
             said=self.said,
+            unknown=facts.unknown,
         )
         if view == self.view:
             return False
@@ -293,6 +295,8 @@ class Entry:
         facts.submitted = record.submitted or None
         facts.attempt = record.attempt
         facts.launcher = str(record.launcher.get("type", "local"))
+        unknown = record.code.get("unknown")
+        facts.unknown = tuple(unknown) if isinstance(unknown, dict) else ()
 
     def forget_attempt(self) -> None:
         """Drop what was known of an attempt: another begins."""

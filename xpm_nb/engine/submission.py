@@ -201,6 +201,8 @@ def asked(
     """
     if carried is None:
         return Asked(None, None, record, options.launcher)
+    if carried.unknown:
+        record = record._replace(code={**record.code, "unknown": dict(carried.unknown)})
     text = carrier.script(
         carried,
         task=record.task,
@@ -287,8 +289,9 @@ class Carrier:
         if executed is not None:
             numbers, texts = executed()
         cells = (len(numbers), max(numbers.values(), default=0))
-        if self._carried is None or classes != self._classes or cells != self._cells:
-            fresh = True
+        before = self._carried
+        if before is None or classes != self._classes or cells != self._cells or before.unknown:
+            fresh = True  # what is pickled may hold anything
         else:
             fresh = any(_stamp(space.get(name)) != at for name, at in self._bound.items())
         if fresh or self._carried is None:

@@ -97,6 +97,8 @@ def _job_facts(view: JobView, now: float | None, stable: bool) -> list[tuple[str
         facts.append(("what happened", el("code", clean(view.message, MAX_MESSAGE, lines=True))))
     if has_callback_error(view):
         facts.append(("callback", el("code", clean(view.callback_error, MAX_MESSAGE, lines=True))))
+    if view.unknown:
+        facts.append(("source", f"unknown, {source_words(view)}"))
     if view.tags:
         facts.append(("tags", tag_list(view.tags)))
     if view.progress is not None:
@@ -214,12 +216,18 @@ def job_text(view: JobView, *, stable: bool = False) -> str:
     line += f" {tags}" if tags else ""
     if not stable and view.state is JobState.RUNNING and view.progress is not None:
         line += f" {int(min(1.0, max(0.0, view.progress)) * 100)}%"
+    line += " (source unknown)" if view.unknown else ""
     return line if not view.message else f"{line}\n  {first_line(view.message)}"
 
 
 def state_word(view: JobView) -> str:
     """Give the word of a job's state, with the reason of an error."""
     return state_text(view.state, view.reason).partition(" ")[2]
+
+
+def source_words(view: JobView) -> str:
+    """Say which classes of a job were carried in a form that nobody can read."""
+    return f"pickled: {clean(', '.join(view.unknown), MAX_TEXT)}"
 
 
 def first_line(message: str) -> str:

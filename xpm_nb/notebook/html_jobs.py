@@ -256,6 +256,7 @@ class _Notes:
     def asides(self, job: JobView, stable: bool) -> list[str]:
         """Give small words behind a job's state."""
         words = ["the same message as above"] if self.repeats(job) else []
+        words += ["source unknown"] if job.unknown else []
         if not stable:
             words += ["reused"] if job.reused else []
             words += ["started by another kernel"] if job.elsewhere else []
