@@ -15,7 +15,7 @@ errors
 core.doors core.forms core.generics core.types core.identifier core.names core.deprecated core.fields core.nodes core.methods core.hooks core.graph
 core.derive core.config core.serial core.editing core.written core.states core.views core.compare core.drawing core.estimate core.events core.plan
 store.layout store.records store.locks store.cache store.index
-code.canonical code.bytecode code.literals code.values code.cells code.drift code.origin code.imports code.binding code.submitting code.pickled code.gather code.carrier
+code.canonical code.modules code.bytecode code.literals code.values code.cells code.drift code.origin code.imports code.binding code.submitting code.pickled code.gather code.carrier
 code.fingerprint
 runtime.report runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask

@@ -74,6 +74,8 @@ class Carried:
         The statements themselves, in the order of the text.
     unknown : Mapping[str, str]
         Classes that are pickled, by name, and why their source cannot be carried.
+    pieces : tuple[Piece, ...]
+        Statements and imports with what each of them needs, in the order of the text.
     """
 
     source: str
@@ -82,6 +84,7 @@ class Carried:
     names: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    pieces: tuple[Piece, ...] = ()
 
 
 def carry(
@@ -137,6 +140,7 @@ def carry(
         tuple(sorted(names)),
         tuple(p.statement for p in pieces if p.statement is not None),
         {cls.__qualname__: reason for cls, reason in gathering.unknown.items()},
+        tuple(pieces),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 
 from xpm_nb.core import doors
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
-from xpm_nb.core.names import place_text, repr_of, shorten, user_place
+from xpm_nb.core.names import local_name, place_text, repr_of, shorten, user_place
 from xpm_nb.core.names import warn as warn_user
 from xpm_nb.core.nodes import (
     MUTABLE,
@@ -27,10 +27,12 @@ from xpm_nb.core.nodes import (
     in_order,
     info,
     is_config,
+    is_default,
     nested,
     node_of,
     same,
     tagged_below,
+    value_text,
 )
 from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError
 
@@ -107,6 +109,42 @@ def classes_of(config: Any) -> list[type]:
     if root.submitted:
         root.classes = tuple(found)
     return list(found)
+
+
+def own_classes(config: Any) -> tuple[tuple[type, ...], tuple[type, ...]]:
+    """Give the classes of a task's own code, and the tasks' classes of what it needs done first.
+
+    Those of configurations below a task that was submitted are the task's own too: its code may
+    use them. Only what such a task executes is a matter of its own job.
+    """
+    root = info(config)
+    own: dict[type, None] = {}
+    needed: dict[type, None] = {}
+    for node in _new_nodes(root):
+        own.update(dict.fromkeys((node.cls, value_class(node.cls))))
+        own.update(dict.fromkeys(_enums(node.values.values())))
+        for child in children(node):
+            if child.submitted:
+                needed.update(dict.fromkeys(child.classes or (child.cls,)))
+    for cls in needed:
+        if not getattr(cls, "__xpm_task__", False):
+            own[cls] = None
+    return tuple(own), tuple(cls for cls in needed if cls not in own)
+
+
+def left_out(config: Any) -> dict[str, str]:
+    """Give the parameters that the identifier leaves out because they have their default, as text.
+
+    What belongs to a task that was submitted is a matter of its own. Names are ``Class.parameter``.
+    """
+    found: dict[str, str] = {}
+    for node in _new_nodes(info(config)):
+        for spec in node.schema.ordered:
+            value = node.values.get(spec.name, spec)
+            counts = spec.ignore_default and spec.kind != "constant" and not spec.unhashed
+            if counts and value is not spec and is_default(spec, value):
+                found[f"{local_name(node.cls)}.{spec.name}"] = value_text(value, 10_000)
+    return dict(sorted(found.items()))
 
 
 def _enums(values: Iterable[Any]) -> Iterator[type]:

@@ -270,6 +270,16 @@ class JobPaths:
         return self.private / "job.json"
 
     @property
+    def code(self) -> Path:
+        """The code that counts, in pieces, with the fingerprint."""
+        return self.private / "code.json"
+
+    @property
+    def kept(self) -> Path:
+        """Lines that say for which later code the result was accepted."""
+        return self.private / "kept.jsonl"
+
+    @property
     def outcome(self) -> Path:
         """When the last attempt started and ended."""
         return self.private / "outcome.json"

@@ -125,6 +125,103 @@ class RunJob(NamedTuple):
     launcher: Mapping[str, Any] = _NOTHING
 
 
+class CodePart(NamedTuple):
+    """One piece of the code that a job reaches.
+
+    Attributes
+    ----------
+    kind : str
+        ``cell`` for a statement of a cell or script, ``needed`` for the class of a task that is
+        only needed (its `execute` does not count), ``module`` for a whole file.
+    name : str
+        What it defines, or the module's name.
+    where : str
+        ``In[3], line 2``, or the path of the file.
+    digest : str
+        Of what it says: comments, docstrings and looks left out.
+    uses : tuple[int, ...]
+        Numbers of the parts that it needs.
+    stamp : tuple[int, ...]
+        Of a file: when it was written (ns) and its size.
+    """
+
+    kind: str
+    name: str
+    where: str
+    source: str
+    digest: str
+    uses: tuple[int, ...] = ()
+    stamp: tuple[int, ...] = ()
+
+
+class Code(NamedTuple):
+    """The code that a job's task reaches (``code.json``).
+
+    Attributes
+    ----------
+    fingerprint : str
+        64 hexadecimal digits; "" where it is not known.
+    unknown : str
+        Why it is not known.
+    roots : tuple[str, ...]
+        The classes of the task, ``module:qualified name``, and of those that it needs (``-``
+        before the name), whose `execute` does not count.
+    parts : tuple[CodePart, ...]
+        What counts.
+    left_out : dict
+        Parameters that are not in the identifier because they have their default: as text, by
+        ``Class.name``.
+    futures : tuple[str, ...]
+        Features of ``__future__`` that its cells are compiled under.
+    packages : dict
+        Versions of the installed distributions that it imports; they do not count.
+    changed : str
+        What was changed between the submission and the start.
+    """
+
+    fingerprint: str = ""
+    unknown: str = ""
+    roots: tuple[str, ...] = ()
+    parts: tuple[CodePart, ...] = ()
+    left_out: Mapping[str, str] = _NOTHING
+    futures: tuple[str, ...] = ()
+    packages: Mapping[str, str] = _NOTHING
+    changed: str = ""
+    format: int = FORMAT
+
+    def summary(self) -> dict[str, Any]:
+        """Give what ``job.json`` says of it: all but the parts, of which only files are named."""
+        files = [[p.where, *p.stamp] for p in self.parts if p.stamp]
+        said = {
+            "fingerprint": self.fingerprint,
+            "unknown": self.unknown,
+            "left_out": dict(self.left_out),
+            "packages": dict(self.packages),
+            "changed": self.changed,
+            "files": files,
+        }
+        return {name: value for name, value in said.items() if value}
+
+
+class Kept(NamedTuple):
+    """One line of ``kept.jsonl``: somebody accepted a result although the code has changed.
+
+    Attributes
+    ----------
+    fingerprint, left_out, inputs
+        The code, defaults and inputs for which it was accepted; see `Code` and ``job.json``.
+    """
+
+    fingerprint: str
+    left_out: Mapping[str, str] = _NOTHING
+    inputs: Mapping[str, str] = _NOTHING
+    reason: str = ""
+    by: str = ""
+    host: str = ""
+    time: float = 0.0
+    format: int = FORMAT
+
+
 Outcome = Literal["done"] | Failure | None
 
 
@@ -261,9 +358,13 @@ def _kind(value: Any) -> str:
 _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("type_name", "identifier", "name", "task", "experiment", "python"), (str,)),
     **dict.fromkeys(("boot_id", "host", "type", "job"), (str,)),
+    **dict.fromkeys(("fingerprint", "unknown", "changed", "kind", "where", "source"), (str,)),
+    **dict.fromkeys(("digest", "reason", "by"), (str,)),
     **dict.fromkeys(("pid", "start", "attempt", "max_retries", "scheme", "format"), (int,)),
-    **dict.fromkeys(("submitted", "started"), (int, float)),
-    **dict.fromkeys(("dependencies", "sys_path"), (list,)),
+    **dict.fromkeys(("submitted", "started", "time"), (int, float)),
+    **dict.fromkeys(
+        ("dependencies", "sys_path", "roots", "parts", "uses", "stamp", "futures"), (list,)
+    ),
     "namespace": (str, type(None)),
 }
 
@@ -292,6 +393,42 @@ def read_job(paths: JobPaths) -> JobRecord | None:
     """Read ``job.json``; None if there is none; raises `RecordError`."""
     data = read_object(paths.record)
     return None if data is None else JobRecord(**_fields(paths.record, data, JobRecord))
+
+
+def write_code(paths: JobPaths, code: Code) -> None:
+    """Write ``code.json``."""
+    parts = [part._asdict() for part in code.parts]
+    write_text(paths.code, params_text(code._asdict() | {"parts": parts}))
+
+
+def read_code(paths: JobPaths) -> Code | None:
+    """Read ``code.json``; None if there is none; raises `RecordError`."""
+    data = read_object(paths.code)
+    if data is None:
+        return None
+    fields = _fields(paths.code, data, Code)
+    parts = []
+    for part in fields.get("parts", ()):
+        if not isinstance(part, dict):
+            raise RecordError(f"{paths.code} is damaged: a part is {_kind(part)}")
+        parts.append(CodePart(**_fields(paths.code, part, CodePart)))
+    return Code(**fields | {"parts": tuple(parts)})
+
+
+def add_kept(paths: JobPaths, kept: Kept) -> None:
+    """Note that a result was accepted; raises OSError."""
+    append_line(paths.kept, kept._asdict())
+
+
+def read_kept(paths: JobPaths) -> list[Kept]:
+    """Read for which code the present result was accepted; a damaged line is left out."""
+    rows = []
+    for data in read_lines(paths.kept)[0]:
+        try:
+            rows.append(Kept(**_fields(paths.kept, data, Kept)))
+        except RecordError:  # a line, of which only this one is lost
+            continue
+    return rows
 
 
 def write_script(paths: JobPaths, text: str) -> None:
@@ -665,7 +802,7 @@ def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
     """
     inside(paths.workspace, paths.private)
     markers = (paths.done, paths.failed)
-    private = [paths.process, paths.outcome, paths.progress, paths.error, paths.cancel]
+    private = [paths.process, paths.outcome, paths.progress, paths.error, paths.cancel, paths.kept]
     private += [paths.result_json, paths.result_pickle]
     logs = [paths.stdout, paths.stderr, paths.pid]
     if not keep_files:
@@ -679,7 +816,7 @@ def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
     target = make_next(paths.workspace, paths.attempts)
     for path in old:
         os.rename(path, target / path.name)
-    for path in (paths.script, paths.params, paths.record):
+    for path in (paths.script, paths.params, paths.record, paths.code):
         _copy(path, target / path.name)
     return target
 

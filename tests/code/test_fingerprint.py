@@ -1,0 +1,255 @@
+"""Which edits change the fingerprint of a task, in a notebook without a kernel."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from xpm_nb.code import modules
+from xpm_nb.code.fingerprint import Prints, Wanted, at_start, fingerprint, has_moved
+
+HELPERS = """
+# a comment
+def deep(x):
+    return x + 1
+
+def helper(x):
+    "Its docstring."
+    return deep(x) * 2
+
+def unused(x):
+    return x
+"""
+TASK = """
+import tools
+from noted import Noted
+import os
+
+class Learn(Noted):
+    def execute(self):
+        return helper(1), tools.text()
+"""
+
+
+class Book:
+    """A notebook and a folder of modules."""
+
+    def __init__(self, notebook, folder):
+        self.notebook, self.folder = notebook, folder
+        self.prints = Prints()
+        self.write("tools.py", "import more\n\ndef text():\n    return more.word\n")
+        self.write("more.py", "word = 'a'\n")
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        old = path.stat().st_mtime_ns if path.exists() else 0
+        path.write_text(text)
+        if path.stat().st_mtime_ns <= old:
+            os.utime(path, ns=(old + 1, old + 1))
+
+    def cell(self, text):
+        self.notebook.cell(text)
+        return self
+
+    def wanted(self, *names, needed=()):
+        own = tuple(self.notebook[name] for name in names or ("Learn",))
+        tasks = tuple(self.notebook[name] for name in needed)
+        carried = self.notebook.carry(*own, *tasks)
+        return Wanted(carried, own, tasks, (str(self.folder), *sys.path))
+
+    def print(self, *names, **options):
+        return fingerprint(self.wanted(*names, **options), {})
+
+    def hex(self, *names, **options):
+        code = self.print(*names, **options)
+        assert not code.unknown
+        assert len(code.fingerprint) == 64
+        return code.fingerprint
+
+
+@pytest.fixture
+def book(notebook, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    book = Book(notebook, tmp_path)
+    yield book.cell(HELPERS).cell(TASK)
+    for name in ("tools", "more", "pack", "pack.inner"):
+        sys.modules.pop(name, None)
+
+
+EDITS = {
+    "the body": (TASK.replace("helper(1)", "helper(2)"), True),
+    "a helper": (HELPERS.replace("* 2", "* 3") + TASK, True),
+    "a helper of the helper": (HELPERS.replace("x + 1", "x + 2"), True),
+    "a helper that is not used": (HELPERS.replace("return x\n", "return -x\n"), False),
+    "a comment": (HELPERS.replace("# a comment", "# another"), False),
+    "a docstring": (HELPERS.replace("Its docstring.", "Another."), False),
+    "blank lines": (HELPERS.replace("\n\ndef", "\n\n\n\n\ndef") + TASK, False),
+    "the order of cells": (HELPERS, False),
+    "an import that is not used": (TASK.replace("import os", "import sys"), False),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit(book, name):
+    text, changes = EDITS[name]
+    before = book.hex()
+    book.cell(text)
+    assert (book.hex() != before) == changes
+
+
+MODULES = {
+    "a module": ("tools.py", "import more\ndef text():\n    return more.word + 'x'\n", True),
+    "a module's module": ("more.py", "word = 'b'\n", True),
+    "its comment": ("more.py", "# a comment\n\n\nword = 'a'\n", False),
+    "a module that is not used": ("other.py", "x = 1\n", False),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_edit_of_a_module_counts_whether_it_is_loaded_again_or_not(book, name):
+    file, text, changes = MODULES[name]
+    before = book.hex()
+    book.write(file, text)
+    assert (book.hex() != before) == changes
+
+
+def test_modules_are_followed_into_packages(book):
+    book.write("pack/__init__.py", "from .inner import value as _value\n")
+    book.write("pack/inner.py", "from . import leaf\nvalue = 1\n")
+    book.write("pack/leaf.py", "x = 1\n")
+    book.cell(TASK.replace("import tools", "import tools\nimport pack").replace("(1)", "(pack)"))
+    code = book.print()
+    names = [part.name for part in code.parts if part.kind == "module"]
+    assert names == ["more", "noted", "pack", "pack.inner", "pack.leaf", "tools"]
+    book.write("pack/leaf.py", "x = 2\n")
+    assert book.hex() != code.fingerprint
+
+
+def test_packages_of_others_have_a_version_and_do_not_count(book):
+    before = book.print()
+    text = TASK.replace("helper(1)", "helper(pytest)").replace("import os", "import pytest, json")
+    code = book.cell(text).print()
+    assert code.packages == {"pytest": pytest.__version__}
+    assert {p.name for p in code.parts if p.kind == "module"} == {"more", "noted", "tools"}
+    assert before.packages == {}
+
+
+def test_a_module_in_the_middle_of_an_edit_is_unknown_and_not_fresh(book):
+    book.write("more.py", "word = (\n")
+    code = book.print()
+    assert not code.fingerprint
+    assert "more.py is no Python" in code.unknown
+    assert "line 1" in code.unknown
+
+
+def test_the_parts_are_a_tree(book):
+    code = book.print()
+    by_name = {part.name: part for part in code.parts}
+    assert by_name["helper"].where == "In[1], line 6"
+    assert [code.parts[i].name for i in by_name["helper"].uses] == ["deep"]
+    uses = {code.parts[i].name for i in by_name["Learn"].uses}
+    assert uses == {"helper", "tools", "Noted"}
+    imported, module = (part for part in code.parts if part.name == "tools")
+    assert [code.parts[i] for i in imported.uses] == [module]
+    assert [code.parts[i].name for i in module.uses] == ["more"]
+    assert "return deep(x) * 2" in by_name["helper"].source
+    assert code.roots == ("__main__:Learn",)
+
+
+NEXT = """
+def only_for_evaluate():
+    return 1
+
+class Evaluate(Noted):
+    learn: Learn
+    def execute(self):
+        return only_for_evaluate(), self.learn.load()
+"""
+LEARN = """
+def load_helper():
+    return 1
+
+class Learn(Noted):
+    def load(self):
+        return load_helper()
+    def execute(self):
+        return helper(1), tools.text()
+"""
+
+
+def test_what_a_needed_task_executes_does_not_count_but_its_methods_do(book):
+    book.cell(LEARN).cell(NEXT)
+
+    def both():
+        return book.hex("Evaluate", needed=["Learn"]), book.hex("Learn")
+
+    evaluate, learn = both()
+    book.cell(HELPERS.replace("* 2", "* 3"))  # of execute
+    assert both()[0] == evaluate
+    assert both()[1] != learn
+    book.cell(LEARN.replace("helper(1)", "helper(7)")).cell(NEXT)
+    assert both()[0] == evaluate
+    book.write("more.py", "word = 'b'\n")  # of execute
+    assert both()[0] == evaluate
+    book.cell(LEARN.replace("return 1", "return 2")).cell(NEXT)
+    assert both()[0] != evaluate
+
+
+def test_a_base_class_counts_whole(book):
+    book.cell(LEARN).cell("class Longer(Learn):\n    learn: Learn\n")
+    before = book.hex("Longer", needed=["Learn"])
+    book.cell(LEARN.replace("helper(1)", "helper(7)"))
+    book.cell("class Longer(Learn):\n    learn: Learn\n")
+    assert book.hex("Longer", needed=["Learn"]) != before
+
+
+def test_nothing_is_made_twice(book, monkeypatch):
+    wanted = book.wanted()
+    code = book.prints.of(wanted, {"Learn.x": "1"})
+    monkeypatch.setattr(modules, "reach", None)
+    assert book.prints.of(wanted, {"Learn.x": "1"}) is code
+    assert book.prints.of(wanted, {"Learn.x": "2"}).fingerprint == code.fingerprint
+
+
+def test_a_change_before_the_start_is_noticed(book):
+    code = book.print()
+    assert at_start(code, (str(book.folder),)) is code
+    book.write("more.py", "word = 'later'\n")
+    assert has_moved(code)
+    later = at_start(code, (str(book.folder), *sys.path))
+    assert later.changed == "more"
+    assert later.fingerprint == book.hex() != code.fingerprint
+    assert "later" in next(p.source for p in later.parts if p.name == "more")
+    book.write("more.py", "word = 'a'\n")
+    again = at_start(later, (str(book.folder), *sys.path))
+    assert again.fingerprint == code.fingerprint
+    (book.folder / "more.py").unlink()
+    gone = at_start(later, (str(book.folder), *sys.path))
+    assert gone.fingerprint != code.fingerprint
+
+
+def test_a_file_written_twice_within_a_second_is_compiled_again(book):
+    path = book.folder / "more.py"
+    compiled = modules.cache_from_source(str(path))
+
+    def compile_():
+        import py_compile
+
+        py_compile.compile(str(path), compiled)
+
+    compile_()
+    modules.drop_outdated(str(path))
+    assert os.path.exists(compiled)  # it is good
+    at = path.stat().st_mtime_ns
+    whole = at - at % 1_000_000_000 + 500_000_000
+    os.utime(path, ns=(whole, whole))
+    compile_()
+    os.utime(compiled, ns=(whole + 10, whole + 10))
+    path.write_text("word = 'b'\n")
+    os.utime(path, ns=(whole + 20, whole + 20))
+    modules.drop_outdated(str(path))
+    assert not os.path.exists(compiled)
+    modules.drop_outdated(str(path))

@@ -1,0 +1,297 @@
+"""The fingerprint of the code that a task reaches: equal for code that does the same.
+
+Counted are the statements of cells that the carrier found, and the files of the user's own modules
+that these import, and so on. Of a task that is only needed, what it executes is left out: that is a
+matter of its own job. Installed distributions do not count; their versions are noted.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from xpm_nb.code import modules
+from xpm_nb.code.bytecode import parse, reads
+from xpm_nb.code.canonical import digest_of
+from xpm_nb.code.carrier import Carried
+from xpm_nb.code.gather import Piece
+from xpm_nb.code.modules import Import, Module, Unreadable
+from xpm_nb.store.records import Code, CodePart
+
+# Kinds of parts: a statement of a cell, the class of a task that is only needed, a file.
+CELL, NEEDED, MODULE = "cell", "needed", "module"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a fingerprint is of.
+
+    Attributes
+    ----------
+    carried : Carried
+        What the carrier found for the task.
+    own : tuple[type, ...]
+        The classes whose code is the task's.
+    needed : tuple[type, ...]
+        Classes of tasks that it needs done: all of them but `execute`.
+    paths : tuple[str, ...]
+        Where its job looks for modules.
+    """
+
+    carried: Carried
+    own: tuple[type, ...]
+    needed: tuple[type, ...]
+    paths: tuple[str, ...]
+
+
+def fingerprint(wanted: Wanted, left_out: Mapping[str, str]) -> Code:
+    """Give the code that a task reaches, with its fingerprint; it says so if that is not known.
+
+    Parameters
+    ----------
+    wanted
+        The task's code.
+    left_out
+        See `Code`.
+    """
+    cells = _Cells(wanted)
+    roots = (*map(_name_of, wanted.own), *(f"-{_name_of(cls)}" for cls in wanted.needed))
+    made = Code(roots=roots, left_out=dict(left_out), futures=wanted.carried.futures)
+    if wanted.carried.unknown:
+        names = ", ".join(wanted.carried.unknown)
+        text = f"the source of {names} is not known"
+        return made._replace(parts=tuple(cells.parts()), unknown=text)
+    try:
+        reached = modules.reach(cells.imports(), wanted.paths)
+    except (Unreadable, RecursionError) as error:
+        return made._replace(parts=tuple(cells.parts()), unknown=str(error))
+    parts = [*cells.parts(), *_module_parts(reached.modules, len(cells.pieces))]
+    return made._replace(
+        fingerprint=combined(parts, wanted.carried.futures),
+        parts=tuple(_linked(parts, reached.modules)),
+        packages=reached.packages,
+    )
+
+
+def combined(parts: Iterable[CodePart], futures: Iterable[str] = ()) -> str:
+    """Put the digests of all parts together; the order of cells does not count."""
+    lines = [f"future {name}" for name in futures]
+    lines += [
+        f"{part.kind} {part.name if part.kind == MODULE else ''} {part.digest}" for part in parts
+    ]
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8")).hexdigest()
+
+
+def _name_of(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+# -- cells ------------------------------------------------------------------------------------
+
+
+class _Cells:
+    """The statements of cells that count, of those that the carrier found."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        bases = {base for cls in wanted.own for base in cls.__mro__}
+        self._only_needed = {
+            cls.__qualname__.partition(".")[0]
+            for cls in wanted.needed
+            if cls.__module__ == "__main__" and cls not in bases
+        }
+        self._classes = (*wanted.own, *wanted.needed)
+        self._all = wanted.carried.pieces
+        self._uses: dict[Piece, list[Piece]] = {}
+        self.pieces = self._reached()
+
+    def _reached(self) -> tuple[Piece, ...]:
+        tops = {
+            cls.__qualname__.partition(".")[0]
+            for cls in self._classes
+            if cls.__module__ == "__main__"
+        }
+        stack = [piece for piece in self._all if piece.binds & tops]
+        while stack:
+            piece = stack.pop()
+            if piece not in self._uses:
+                uses = self._uses[piece] = self._used_by(piece)
+                stack += uses
+        return tuple(piece for piece in self._all if piece in self._uses)
+
+    def _used_by(self, piece: Piece) -> list[Piece]:
+        found = dict.fromkeys([p for some in piece.now.values() for p in some] + piece.later)
+        found.pop(piece, None)
+        if self._kind(piece) == NEEDED:
+            read = _reads_without_execute(piece.source)
+            return [p for p in found if p.binds & read]
+        return list(found)
+
+    def _kind(self, piece: Piece) -> str:
+        return NEEDED if piece.binds & self._only_needed else CELL
+
+    def parts(self) -> Iterator[CodePart]:
+        numbers = {piece: i for i, piece in enumerate(self.pieces)}
+        for piece in self.pieces:
+            uses = sorted(numbers[p] for p in self._uses[piece])
+            kind, source = self._kind(piece), piece.source
+            name = ", ".join(sorted(piece.binds)) or source.strip().partition("\n")[0]
+            digest = _digest(kind, source)
+            yield CodePart(kind, name, piece.place, source, digest, tuple(uses))
+
+    def imports(self) -> list[Import]:
+        found: dict[Import, None] = {}
+        for piece in self.pieces:
+            nodes = _nodes(self._kind(piece), piece.source)
+            package = str(piece.space.get("__package__") or "")
+            found.update(dict.fromkeys(modules.imports_in(nodes, package)))
+        for cls in self._classes:
+            if cls.__module__ != "__main__":
+                found[Import(cls.__module__)] = None
+        return list(found)
+
+
+@lru_cache(maxsize=4096)
+def _digest(kind: str, source: str) -> str:
+    return digest_of(_nodes(kind, source))
+
+
+def _nodes(kind: str, source: str) -> Sequence[ast.stmt]:
+    """Give the statements of a part that count."""
+    return _without_execute(source) if kind == NEEDED else parse(source)
+
+
+def _without_execute(source: str) -> list[ast.stmt]:
+    """Give the statement of a class without what it executes."""
+    nodes = list(ast.parse(source).body)
+    for node in nodes:
+        if isinstance(node, ast.ClassDef):
+            node.body = [part for part in node.body if getattr(part, "name", "") != "execute"]
+            node.body = node.body or [ast.Pass(lineno=node.lineno, col_offset=0)]
+    return nodes
+
+
+@lru_cache(maxsize=1024)
+def _reads_without_execute(source: str) -> frozenset[str]:
+    text = ast.unparse(ast.Module(_without_execute(source), []))
+    found: set[str] = set()
+    for i in range(len(parse(text))):
+        of_one = reads(text, i, 0)
+        found.update(of_one.now, of_one.later, of_one.hints)
+    return frozenset(found)
+
+
+# -- modules ----------------------------------------------------------------------------------
+
+
+def _module_parts(found: Sequence[Module], offset: int) -> list[CodePart]:
+    numbers = {module.name: offset + i for i, module in enumerate(found)}
+    return [
+        CodePart(
+            MODULE,
+            module.name,
+            module.path,
+            module.text,
+            module.digest,
+            tuple(_numbers(module.imports, numbers, module.name)),
+            module.stamp,
+        )
+        for module in found
+    ]
+
+
+def _numbers(imports: Iterable[Import], numbers: Mapping[str, int], me: str = "") -> list[int]:
+    names = {name for one in imports for name in modules.names_in(one)}
+    return sorted(numbers[name] for name in names & numbers.keys() if name != me)
+
+
+def _linked(parts: Sequence[CodePart], found: Sequence[Module]) -> Iterator[CodePart]:
+    """Add to the statements of cells the modules that they import."""
+    offset = len(parts) - len(found)
+    numbers = {module.name: offset + i for i, module in enumerate(found)}
+    for part in parts:
+        if part.kind != MODULE and numbers:
+            more = _numbers(modules.imports_in(_nodes(part.kind, part.source)), numbers)
+            yield part._replace(uses=(*part.uses, *more)) if more else part
+        else:
+            yield part
+
+
+# -- as it is now -----------------------------------------------------------------------------
+
+
+def has_moved(code: Code) -> bool:
+    """Tell whether a file among the parts is not the one any more that was read."""
+    for part in code.parts:
+        if part.stamp:
+            try:
+                if modules.stamp(part.where) != tuple(part.stamp):
+                    return True
+            except Unreadable:
+                return True
+    return False
+
+
+def at_start(code: Code, paths: Sequence[str]) -> Code:
+    """Give the code as it is when a job starts: with the files as they are now.
+
+    What changed since the submission is noted. Statements of cells stay what they were.
+    """
+    if not has_moved(code):
+        return code
+    cells = [part for part in code.parts if part.kind != MODULE]
+    before = {part.name: part.digest for part in code.parts if part.kind == MODULE}
+    nodes = [node for part in cells for node in _nodes(part.kind, part.source)]
+    imports = list(modules.imports_in(nodes))
+    imports += [Import(module) for module in _modules_of(code.roots)]
+    try:
+        reached = modules.reach(imports, paths)
+    except (Unreadable, RecursionError) as error:
+        return code._replace(fingerprint="", unknown=str(error), changed=str(error))
+    kept = [part._replace(uses=tuple(n for n in part.uses if n < len(cells))) for part in cells]
+    parts = [*kept, *_module_parts(reached.modules, len(cells))]
+    now = {module.name: module.digest for module in reached.modules}
+    differ = sorted(n for n in before.keys() | now.keys() if before.get(n) != now.get(n))
+    return code._replace(
+        fingerprint=combined(parts, code.futures),
+        unknown="",
+        parts=tuple(_linked(parts, reached.modules)),
+        packages=reached.packages,
+        changed=", ".join(differ),
+    )
+
+
+def _modules_of(roots: Iterable[str]) -> list[str]:
+    names = (root.lstrip("-").partition(":")[0] for root in roots)
+    return [name for name in names if name != "__main__"]
+
+
+class Prints:
+    """Fingerprints of tasks, each made once as long as nothing that counts has changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[type, ...], tuple[Wanted, Code]] = {}
+
+    def of(self, wanted: Wanted, left_out: Mapping[str, str]) -> Code:
+        """Give the code of a task, with its fingerprint."""
+        key = wanted.own + wanted.needed
+        known = self._known.get(key)
+        if known is not None:
+            before, code = known
+            same = before.carried is wanted.carried and before.paths == wanted.paths
+            if same and before.needed == wanted.needed and code.fingerprint and not has_moved(code):
+                return code if code.left_out == left_out else code._replace(left_out=left_out)
+        code = fingerprint(wanted, left_out)
+        self._known[key] = wanted, code
+        return code
+
+
+def present(cls: type) -> type:
+    """Give what a class of a cell is by now: the class of its name, if that was defined anew."""
+    found: object = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found if isinstance(found, type) and cls.__module__ == "__main__" else cls
