@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from xpm_nb.errors import InternalError as InternalError
     from xpm_nb.errors import JobError as JobError
     from xpm_nb.errors import LaunchError as LaunchError
+    from xpm_nb.errors import MissingClassError as MissingClassError
     from xpm_nb.errors import NoExperimentError as NoExperimentError
     from xpm_nb.errors import RecordError as RecordError
     from xpm_nb.errors import TaskCancelled as TaskCancelled
@@ -77,6 +78,13 @@ if TYPE_CHECKING:
     from xpm_nb.runtime.report import progress as progress
     from xpm_nb.runtime.report import tqdm as tqdm
     from xpm_nb.store.layout import Workspace as Workspace
+    from xpm_nb.store.saved import deserialize as deserialize
+    from xpm_nb.store.saved import from_state_dict as from_state_dict
+    from xpm_nb.store.saved import from_task_dir as from_task_dir
+    from xpm_nb.store.saved import load as load
+    from xpm_nb.store.saved import save as save
+    from xpm_nb.store.saved import serialize as serialize
+    from xpm_nb.store.saved import state_dict as state_dict
 
 __version__ = "0.1.0"
 
@@ -92,13 +100,14 @@ _HOMES = {
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
     "errors": "CarrierError ConfigError ConfigTypeError FailedExperiment FrozenError InternalError"
-    " JobError LaunchError NoExperimentError RecordError TaskCancelled UnsetError WorkspaceError"
-    " XpmError",
+    " JobError LaunchError MissingClassError NoExperimentError RecordError TaskCancelled UnsetError"
+    " WorkspaceError XpmError",
     "launchers.base": "Launcher",
     "launchers.local": "LocalLauncher",
     "notebook.bridge": "widget",
     "runtime.report": "log_metrics progress tqdm",
     "store.layout": "Workspace",
+    "store.saved": "deserialize from_state_dict from_task_dir load save serialize state_dict",
 }
 _SHOWN = ("core.config", "engine.experiment", "notebook.bridge")
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -15,6 +15,7 @@ The tree, by who can mend it::
     │   ├── MissingFileError (KeyError)       a file that a job's directory does not have
     │   ├── WorkspaceError                    a directory that cannot be used
     │   ├── RecordError                       a file that cannot be understood
+    │   │   └── MissingClassError             it names classes that are not there
     │   ├── LaunchError                       a job that could not be started
     │   ├── JobError                          a job that ended badly
     │   └── FailedExperiment                  some jobs of an experiment ended badly
@@ -81,6 +82,20 @@ class WorkspaceError(XpmError):
 
 class RecordError(XpmError):
     """A file of a workspace cannot be understood (damaged, or of a newer format)."""
+
+
+class MissingClassError(RecordError):
+    """What is to be loaded names classes that are not there.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        ``module.Class`` of each.
+    """
+
+    def __init__(self, message: str, classes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.classes = tuple(classes)
 
 
 class LaunchError(XpmError):

@@ -27,7 +27,12 @@ def identifier(made):
 def resolver(made):
     classes = {config.type_name(config.declared_class(c), None): config.declared_class(c)
                for c in walk(made)}  # fmt: skip
-    return lambda module, qualname, typename: classes[typename] if typename else xst.Color
+
+    def resolve(module, qualname, typename):
+        return classes[typename] if typename else xst.Color
+
+    resolve.known = classes
+    return resolve
 
 
 @given(xst.any_configs())
@@ -39,6 +44,36 @@ def test_load_of_dump_is_the_same(made):
     assert identifier(back) == identifier(made)
     assert identifier(config.copyconfig(back)) == identifier(made)
     assert len(walk(back)) == len(walk(made))
+
+
+@given(st.lists(xst.any_configs(), max_size=3))
+def test_what_is_saved_is_loaded(made):
+    value = {"all": made, "pair": tuple(made[:2]), "again": [*made, 1.5, None]}
+    carry = lambda _number, _where, path: (str(path), False)  # noqa: E731
+    document = json.loads(json.dumps(serial.dump_value(value, namespace=None, carry=carry)))
+    resolvers = [resolver(one) for one in made]
+
+    def resolve(*names):
+        found = (r(*names) for r in resolvers if names[2] in r.known or not names[2])
+        return next(found, xst.Color)
+
+    back = serial.load_value(document, resolve=resolve)
+    for one in made:
+        one.seal()
+    assert back == value
+    for number, one in enumerate(made):
+        other = back["again"][number]
+        assert identifier(one) == identifier(other)
+        assert other is back["all"][number]
+    if not _factories(made):
+        again = serial.dump_value(back, namespace=None, carry=carry)
+        assert json.dumps(again) == json.dumps(document)
+
+
+def _factories(made):
+    """Tell whether values were made when it was loaded that were not there when it was written."""
+    nodes = [info(c) for one in made for c in walk(one)]
+    return any(spec.factory and spec.meta for n in nodes for spec in n.schema.fields.values())
 
 
 @given(xst.any_configs())

@@ -41,7 +41,17 @@ from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError
 
 def walk_nodes(root: ConfigInfo, *, producers: bool = False) -> list[ConfigInfo]:
     """Give each node once, those below first, the root last."""
-    return _walk(root, lambda node: _below(node, producers))
+    return walk_all([root], producers=producers)
+
+
+def walk_all(roots: Sequence[ConfigInfo], *, producers: bool = False) -> list[ConfigInfo]:
+    """Give each node below some of them once, and them; those below first."""
+    order: list[ConfigInfo] = []
+    seen: set[ConfigInfo] = set()
+    for root in roots:
+        if root not in seen:
+            order += _walk(root, lambda node: _below(node, producers), seen)
+    return order
 
 
 def _new_nodes(root: ConfigInfo) -> list[ConfigInfo]:
@@ -53,10 +63,13 @@ def _new_nodes(root: ConfigInfo) -> list[ConfigInfo]:
 
 
 def _walk(
-    root: ConfigInfo, below: Callable[[ConfigInfo], Sequence[ConfigInfo]]
+    root: ConfigInfo,
+    below: Callable[[ConfigInfo], Sequence[ConfigInfo]],
+    seen: set[ConfigInfo] | None = None,
 ) -> list[ConfigInfo]:
     order: list[ConfigInfo] = []
-    seen = {root}
+    seen = set() if seen is None else seen
+    seen.add(root)
     stack: list[tuple[ConfigInfo, Iterator[ConfigInfo]]] = [(root, iter(below(root)))]
     while stack:
         node, rest = stack[-1]
@@ -693,6 +706,14 @@ def build_instance(
         if finish is not None:
             finish()
     return objects[root]
+
+
+def build_value(value: Any) -> Any:
+    """Give a value with live objects in the place of its configurations (see `build_instance`)."""
+    objects: dict[ConfigInfo, Any] = {}
+    for node in nested([value]):
+        build_instance(node.config, objects=objects)
+    return _live(value, objects)
 
 
 def _to_build(root: ConfigInfo, objects: dict[ConfigInfo, Any]) -> list[ConfigInfo]:

@@ -226,6 +226,10 @@ class ConfigInfo:
         """Fix the identifier for good: that of a job."""
         self._frozen = digest
 
+    def thaw(self) -> None:
+        """Have the identifier computed again: in the experiment where it is asked for."""
+        self._frozen, self.typename = None, ""
+
     def mark(self, task: Any) -> None:
         """Note the task that this is an output of."""
         if self.task is not task:

@@ -1,41 +1,40 @@
-"""A graph of configurations as a plain dictionary, and back: ``load(dump(c)) == c``.
+"""A graph of configurations as a plain dictionary; `load` (of `rebuild`) makes it one again.
 
 The dictionary has the shape of experimaestro 2.7's ``params.json`` (version 3), and goes through
 JSON unchanged. Objects stand children first, the one that was dumped last; those below it refer to
 others by number, so what is shared stays shared.
 
-Rule 1: no absolute path of ours is written: paths below the job or the workspace are relative.
-Rule 2: loading checks nothing and imports nothing that checks: values were converted when they were
-set. The identifiers are those that were written.
+Rule: no absolute path of ours is written: paths below the job or the workspace are relative.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import Enum
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
-from xpm_nb.core.config import config_class
 from xpm_nb.core.fields import FieldSpec
-from xpm_nb.core.fields import schema as schema_of
-from xpm_nb.core.graph import walk_nodes
+from xpm_nb.core.graph import walk_all, walk_nodes
 from xpm_nb.core.identifier import HASHING, SCALARS, digest_of, digests_of
-from xpm_nb.core.names import plain_name, repr_of, shorten, type_name, user_place
+from xpm_nb.core.names import plain_name, repr_of, shorten, type_name
 from xpm_nb.core.nodes import (
     ConfigInfo,
     children,
     in_order,
     info,
     is_default,
+    nested,
     node_of,
 )
+from xpm_nb.core.rebuild import VERSION
+from xpm_nb.core.rebuild import load as load
+from xpm_nb.core.rebuild import load_value as load_value
 from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
 
 FORMAT = 1
 SCHEME = 1
-VERSION = 3
 
 NAN = "7ff8000000000000"
 """The bits that JSON's NaN is read as; any other NaN is written by its bits."""
@@ -44,7 +43,9 @@ BIG = 2000
 """Bits of an int beyond which it is written in hex: Python reads few decimal digits (640, if told
 so by the environment; 4,300 by default), and any number of these."""
 
-Resolve = Callable[[str, str, str], type]
+Carry = Callable[[int, str, PurePath], tuple[str, bool]]
+"""Takes the number of an object, which `DataPath` it is (``Class.name``), and the path; gives what
+is written, and whether it is a folder."""
 
 
 def dump(
@@ -91,6 +92,50 @@ def dump(
     }
 
 
+def dump_value(value: Any, *, namespace: str | None, carry: Carry) -> dict[str, Any]:
+    """Write any value that holds configurations: ``load_value(dump_value(v)) == v``.
+
+    The dictionary has the shape of experimaestro 2.7's ``experimaestro.json``: beside the objects,
+    ``"data"`` is the value. Nothing is sealed.
+
+    Parameters
+    ----------
+    value : Any
+        A configuration, or lists, dictionaries, … of them.
+    namespace : str or None
+        Stands for ``__main__`` in type names. Without it, classes that need one have no identifier.
+    carry : callable
+        Takes care of what the `DataPath` parameters name.
+
+    Raises
+    ------
+    ConfigError
+        For a value that has no place in the file.
+    UnsetError
+        For a required parameter without a value.
+    """
+    nodes = walk_all(nested([value]), producers=True)
+    writer = _Carrier({node: number for number, node in enumerate(nodes, 1)}, carry)
+    digests: list[bytes]
+    try:
+        digests = digests_of(nodes, namespace, node_of)
+    except NoExperimentError:
+        digests = [node.known_digest(None) or b"" for node in nodes]
+    objects = [
+        writer.object(node, digest, _name_of(node, namespace))
+        for node, digest in zip(nodes, digests, strict=True)
+    ]
+    return {
+        "version": VERSION,
+        "experimaestro": "2.7.0",
+        "format": FORMAT,
+        "scheme": SCHEME,
+        "namespace": namespace,
+        "objects": objects,
+        "data": writer.value(value, "the value"),
+    }
+
+
 def outline(config: Any, namespace: str | None) -> dict[str, Any]:
     """Write a graph as `dump` does, whatever is missing or has no place in a file: to look at it.
 
@@ -101,12 +146,15 @@ def outline(config: Any, namespace: str | None) -> dict[str, Any]:
     writer = _Sketch({node: number for number, node in enumerate(nodes, 1)}, None, None)
     objects = []
     for node, digest in zip(nodes, _known_digests(nodes, namespace or HASHING), strict=True):
-        try:
-            name = type_name(node.cls, node.namespace or namespace)
-        except NoExperimentError:
-            name = plain_name(node.cls)
-        objects.append(writer.object(node, digest, name))
+        objects.append(writer.object(node, digest, _name_of(node, namespace)))
     return {"format": FORMAT, "namespace": namespace, "objects": objects}
+
+
+def _name_of(node: ConfigInfo, namespace: str | None) -> str:
+    try:
+        return type_name(node.cls, node.namespace or namespace)
+    except NoExperimentError:
+        return plain_name(node.cls)
 
 
 def _known_digests(nodes: list[ConfigInfo], namespace: str) -> list[bytes]:
@@ -225,10 +273,11 @@ class _Writer:
         values = node.values
         ordered = [name for name in node.schema.fields if name in values]
         ordered += [name for name in values if name not in node.schema.fields]
-        written["fields"] = {
-            name: self.value(values[name], f"{node.cls.__qualname__}.{name}") for name in ordered
-        }
+        written["fields"] = {name: self.field(node, name) for name in ordered}
         return written
+
+    def field(self, node: ConfigInfo, name: str) -> Any:
+        return self.value(node.values[name], f"{node.cls.__qualname__}.{name}")
 
     def value(self, value: Any, where: str) -> Any:
         if type(value) in SCALARS:
@@ -278,146 +327,24 @@ class _Writer:
         return {"type": "path", "value": str(value)}
 
 
+class _Carrier(_Writer):
+    """Writes what is saved with the files that it names."""
+
+    def __init__(self, numbers: dict[ConfigInfo, int], carry: Carry) -> None:
+        super().__init__(numbers, None, None)
+        self.carry = carry
+
+    def field(self, node: ConfigInfo, name: str) -> Any:
+        value, spec = node.values[name], node.schema.fields.get(name)
+        if spec is None or spec.kind != "datapath" or not isinstance(value, PurePath):
+            return super().field(node, name)
+        where = f"{node.cls.__qualname__}.{name}"
+        place, is_folder = self.carry(self.numbers[node], where, value)
+        return {"type": "path.serialized", "value": place, "is_folder": is_folder}
+
+
 class _Sketch(_Writer):
     """Writes what is only looked at: any value has a text."""
 
     def other(self, value: Any, where: str) -> Any:
         return {"type": "other", "value": repr_of(value)}
-
-
-def load(
-    document: Mapping[str, Any],
-    *,
-    resolve: Resolve,
-    workspace: Path | None = None,
-    job: Path | None = None,
-) -> list[Any]:
-    """Make the configurations that `dump` wrote.
-
-    Tasks that only produced something, and are not part of a value or an init task themselves, are
-    left out: their classes need not be there.
-
-    Parameters
-    ----------
-    document : Mapping
-        What `dump` gave, perhaps by way of JSON.
-    resolve : callable
-        Gives the class for a module, a qualified name and a type name ("" for an enum).
-    workspace, job : Path, optional
-        Where these directories are now.
-
-    Returns
-    -------
-    list of configs
-        Sealed, with their identifiers; the one that was dumped is the last.
-
-    Raises
-    ------
-    ConfigError
-        If the document cannot be understood.
-    """
-    written = {item["id"]: item for item in document["objects"]}
-    needed = _needed(document["objects"])
-    nodes: dict[int, ConfigInfo] = {}
-    reader = _Reader(nodes, resolve, {"workspace": workspace, "job": job})
-    for number in needed:
-        nodes[number] = _blank(written[number], resolve)
-    # Sets and keys need the hash of what they hold: children first, as they were written.
-    for number in needed:
-        reader.fill(nodes[number], written[number])
-    return [nodes[number].config for number in needed]
-
-
-def _needed(objects: list[Mapping[str, Any]]) -> list[int]:
-    """Give the numbers of the objects that the last one holds, in the order of the document."""
-    held = {item["id"]: _references(item) for item in objects}
-    found: set[int] = set()
-    pending = [objects[-1]["id"]]
-    while pending:
-        number = pending.pop()
-        if number not in found:
-            found.add(number)
-            pending += held[number]
-    return [item["id"] for item in objects if item["id"] in found]
-
-
-def _references(item: Mapping[str, Any]) -> list[int]:
-    found = list(item.get("init-tasks", ()))
-    pending: list[Any] = list(item["fields"].values())
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending += value
-        elif isinstance(value, dict):
-            if value.get("type") == "python":
-                found.append(value["value"])
-            else:
-                pending += value.values()
-    return found
-
-
-def _blank(item: Mapping[str, Any], resolve: Resolve) -> ConfigInfo:
-    cls = resolve(item["module"], item["type"], item["typename"])
-    made = config_class(cls)
-    config: Any = object.__new__(made)
-    node = ConfigInfo(config, schema_of(cls), {})
-    config.__dict__["__xpm__"] = node
-    node.meta = item.get("meta")
-    node.sealed = True
-    node.freeze(bytes.fromhex(item["identifier"]))
-    node.typename = item["typename"]
-    return node
-
-
-class _Reader:
-    def __init__(
-        self, nodes: dict[int, ConfigInfo], resolve: Resolve, bases: dict[str, Path | None]
-    ) -> None:
-        self.nodes, self.resolve, self.bases = nodes, resolve, bases
-
-    def fill(self, node: ConfigInfo, item: Mapping[str, Any]) -> None:
-        for name, value in item["fields"].items():
-            node.values[name] = self.value(value)
-        node.init_tasks = tuple(self.nodes[n].config for n in item.get("init-tasks", ()))
-        producer = self.nodes.get(item.get("task", 0))
-        node.task = None if producer is None else producer.config
-        if "tags" in item:
-            place = user_place()
-            node.own_tags = {k: (self.value(v), place) for k, v in item["tags"].items()}
-        node.untagged = frozenset(item.get("untagged", ()))
-
-    def value(self, value: Any) -> Any:
-        if type(value) in SCALARS:
-            return value
-        if isinstance(value, list):
-            return [self.value(item) for item in value]
-        word = value.get("type")
-        if word is None:
-            return {key: self.value(item) for key, item in value.items()}
-        if word == "python":
-            return self.nodes[value["value"]].config
-        if word == "float":
-            return struct.unpack("!d", bytes.fromhex(value["bits"]))[0]
-        if word == "int":
-            return int(value["hex"], 16)
-        if word == "enum":
-            members: Any = self.resolve(value["module"], value["enum"], "")
-            return members[value["value"]]
-        if word == "path":
-            return self.path(value)
-        if word == "tuple":
-            return tuple(self.value(item) for item in value["items"])
-        if word == "set":
-            return {self.value(item) for item in value["items"]}
-        if word == "dict":
-            return {self.value(key): self.value(item) for key, item in value["items"]}
-        raise ConfigError(f"a value of an unknown sort in a params.json: {word!r}")
-
-    def path(self, value: Mapping[str, Any]) -> Path:
-        base = value.get("base")
-        if base is None:
-            return Path(value["value"])
-        start = self.bases.get(base)
-        if start is None:
-            raise ConfigError(f"where is the {base} of {value['value']!r}? give {base}=")
-        return start / str(value["value"])

@@ -29,6 +29,7 @@ from xpm_nb.engine import callbacks, entries, loop, outlook, settings, submissio
 from xpm_nb.engine.contents import Contents, Item
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
+from xpm_nb.engine.keeping import Keeping
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.errors import (
@@ -59,7 +60,7 @@ notebook_name: Callable[[], str] | None = None
 on_wait: Callable[[Experiment], AbstractContextManager[Any]] | None = None  # draws while we wait
 
 
-class Experiment(Contents):
+class Experiment(Keeping, Contents):
     """A named set of jobs in a workspace; made by `start` and `experiment`.
 
     Attributes

@@ -13,6 +13,7 @@ import platform
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -44,7 +45,7 @@ _URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
 
 
 class Run:
-    """The records of one run of an experiment; its directory is made for its first job.
+    """The records of one run of an experiment; its directory is made when something is kept.
 
     What takes time (listing packages, asking git, writing a notebook) is done in the callbacks'
     thread, when no callback waits.
@@ -75,14 +76,20 @@ class Run:
         self._cells = cells
         self._notebook = notebook
         self._due = False
+        self._guard = threading.Lock()
+
+    def open(self) -> RunPaths:
+        """Give the run's directory, made if need be (any thread may ask)."""
+        with self._guard:
+            if self.paths is None:
+                self.paths = self._create()
+                if self._keep:
+                    callbacks.current().put_chore(self._write_environment)
+            return self.paths
 
     def add(self, row: RunJob) -> None:
         """Add a job to the run's list (called in the scheduler's thread)."""
-        if self.paths is None:
-            self.paths = self._create()
-            if self._keep:
-                callbacks.current().put_chore(self._write_environment)
-        records.add_run_job(self.paths, row)
+        records.add_run_job(self.open(), row)
         self.keep_cells()
 
     def keep_cells(self) -> None:

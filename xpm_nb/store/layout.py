@@ -22,11 +22,13 @@ from pathlib import Path
 from xpm_nb.errors import ConfigError, WorkspaceError
 
 MARKER = ".__experimaestro__"
+PARAMS = "params.json"
 PRIVATE = ".experimaestro"
 
 # The longest thing made of a name is "<name>.failed"; 255 bytes is what file systems take.
 _MAX_BYTES = 255 - len(".failed")
 _HEX = re.compile(r"[0-9a-f]{64}")
+_FILES = re.compile(r"files-[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -245,7 +247,7 @@ class JobPaths:
     @property
     def params(self) -> Path:
         """The task with its parameters."""
-        return self.path / "params.json"
+        return self.path / PARAMS
 
     @property
     def legacy_lock(self) -> Path:
@@ -372,6 +374,34 @@ class CachePaths:
         return self.private / f"{name}.broken"
 
 
+class SavedPaths:
+    """A folder in which configurations were saved, with the files that they name."""
+
+    __slots__ = ("definition", "path")
+
+    DEFINITIONS = ("experimaestro.json", "definition.json")  # the second: of experimaestro 1
+
+    def __init__(self, path: Path, definition: str = "") -> None:
+        self.path = path
+        name = component(definition, "definition's name") if definition else self.DEFINITIONS[0]
+        self.definition = path / name
+
+    def __repr__(self) -> str:
+        return f"SavedPaths({str(self.path)!r})"
+
+    def folders(self) -> list[Path]:
+        """List the folders in which files were kept, of this and earlier savings."""
+        return [self.path / name for name in _names(self.path) if _FILES.fullmatch(name)]
+
+    def new_folder(self) -> Path:
+        """Name a folder for files that is not there yet."""
+        names = {folder.name for folder in self.folders()}
+        number = 1
+        while (name := f"files-{number}") in names:
+            number += 1
+        return self.path / name
+
+
 class RunPaths:
     """The files of one run of an experiment."""
 
@@ -398,6 +428,19 @@ class RunPaths:
     def notebook(self) -> Path:
         """The cells that were executed."""
         return self.path / "cells.ipynb"
+
+    @property
+    def results(self) -> Path:
+        """What the user keeps of this run."""
+        return self.path / "results"
+
+    def saved(self, name: str) -> Path:
+        """Where configurations are saved under a name."""
+        return self.path / "saved" / component(name, "name")
+
+    def all_saved(self) -> list[Path]:
+        """List what `saved` names that is there."""
+        return [self.path / "saved" / name for name in _names(self.path / "saved")]
 
 
 class ExperimentPaths:

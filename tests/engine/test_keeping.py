@@ -1,0 +1,68 @@
+"""Configurations and files that are kept with a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.some_tasks import Learn, Model
+from xpm_nb.core.config import RunMode
+from xpm_nb.engine import callbacks
+from xpm_nb.engine.experiment import experiment, start
+from xpm_nb.errors import ConfigError, RecordError
+from xpm_nb.store import records
+
+
+def test_what_is_saved_in_one_experiment_is_loaded_in_another(xp, new_kernel):
+    model = Model.C(hidden=3)
+    xp.save({"best": model, "all": [model]}, "models")
+    xp.save(Model.C(hidden=5))
+    xp.save(Model.C(hidden=6))
+    assert xp.load("tour").hidden == 6
+    new_kernel()
+    other = start("other")
+    found = other.load("tour", "models")
+    assert found["best"] == model.seal()
+    assert found["best"] is found["all"][0]
+    assert other.load("tour", run_id=xp.workspace.experiment("tour").runs()[-1].run_id).hidden == 6
+    with pytest.raises(RecordError, match=r"'tour' has nothing saved as 'best': .*default, models"):
+        other.load("tour", "best")
+    with pytest.raises(RecordError, match="nothing was saved in it"):
+        other.load("none")
+    with pytest.raises(ConfigError, match="cannot be a name"):
+        other.save(model, "../x")
+
+
+def test_the_latest_run_that_saved_it_counts(xp, new_kernel, fake):
+    xp.save(Model.C(hidden=1))
+    xp.close()
+    assert xp.resultspath.is_dir()
+    later = start("tour", launcher=fake)
+    later.submit(Learn.C(lr=0.1))
+    later._loop.sync(10)
+    assert later.load("tour").hidden == 1
+    later.save(Model.C(hidden=2))
+    assert later.load("tour").hidden == 2
+    first, second = later.workspace.experiment("tour").runs()
+    assert later.load("tour", run_id=first.run_id).hidden == 1
+    assert later.resultspath == second.results
+    assert len(records.read_run_jobs(second)) == 1
+    with pytest.raises(ConfigError, match="name a run"):
+        later.load("tour", run_id="../x")
+
+
+def test_results_lie_in_the_run_beside_its_jobs(xp):
+    (xp.resultspath / "a.txt").write_text("kept")
+    assert xp.resultspath == xp.workspace.experiment("tour").runs()[0].path / "results"
+    xp.submit(Learn.C(lr=0.1))
+    xp._loop.sync(10)
+    assert len(xp.workspace.experiment("tour").runs()) == 1
+    assert callbacks.current().flush(30, chores=True)
+    assert records.read_object(xp.workspace.experiment("tour").runs()[0].environment)
+
+
+def test_a_dry_run_writes_nothing(new_kernel, fake, tmp_path):
+    with experiment(tmp_path / "ws", "dry", run_mode=RunMode.DRY_RUN, launcher=fake) as xp:
+        xp.save(Model.C())
+        with pytest.raises(ConfigError, match="dry run"):
+            assert xp.resultspath
+    assert not (tmp_path / "ws").exists()

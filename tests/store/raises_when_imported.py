@@ -1,0 +1,1 @@
+raise ZeroDivisionError("it cannot be imported")
