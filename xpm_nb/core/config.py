@@ -48,6 +48,8 @@ from xpm_nb.core.graph import (
     check_paths,
     classes_of,
     dependencies,
+    do_later,
+    early_output,
     generated_paths,
     identify,
     left_out,
@@ -117,6 +119,8 @@ __all__ = [
     "copyconfig",
     "declared_class",
     "dependencies",
+    "do_later",
+    "early_output",
     "generated_paths",
     "grid",
     "identify",
@@ -125,6 +129,7 @@ __all__ = [
     "left_out",
     "local_name",
     "mark_submitted",
+    "method_of",
     "needs_namespace",
     "output",
     "own_classes",
@@ -454,6 +459,15 @@ def _job(self: Any) -> Any:
     )
 
 
+def _with_job(self: Any, act: Callable[[Any], object]) -> None:
+    """Do something with the job; with that of a task to be submitted, when there is one."""
+    node = _node(self)
+    if node.job is None and hasattr(node.cls, "__xpm_task__"):
+        node.later.append(act)
+    else:
+        act(_job(self))
+
+
 def _note_site(cls: type, frame: FrameType | None) -> None:
     """Note where the ``class`` statement of a class is.
 
@@ -676,13 +690,17 @@ class Config:
         """Give the metrics that the job logged."""
         return _job(self).metrics()
 
-    def on_completed(self, callback: Callable[[], Any]) -> Any:
-        """Have a function called when the job ends well, also when it already has."""
-        return _job(self).on_completed(callback)
+    def on_completed(self, callback: Callable[[], Any]) -> None:
+        """Have a function called, with no argument, when the job ends well.
 
-    def on_state(self, callback: Callable[[Any], Any]) -> Any:
-        """Have a function called with each change of the job."""
-        return _job(self).on_state(callback)
+        Also when it already has, and when the task is yet to be submitted. What the same function
+        of the same cell had called before is replaced when the cell is run again.
+        """
+        _with_job(self, lambda job: job.on_completed(callback))
+
+    def on_state(self, callback: Callable[[Any], Any]) -> None:
+        """Have a function called with a view of the job at each change of its state."""
+        _with_job(self, lambda job: job.on_state(callback))
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return cast("Generator[Any, Any, Any]", _job(self).__await__())
@@ -757,6 +775,79 @@ class Task(Config):
             max_retries=max_retries,
             transient=transient,
         )
+
+    def watch_output(
+        self, method: Callable[..., Any] | str, callback: Callable[[Any], Any]
+    ) -> None:
+        """Have a function called with each output that the running task reports.
+
+        Also with what was reported before: in the order of the reports, each once. The callbacks'
+        thread calls it, and it may submit tasks; those that take the output need not wait for this
+        task to end.
+
+        Parameters
+        ----------
+        method : method
+            What the task gives to `register_task_output`: ``task.checkpoint``.
+        callback : callable
+            Gets what the method returns, here in the notebook.
+
+        Examples
+        --------
+        >>> learn.watch_output(  # doctest: +SKIP
+        ...     learn.checkpoint, lambda found: Evaluate.C(checkpoint=found).submit()
+        ... )
+        """
+        name = method_of(self, method)
+        _with_job(self, lambda job: job.watch_output(name, callback))
+
+    def register_task_output(self, method: Callable[..., Any], *args: Any, **options: Any) -> None:
+        """Report an output while the task runs, for those who watch it.
+
+        Does nothing outside a job. A task that is run again without its files (one that is not
+        resumable) reports anew.
+
+        Parameters
+        ----------
+        method : method
+            One of the task, ``def checkpoint(self, dep, step)``, that is called in the notebook to
+            give the output: ``return dep(Checkpoint.C(step=step, path=self.jobpath / …))``.
+        *args, **options
+            What it gets behind `dep`; values that JSON can hold.
+
+        Raises
+        ------
+        RecordError
+            JSON does not give a value back as it is.
+
+        Examples
+        --------
+        >>> def execute(self):  # doctest: +SKIP
+        ...     for step in range(10):
+        ...         self.train(step)
+        ...         self.register_task_output(self.checkpoint, step)
+        """
+        name, node = method_of(self, method), node_of(self)
+        if node is not None:
+            raise ConfigTypeError(
+                f"register_task_output() is for execute(), and this {node.cls.__qualname__} is a"
+                f" configuration: the notebook calls watch_output() ({place_text()})"
+            )
+        if "__taskdir__" in vars(self):
+            doors.reporter(name, args, options)
+
+
+def method_of(task: Any, method: Any) -> str:
+    """Name a method of a task."""
+    node = node_of(task)
+    cls = type(task) if node is None else node.cls
+    name = method if isinstance(method, str) else getattr(method, "__name__", "")
+    if not callable(getattr(cls, name, None)) or not (isinstance(method, str) or callable(method)):
+        raise ConfigTypeError(
+            f"an output of {cls.__qualname__} is named by one of its methods, not by"
+            f" {shorten(method)} ({place_text()})"
+        )
+    return name
 
 
 class LightweightTask(Config):

@@ -74,6 +74,10 @@ def no_cache(config: Any, name: str) -> AbstractContextManager[Path]:
     raise NoExperimentError(f"{kind} has nowhere to keep {name!r}: {HOW_TO_OPEN}")
 
 
+def _nobody_hears(method: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Take note of nothing: there is no job."""
+
+
 submitter: Submitter = _Nowhere()
 renderer: Callable[[Any], dict[str, Any]] = _text_only
 widget: Callable[[Any], Any] = _only_picture
@@ -81,6 +85,7 @@ place: Callable[[str, int], str] = _file_and_line
 comparer: Callable[[Any, Any], Any] = _no_comparer
 cache_path: Callable[[Any, str], AbstractContextManager[Path]] = no_cache
 literals: Callable[[type], dict[str, str]] = _no_literals
+reporter: Callable[[str, tuple[Any, ...], dict[str, Any]], None] = _nobody_hears
 
 
 def fill(
@@ -92,6 +97,7 @@ def fill(
     comparer: Callable[[Any, Any], Any] | None = None,
     cache_path: Callable[[Any, str], AbstractContextManager[Path]] | None = None,
     literals: Callable[[type], dict[str, str]] | None = None,
+    reporter: Callable[[str, tuple[Any, ...], dict[str, Any]], None] | None = None,
 ) -> None:
     """Put something behind one or more doors; the others stay as they are.
 
@@ -112,6 +118,8 @@ def fill(
         Takes a config and a name; gives a context in which a path of the two is ours alone.
     literals : callable, optional
         Gives the texts that stand after the fields of a class.
+    reporter : callable, optional
+        Takes note of an output that a running task reports: name of the method, arguments.
     """
     doors = globals()
     fillings = {
@@ -122,6 +130,7 @@ def fill(
         "comparer": comparer,
         "cache_path": cache_path,
         "literals": literals,
+        "reporter": reporter,
     }
     for name, filling in fillings.items():
         if filling is not None:

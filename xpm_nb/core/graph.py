@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, TypeAlias, cast
@@ -443,6 +443,14 @@ def mark_submitted(
         seal(task, root)
 
 
+def do_later(task: Any, job: Any) -> None:
+    """Do with the job of a task what was asked for before it was submitted."""
+    node = info(task)
+    acts, node.later = node.later, []
+    for act in acts:
+        act(job)
+
+
 _JOB_ROOTS: dict[str, str] = {}
 """Directories of the jobs submitted by this process, with the names of their tasks."""
 
@@ -466,12 +474,39 @@ def output(task: Any) -> Any:
     return value
 
 
-def _mark(node: ConfigInfo, config: Any) -> Any:
-    name = node.cls.__qualname__
+def early_output(task: Any, name: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """Give the value of a method of a task that has reported it as an output, and still runs.
+
+    Raises
+    ------
+    ConfigError
+        As `output` does.
+    """
+    node = info(task)
+    method = getattr(node.cls, name, None)
+    if not callable(method):
+        raise ConfigError(f"{node.cls.__qualname__} has no method {name!r}, which its job reported")
+
+    def mark(config: Any) -> Any:
+        known = node_of(config)
+        early = known is not None and (known.early or known.task is None)
+        _mark(node, config, name)
+        if known is not None and known is not node:
+            known.early = early  # what task_outputs has marked waits for the end, as before
+        return config
+
+    value = method(task, mark, *args, **options)
+    if node.root is not None:
+        _check_output(node, value, name)
+    return value
+
+
+def _mark(node: ConfigInfo, config: Any, method: str = "task_outputs") -> Any:
+    name = f"{node.cls.__qualname__}.{method}"
     found = node_of(config)
     if found is None:
         raise ConfigTypeError(
-            f"{name}.task_outputs: dep() takes a configuration, not {shorten(config, 60)}"
+            f"{name}: dep() takes a configuration, not {shorten(config, 60)}"
             f" ({type(config).__qualname__}); wrap it in one"
         )
     if found is not node:
@@ -479,19 +514,19 @@ def _mark(node: ConfigInfo, config: Any) -> Any:
             owner = info(found.task)
             if owner.known_digest(None) != node.known_digest(None):  # not the same job, once more
                 raise ConfigError(
-                    f"{name}.task_outputs: {found.cls.__qualname__} is already an output of"
+                    f"{name}: {found.cls.__qualname__} is already an output of"
                     f" {owner.cls.__qualname__} ({place_text()})"
                 )
         if hasattr(found.cls, "__xpm_task__"):
             raise ConfigError(
-                f"{name}.task_outputs: {found.cls.__qualname__} is a task of its own: submit it"
-                f" ({place_text()})"
+                f"{name}: {found.cls.__qualname__} is a task of its own: submit it ({place_text()})"
             )
         found.mark(node.config)
+        found.early = False
     return config
 
 
-def _check_output(node: ConfigInfo, value: Any) -> None:
+def _check_output(node: ConfigInfo, value: Any, method: str = "task_outputs") -> None:
     bad: list[str] = []
     for top in nested([value]):
         seen = {top}
@@ -509,7 +544,7 @@ def _check_output(node: ConfigInfo, value: Any) -> None:
                     pending.append(child)
     if bad:
         raise ConfigError(
-            _unmarked(node.cls.__qualname__, f"{node.cls.__qualname__}.task_outputs", bad)
+            _unmarked(node.cls.__qualname__, f"{node.cls.__qualname__}.{method}", bad)
         )
 
 
@@ -559,7 +594,7 @@ def check_paths(task: Any) -> None:
                     suspects.setdefault(str(parent), []).append(line)
     if not suspects:
         return
-    known = {str(info(needed).root) for needed in dependencies(task)}
+    known = {str(info(needed).root) for needed in dependencies(task, early=True)}
     if not suspects.keys() <= {*known, str(top.root)}:
         known = {str(info(needed).root) for needed in _all_needed(task)}
     for root, lines in suspects.items():
@@ -569,20 +604,20 @@ def check_paths(task: Any) -> None:
 
 def _all_needed(task: Any) -> list[Any]:
     needed: dict[int, Any] = {}
-    pending = dependencies(task)
+    pending = dependencies(task, early=True)
     while pending:
         one = pending.pop()
         if id(one) not in needed:
             needed[id(one)] = one
-            pending += dependencies(one)
+            pending += dependencies(one, early=True)
     return list(needed.values())
 
 
-def dependencies(task: Any) -> list[Any]:
+def dependencies(task: Any, *, early: bool = False) -> list[Any]:
     """Give the submitted tasks that a task needs done first, each once, in order.
 
     They are found through parameters, containers and init tasks; what those tasks need in turn is
-    not looked at.
+    not looked at. With `early`, also those of which it only has what they reported while they run.
     """
     root = info(task)
     found: dict[int, Any] = {}
@@ -594,7 +629,8 @@ def dependencies(task: Any) -> list[Any]:
             continue
         seen.add(node)
         if node is not root and node.task is not None:
-            found.setdefault(id(node.task), node.task)
+            if early or not node.early:
+                found.setdefault(id(node.task), node.task)
             if node.task is node.config:
                 continue
         pending += reversed(children(node))

@@ -72,8 +72,12 @@ class ConfigInfo:
         What `setmeta` said.
     task : config or None
         The task it is an output of; a submitted task is its own.
+    early : bool
+        It was reported while its task runs: nobody has to wait for the task to end.
     job : object or None
         The engine's job of a submitted task.
+    later : list of callables
+        What is to be done with the job, once there is one.
     init_tasks : tuple of configs
         Set before a submission is sealed.
     sealed : bool
@@ -102,8 +106,10 @@ class ConfigInfo:
         "classes",
         "cls",
         "config",
+        "early",
         "init_tasks",
         "job",
+        "later",
         "meta",
         "namespace",
         "own_tags",
@@ -123,7 +129,9 @@ class ConfigInfo:
         self.config, self.schema, self.cls, self.values = config, schema, schema.cls, values
         self.meta: bool | None = None
         self.task: Any = None
+        self.early = False
         self.job: Any = None
+        self.later: list[Callable[[Any], object]] = []
         self.init_tasks: tuple[Any, ...] = ()
         self.sealed = False
         self.own_tags: dict[str, tuple[Any, tuple[str, int]]] = {}

@@ -149,6 +149,27 @@ class Listener:
     function: Callable[..., object]
     owner: object
     called: bool = False  # for the present end of the job
+    task: Any = None  # whose methods give outputs
+
+
+@dataclass(slots=True)
+class Watch(Listener):
+    """A function to be called with outputs, and how far it has come (known to its thread only).
+
+    Attributes
+    ----------
+    method : str
+        Which outputs.
+    file, offset : int
+        Up to where they were read.
+    seen : set
+        The keys of those that it was called with.
+    """
+
+    method: str = ""
+    file: int = 0
+    offset: int = 0
+    seen: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -162,6 +183,7 @@ class Register:
 
     _completed: dict[object, Listener] = field(default_factory=dict)
     _state: dict[object, Listener] = field(default_factory=dict)
+    _outputs: dict[str, dict[object, Listener]] = field(default_factory=dict)
     _seen: dict[object, tuple[int, int]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -174,6 +196,21 @@ class Register:
         """Register a function for each change."""
         with self._lock:
             self._put(self._state, "state", Listener(function, owner))
+
+    def on_output(
+        self, method: str, function: Callable[[Any], object], task: Any, owner: object = None
+    ) -> None:
+        """Register a function for what the job of a task reports by a method."""
+        with self._lock:
+            where = self._outputs.setdefault(method, {})
+            new = Watch(function, owner, task=task, method=method)
+            self._put(where, f"output {method}", new)
+
+    def watches(self) -> list[Watch]:
+        """Give what wants outputs."""
+        with self._lock:
+            found = [item for where in self._outputs.values() for item in where.values()]
+            return [item for item in found if isinstance(item, Watch)]
 
     def due(self) -> list[Listener]:
         """Say, when the job is done, what is to be called, and take note that it is."""
@@ -195,15 +232,17 @@ class Register:
             return list(self._state.values())
 
     def _put(self, where: dict[object, Listener], kind: str, new: Listener) -> None:
-        if any(item.function == new.function for item in where.values()):
-            return  # the same job met twice in a loop, say
+        for item in where.values():
+            if item.function == new.function:  # the same job met twice in a loop, say
+                item.task = new.task
+                return
         cell, name, execution = identity(new.function)
         place = (kind, cell, name)
         before, ordinal = self._seen.get(place, (execution, -1))
         ordinal = ordinal + 1 if before == execution else 0
         self._seen[place] = (execution, ordinal)
         item = where.setdefault((cell, name, ordinal), new)
-        item.function, item.owner = new.function, new.owner
+        item.function, item.owner, item.task = new.function, new.owner, new.task
 
 
 def identity(function: Callable[..., Any]) -> tuple[str, str, int]:

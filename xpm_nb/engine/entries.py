@@ -160,6 +160,8 @@ class Entry:
         What its callbacks say; the loop takes it over into the view.
     hooks : list
         Called in the loop's thread with the view at each change of state; must be quick.
+    output_hooks : list
+        The same, without argument, when the task may have reported outputs.
     """
 
     def __init__(self, paths: JobPaths, *, dry: bool = False) -> None:
@@ -177,6 +179,7 @@ class Entry:
         )
         self.settled = threading.Event()
         self.hooks: list[Callable[[JobView], None]] = []
+        self.output_hooks: list[Callable[[], None]] = []
         self.asked: Asked | None = None  # None: what the directory holds is wanted
         self.record: JobRecord | None = None
         self.launcher: Launcher | None = None
@@ -192,6 +195,7 @@ class Entry:
         self.said: tuple[Said, ...] = ()
         self.curves = Curves(paths.metrics)  # which has its own lock: any thread may ask
         self._offsets = {"progress": 0, "metrics": 0}
+        self._outputs = (0, 0)
         self._pending = 0  # submissions that the loop has not met yet
         self._waiters: list[Callable[[], None]] = []
         self._guard = threading.Lock()
@@ -318,6 +322,10 @@ class Entry:
             for row in rows:
                 note(self.facts, row)
             new = new or bool(rows)
+        if self.output_hooks:
+            before, self._outputs = self._outputs, records.state_of(self.paths.outputs)
+            for hook in self.output_hooks if self._outputs != before else ():
+                hook()
         return new
 
 

@@ -264,6 +264,8 @@ class Experiment(Keeping, Contents):
                 configs.info(task).job = None
             raise
         self._hand_over(item, asked, mode)
+        if not dry:
+            configs.do_later(task, item.job)
         return output
 
     def _item(self, entry: Entry, task: Any, launcher: Launcher) -> Item:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import CurveView, JobView, Said
@@ -344,12 +345,37 @@ class Job:
         _check_callable("on_state", callback)
         self._register().on_state(callback, self._experiment)
 
+    def watch_output(
+        self, method: Callable[..., object] | str, callback: Callable[[Any], object]
+    ) -> None:
+        """Have a function called with each output that the running task reports.
+
+        See `Task.watch_output`.
+
+        Raises
+        ------
+        ConfigError
+            The task was not submitted by this kernel, which has no class to make outputs with.
+        """
+        _check_callable("watch_output", callback)
+        if self._latest is None:
+            raise ConfigError(
+                f"nothing here makes outputs of {self._entry.name}: submit its task in this kernel"
+                " (what is done or runs is not run again), and watch that"
+            )
+        name = configs.method_of(self._latest, method)
+        register = self._register()
+        register.on_output(name, callback, self._latest, self._experiment)
+        _outputs_due(self._entry, self._loop, register)
+
     def _register(self) -> Register:
         with _registers_guard:
             register = _registers.get(self._entry)
             if register is None:
                 register = _registers[self._entry] = Register()
-                self._entry.hooks.append(partial(_told, self._entry, self._loop, register))
+                told = (self._entry, self._loop, register)
+                self._entry.hooks.append(partial(_told, *told))
+                self._entry.output_hooks.append(partial(_outputs_due, *told))
             return register
 
     def _record(self) -> records.JobRecord | None:
@@ -380,6 +406,34 @@ def _told(entry: Entry, loop: Loop, register: Register, view: JobView) -> None:
         register.reopen()
     for listener in register.listeners():
         callbacks.current().put(partial(_call, entry, loop, listener, view))
+
+
+def _outputs_due(entry: Entry, loop: Loop, register: Register) -> None:
+    if register.watches():
+        callbacks.current().put(partial(_give_outputs, entry, loop, register))
+
+
+def _give_outputs(entry: Entry, loop: Loop, register: Register) -> None:
+    """In the callbacks' thread: call users' functions with what is new of the job's outputs."""
+    for watch in register.watches():
+        try:
+            outputs, file, watch.offset = records.read_outputs(
+                entry.paths, watch.file, watch.offset
+            )
+        except RecordError as error:
+            log.warning("%s", error)
+            continue
+        if file != watch.file:  # the job was run again, and its files are new
+            watch.file, watch.seen = file, set()
+        for output in outputs:
+            if output.method == watch.method and output.key not in watch.seen:
+                watch.seen.add(output.key)
+                give = partial(_give, watch.function, watch.task, output)
+                _call(entry, loop, Listener(give, watch.owner))
+
+
+def _give(function: Callable[[Any], object], task: Any, output: records.Output) -> None:
+    function(configs.early_output(task, output.method, output.args, output.options))
 
 
 def _call_due(entry: Entry, loop: Loop, register: Register) -> None:

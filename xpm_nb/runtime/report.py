@@ -9,6 +9,7 @@ The lines, as `store.records.read_lines` gives them::
 
     progress.jsonl  {"time": …, "progress": 0.25, "level": 0, "desc": "epoch"}
     metrics.jsonl   {"time": …, "step": 12, "metrics": {"loss": 0.31}}
+    outputs.jsonl   {"time": …, "method": "checkpoint", "args": [12], "options": {}}
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from xpm_nb.store.layout import JobPaths
-from xpm_nb.store.records import Appender
+from xpm_nb.store.records import Appender, Output, add_output
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class _Reports:
 
     def __init__(self, paths: JobPaths) -> None:
         self._guard = allocate_lock()
+        self._paths = paths
         self._progress = _File(lambda: Appender(paths.progress))
         self._metrics = _File(lambda: Appender(paths.metrics))
         self._levels: dict[int, dict[str, Any]] = {}  # the latest row of each level
@@ -103,6 +105,10 @@ class _Reports:
             self._metrics.rows.append({"time": time(), "step": step, "metrics": values})
             if self._metrics.may_write(monotonic()):
                 self._metrics.write()
+
+    def output(self, output: Output) -> None:
+        with self._guard:
+            add_output(self._paths, output)
 
     def close(self) -> None:
         with self._guard:
@@ -175,6 +181,18 @@ def _number(name: object, value: Any) -> float:
         return float(value) if index is None or isinstance(value, bool) else int(index())
     except (TypeError, ValueError) as error:
         raise TypeError(f"the metric {name!r} is not a number: {value!r}") from error
+
+
+def task_output(method: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Note an output of the task; at once, for somebody may be waiting for it (for the runner).
+
+    Raises
+    ------
+    RecordError
+        JSON cannot hold an argument.
+    """
+    if _reports is not None:
+        _reports.output(Output(method, args, options))
 
 
 class tqdm(Generic[T]):

@@ -203,7 +203,10 @@ class _Job:
         loaded = serial.load(
             document, resolve=self.resolve, workspace=self.paths.workspace, job=root
         )
-        doors.fill(cache_path=partial(_cache_path, self.paths, document.get("namespace")))
+        doors.fill(
+            cache_path=partial(_cache_path, self.paths, document.get("namespace")),
+            reporter=report.task_output,
+        )
         record = records.read_job(self.paths)
         tags = dict(record.tags) if record is not None else configs.tags_of(loaded[-1])
         objects: dict[Any, Any] = {}

@@ -297,6 +297,11 @@ class JobPaths:
         return self.private / "metrics.jsonl"
 
     @property
+    def outputs(self) -> Path:
+        """Lines of outputs that the task reported while it ran."""
+        return self.private / "outputs.jsonl"
+
+    @property
     def result_json(self) -> Path:
         """What `execute` returned, where JSON gives it back unchanged."""
         return self.private / "result.json"

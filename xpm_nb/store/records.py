@@ -115,6 +115,19 @@ class Times(NamedTuple):
     ended: float | None
 
 
+class Output(NamedTuple):
+    """One output that a task reported while it ran: the name of a method, and its arguments."""
+
+    method: str
+    args: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = _NOTHING
+
+    @property
+    def key(self) -> str:
+        """Text that is equal for equal outputs."""
+        return json.dumps([self.method, list(self.args), dict(self.options)], sort_keys=True)
+
+
 class RunJob(NamedTuple):
     """One line of a run's list of jobs; `job` is ``jobs/<type name>/<64 hex>``."""
 
@@ -739,6 +752,67 @@ def read_lines(path: Path, offset: int = 0, limit: int = -1) -> tuple[list[dict[
     return rows, offset + end
 
 
+def add_output(paths: JobPaths, output: Output) -> None:
+    """Note an output that a task reports.
+
+    Raises
+    ------
+    RecordError
+        JSON does not give an argument back as it is.
+    """
+    row = {"method": output.method, "args": list(output.args), "options": dict(output.options)}
+    if _as_json([row["args"], row["options"]]) is None:
+        raise RecordError(
+            f"the arguments of {output.method}() must be what JSON gives back unchanged (numbers, "
+            f"text, lists, dicts with names, None), not {_shown_arguments(output)}"
+        )
+    append_line(paths.outputs, {"format": FORMAT, "time": time.time(), **row})
+
+
+def _shown_arguments(output: Output) -> str:
+    texts = [f"{value!r:.60}" for value in output.args]
+    texts += [f"{name}={value!r:.60}" for name, value in output.options.items()]
+    return f"({', '.join(texts)})"
+
+
+def read_outputs(paths: JobPaths, file: int = 0, offset: int = 0) -> tuple[list[Output], int, int]:
+    """Read what a task reported after an offset; a line that is damaged is left out.
+
+    Parameters
+    ----------
+    file, offset : int
+        What the last call gave. A file that another one has replaced (the job was run again, and
+        its files are new) is read from its beginning.
+
+    Returns
+    -------
+    tuple[list[Output], int, int]
+        The outputs, and the `file` and `offset` for the next call.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read.
+    """
+    found = state_of(paths.outputs)[0]
+    rows, offset = read_lines(paths.outputs, offset if file == found else 0)
+    outputs = []
+    for row in rows:
+        method, args, options = row.get("method"), row.get("args"), row.get("options")
+        if isinstance(method, str) and isinstance(args, list) and isinstance(options, dict):
+            outputs.append(Output(method, tuple(args), options))
+    return outputs, found, offset
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """Give a number that tells a file from the one that takes its place, and its size."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_size
+
+
 def add_run_job(run: RunPaths, row: RunJob) -> None:
     """Add a job to a run's list."""
     append_line(run.jobs, {"format": FORMAT, **row._asdict()})
@@ -793,7 +867,8 @@ def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
     paths : JobPaths
         The job.
     keep_files : bool
-        Leave the files that the task itself wrote, and its metrics (a task that resumes).
+        Leave the files that the task itself wrote, its metrics, and what it said of the files (a
+        task that resumes).
 
     Returns
     -------
@@ -806,7 +881,7 @@ def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
     private += [paths.result_json, paths.result_pickle]
     logs = [paths.stdout, paths.stderr, paths.pid]
     if not keep_files:
-        private.append(paths.metrics)
+        private += [paths.metrics, paths.outputs]
         stays = {paths.script.name, paths.params.name, paths.legacy_lock.name, PRIVATE}
         stays.update(path.name for path in (*markers, *logs))
         logs += [paths.path / name for name in sorted(os.listdir(paths.path)) if name not in stays]
