@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xpm_nb.core.config import DirectoryContext as DirectoryContext
     from xpm_nb.core.config import InstanceConfig as InstanceConfig
     from xpm_nb.core.config import LightweightTask as LightweightTask
+    from xpm_nb.core.config import ResumableTask as ResumableTask
     from xpm_nb.core.config import RunMode as RunMode
     from xpm_nb.core.config import Task as Task
     from xpm_nb.core.config import copyconfig as copyconfig
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from xpm_nb.errors import ConfigTypeError as ConfigTypeError
     from xpm_nb.errors import FailedExperiment as FailedExperiment
     from xpm_nb.errors import FrozenError as FrozenError
+    from xpm_nb.errors import GracefulTimeout as GracefulTimeout
     from xpm_nb.errors import InternalError as InternalError
     from xpm_nb.errors import JobError as JobError
     from xpm_nb.errors import LaunchError as LaunchError
@@ -89,8 +91,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "core.config": "Config DirectoryContext InstanceConfig LightweightTask RunMode Task copyconfig"
-    " grid sealed_set setmeta stop_tags tag tags tagspath",
+    "core.config": "Config DirectoryContext InstanceConfig LightweightTask ResumableTask RunMode"
+    " Task copyconfig grid sealed_set setmeta stop_tags tag tags tagspath",
     "core.deprecated": "deprecate",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
     " partial pathgenerator",
@@ -99,9 +101,9 @@ _HOMES = {
     "core.states": "FailureReason JobState",
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
-    "errors": "CarrierError ConfigError ConfigTypeError FailedExperiment FrozenError InternalError"
-    " JobError LaunchError MissingClassError NoExperimentError RecordError TaskCancelled UnsetError"
-    " WorkspaceError XpmError",
+    "errors": "CarrierError ConfigError ConfigTypeError FailedExperiment FrozenError"
+    " GracefulTimeout InternalError JobError LaunchError MissingClassError NoExperimentError"
+    " RecordError TaskCancelled UnsetError WorkspaceError XpmError",
     "launchers.base": "Launcher",
     "launchers.local": "LocalLauncher",
     "notebook.bridge": "widget",

@@ -22,6 +22,7 @@ The tree, by who can mend it::
     └── InternalError                         ours: please report
 
     TaskCancelled (BaseException)             not an error: raised inside a job that is to end
+    GracefulTimeout (Exception)               raised by a task that wants to be started again
 
 A message says what, which, and what to do.
 """
@@ -136,4 +137,31 @@ class TaskCancelled(BaseException):
 
     A task may catch it to save its work, and should raise it again. Like KeyboardInterrupt it is no
     `Exception`, so that ``except Exception`` in the middle of a training loop does not swallow it.
+
+    Attributes
+    ----------
+    remaining_time : float or None
+        How many seconds are left before the process is killed, None if nobody knows.
+    """
+
+    def __init__(self, message: str = "", remaining_time: float | None = None) -> None:
+        super().__init__(message)
+        self.remaining_time = remaining_time
+
+
+class GracefulTimeout(Exception):
+    """Raised by a task to say: I stopped because of the time limit; start me again.
+
+    Of a `ResumableTask` the next attempt begins at once, with the files that this one left, unless
+    it was run again ``max_retries`` times already. Any other task ends in error (timeout).
+
+    Examples
+    --------
+    >>> class Learn(ResumableTask):
+    ...     def execute(self):
+    ...         for epoch in epochs_left():
+    ...             left = self.remaining_time()
+    ...             if left is not None and left < 60:
+    ...                 save()
+    ...                 raise GracefulTimeout(f"before epoch {epoch}")
     """

@@ -102,13 +102,20 @@ class FakeLauncher:
         Raise `LaunchError` at each launch.
     deaf : bool
         Jobs do not end when asked to, only when killed.
+    time_min : float, optional
+        How many minutes an attempt may take; the engine looks after it.
     """
 
-    def __init__(self, *, refuse: bool = False, deaf: bool = False) -> None:
+    timed_by_engine = True
+
+    def __init__(
+        self, *, refuse: bool = False, deaf: bool = False, time_min: float | None = None
+    ) -> None:
         self.environ: Mapping[str, str] = {}
         self.handles: list[FakeHandle] = []
         self.refuse = refuse
         self.deaf = deaf
+        self.time_min = time_min
         self._changed = threading.Condition()
 
     # -- what an engine calls -------------------------------------------------------------
@@ -146,7 +153,7 @@ class FakeLauncher:
 
     def as_dict(self) -> dict[str, Any]:
         """Give a description."""
-        return {"type": "fake"}
+        return {"type": "fake"} | ({} if self.time_min is None else {"time_min": self.time_min})
 
     # -- what a test calls ----------------------------------------------------------------
 
@@ -176,11 +183,16 @@ class FakeLauncher:
         records.write_done(handle.paths)
         handle.end(0)
 
-    def fail(self, key: str | FakeHandle, message: str = "ValueError: told to fail") -> None:
+    def fail(
+        self,
+        key: str | FakeHandle,
+        message: str = "ValueError: told to fail",
+        reason: FailureReason = FailureReason.FAILED,
+    ) -> None:
         """Let a job end badly."""
         handle = key if isinstance(key, FakeHandle) else self.running(key)
         records.write_text(handle.paths.error, f"Traceback (fake)\n{message}\n")
-        records.write_failed(handle.paths, FailureReason.FAILED, 1, message)
+        records.write_failed(handle.paths, reason, 1, message)
         handle.end(1)
 
     def vanish(self, key: str | FakeHandle, code: int | None = -9) -> None:

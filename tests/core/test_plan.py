@@ -26,8 +26,10 @@ from xpm_nb.core.events import (
     Rejected,
     Released,
     Rerun,
+    Retry,
     Started,
     Submit,
+    TimeLimit,
     Vanished,
 )
 from xpm_nb.core.plan import Plan
@@ -149,6 +151,68 @@ def test_a_job_that_finishes_although_cancelled_is_done():
     play(plan, Submit("a"), Started("a"), Cancel("a"), Completed("a"))
     assert plan.state("a") is JobState.DONE
     assert plan.next_deadline() is None
+
+
+TIMEOUT = FailureReason.TIMEOUT
+
+
+def test_at_its_time_limit_a_job_is_asked_to_end_then_killed():
+    plan = Plan(slots=1, grace_s=5)
+    play(plan, Submit("a"), Started("a"), TimeLimit("a", 100.0))
+    assert plan.next_deadline() == 100
+    assert plan.tick(99.9) == []
+    assert plan.asked_to_end("a") is None
+    assert plan.tick(100) == [Kill("a", reason=TIMEOUT)]
+    assert plan.asked_to_end("a") is TIMEOUT
+    play(plan, TimeLimit("a", 100.0), now=101)  # found again: it has been told
+    assert plan.next_deadline() == 105
+    assert plan.tick(105) == [Kill("a", force=True, reason=TIMEOUT)]
+    assert plan.next_deadline() is None
+    play(plan, Failed("a", TIMEOUT, "too long"))
+    assert (plan.state("a"), plan.reason("a")) == (JobState.ERROR, TIMEOUT)
+
+
+def test_a_job_that_may_be_run_again_goes_on_at_once_and_what_needs_it_waits():
+    plan = Plan(slots=1)
+    play(plan, Submit("a"), Submit("b", ("a",)), Started("a"), TimeLimit("a", 10.0))
+    assert play(plan, Failed("a", TIMEOUT, "too long", retries=2)) == [
+        Retry("a"),
+        Moved("a", JobState.RUNNING, JobState.WAITING),
+        Moved("a", JobState.WAITING, JobState.READY),
+        Moved("a", JobState.READY, JobState.SCHEDULED),
+        Launch("a"),
+    ]
+    assert plan.state("b") is JobState.WAITING
+    assert plan.next_deadline() is None, "the limit was that of the attempt before"
+    play(plan, Started("a"), Failed("a", TIMEOUT, "too long"))
+    assert [plan.reason(k) for k in "ab"] == [TIMEOUT, FailureReason.DEPENDENCY]
+
+
+def test_only_a_time_limit_is_a_reason_to_run_again():
+    plan = Plan(slots=1)
+    play(plan, Submit("a"), Started("a"), Failed("a", FailureReason.FAILED, "no", retries=3))
+    assert plan.reason("a") is FailureReason.FAILED
+
+
+def test_cancel_ends_a_job_that_would_be_run_again():
+    plan = Plan(slots=1, grace_s=5)
+    play(plan, Submit("a"), Started("a"), TimeLimit("a", 10.0))
+    assert plan.tick(10) == [Kill("a", reason=TIMEOUT)]
+    assert play(plan, Cancel("a"), now=12) == [Kill("a")]
+    assert plan.next_deadline() == 15, "no more time than it had"
+    play(plan, Failed("a", TIMEOUT, "too long", retries=2))
+    assert plan.reason("a") is FailureReason.CANCELLED
+    play(plan, Submit("a"), Submit("b"))
+    play(plan, Started("a"), Failed("a", TIMEOUT, retries=1))  # b has not ended
+    assert plan.state("a") is JobState.SCHEDULED
+
+
+def test_a_job_that_ended_while_nobody_looked_is_run_again_too():
+    plan = Plan(slots=1)
+    play(plan, Submit("x"), FoundFailed("a", (), TIMEOUT, "too long", 1))
+    assert plan.state("a") is JobState.READY
+    play(plan, Cancel("a"))
+    assert plan.reason("a") is FailureReason.CANCELLED
 
 
 def test_rejected_and_lost_have_their_reasons():
@@ -278,8 +342,14 @@ class Laws(RuleBasedStateMachine):
         elif how == "l":
             self.do(Released(key))
         else:
-            ends = {"d": Completed(key), "f": Failed(key, reason)}
+            retries = data.draw(st.integers(0, 2))
+            ends = {"d": Completed(key), "f": Failed(key, reason, retries=retries)}
             self.do(ends.get(how, Vanished(key)))
+
+    @rule(data=st.data(), seconds=st.floats(-1, 10))
+    def limit(self, data, seconds):
+        if (key := self.some(data, *UNDER_WAY)) is not None:
+            self.do(TimeLimit(key, self.now + seconds))
 
     @rule(data=st.data())
     def lose_the_race(self, data):
@@ -311,7 +381,7 @@ class Laws(RuleBasedStateMachine):
     def wait(self, seconds):
         self.now += seconds
         for effect in self.plan.tick(self.now):
-            assert effect == Kill(effect.key, force=True)
+            assert isinstance(effect, Kill)
             assert self.plan.state(effect.key) in UNDER_WAY
 
     @invariant()

@@ -44,7 +44,7 @@ class Desk:
     def entry(self, name: str):
         return self.loop.entry(self.paths(name))
 
-    def submit(self, name: str, *needs: str, **options):
+    def submit(self, name: str, *needs: str, record=None, **options):
         paths = self.paths(name)
         record = JobRecord(
             type_name=paths.type_name,
@@ -55,7 +55,7 @@ class Desk:
             launcher=self.launcher.as_dict(),
             submitted=self.clock.time(),
             tags={"n": name},
-        )
+        )._replace(**(record or {}))
         entry = self.entry(name)
         entry.expect()
         asked = Asked(f"# {name}\n", '{"objects": []}', record, self.launcher)

@@ -543,7 +543,7 @@ def test_cancelled_by_an_engine_says_no_more(lab):
         """)
     handle = lab.launch(job)
     wait_for(job.stdout)
-    records.write_cancel(job)
+    records.write_end_note(job)
     lab.launcher.kill(handle)
     finish(handle)
     assert records.read_outcome(job)[::2] == (FailureReason.CANCELLED, "cancelled")

@@ -110,6 +110,7 @@ __all__ = [
     "DirectoryContext",
     "InstanceConfig",
     "LightweightTask",
+    "ResumableTask",
     "RunMode",
     "Site",
     "Task",
@@ -848,6 +849,39 @@ def method_of(task: Any, method: Any) -> str:
             f" {shorten(method)} ({place_text()})"
         )
     return name
+
+
+class ResumableTask(Task):
+    """A task that goes on where an earlier attempt ended, from files that it saved itself.
+
+    When it ends by its time limit it is run again at once, up to ``max_retries`` times, in the same
+    directory: what it wrote there stays; logs and records of the earlier attempt are moved to
+    ``.experimaestro/attempts/<n>/``. At the limit it gets a `TaskCancelled`; better it looks at
+    `remaining_time` and raises `GracefulTimeout` before.
+
+    Examples
+    --------
+    >>> class Learn(ResumableTask):
+    ...     epochs: Param[int]
+    ...     saved: Meta[Path] = field(default_factory=PathGenerator("epoch.txt"))
+    ...
+    ...     def execute(self):
+    ...         begun = int(self.saved.read_text()) if self.saved.exists() else 0
+    ...         for epoch in range(begun, self.epochs):
+    ...             learn(epoch)
+    ...             self.saved.write_text(str(epoch + 1))
+    >>> Learn.C(epochs=9).submit(launcher=LocalLauncher(time_min=30))  # doctest: +SKIP
+    """
+
+    __xpm_config__ = True
+    __xpm_resumable__: ClassVar[bool] = True
+
+    def remaining_time(self) -> float | None:
+        """Give how many seconds of the job's time limit are left, 0.0 if it is over.
+
+        None without a limit, and outside a job.
+        """
+        return doors.remaining_time()
 
 
 class LightweightTask(Config):

@@ -78,6 +78,10 @@ def _nobody_hears(method: str, args: tuple[Any, ...], options: dict[str, Any]) -
     """Take note of nothing: there is no job."""
 
 
+def _no_limit() -> float | None:
+    return None
+
+
 submitter: Submitter = _Nowhere()
 renderer: Callable[[Any], dict[str, Any]] = _text_only
 widget: Callable[[Any], Any] = _only_picture
@@ -86,6 +90,7 @@ comparer: Callable[[Any, Any], Any] = _no_comparer
 cache_path: Callable[[Any, str], AbstractContextManager[Path]] = no_cache
 literals: Callable[[type], dict[str, str]] = _no_literals
 reporter: Callable[[str, tuple[Any, ...], dict[str, Any]], None] = _nobody_hears
+remaining_time: Callable[[], float | None] = _no_limit
 
 
 def fill(
@@ -98,6 +103,7 @@ def fill(
     cache_path: Callable[[Any, str], AbstractContextManager[Path]] | None = None,
     literals: Callable[[type], dict[str, str]] | None = None,
     reporter: Callable[[str, tuple[Any, ...], dict[str, Any]], None] | None = None,
+    remaining_time: Callable[[], float | None] | None = None,
 ) -> None:
     """Put something behind one or more doors; the others stay as they are.
 
@@ -120,6 +126,8 @@ def fill(
         Gives the texts that stand after the fields of a class.
     reporter : callable, optional
         Takes note of an output that a running task reports: name of the method, arguments.
+    remaining_time : callable, optional
+        In a job, says how many seconds of its time limit are left; None without one.
     """
     doors = globals()
     fillings = {
@@ -131,6 +139,7 @@ def fill(
         "cache_path": cache_path,
         "literals": literals,
         "reporter": reporter,
+        "remaining_time": remaining_time,
     }
     for name, filling in fillings.items():
         if filling is not None:

@@ -39,11 +39,12 @@ class FoundDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class FoundFailed(Event):
-    """Its marker says failed, and it was not asked for again."""
+    """Its marker says failed, and it was not asked for again. `retries`: see `Failed`."""
 
     dependencies: tuple[str, ...] = ()
     reason: FailureReason = FailureReason.FAILED
     message: str = ""
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +83,31 @@ class Started(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TimeLimit(Event):
+    """Its process may live until then, by the clock of `Plan.tick`."""
+
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Completed(Event):
     """It ended, and its marker says done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Event):
-    """It ended badly, and we know why."""
+    """It ended badly, and we know why. `retries`: how often it may be run again by itself."""
 
     reason: FailureReason = FailureReason.FAILED
     message: str = ""
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Again(Event):
+    """It ended by its time limit and is run again (found by the plan itself)."""
+
+    dependencies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +161,12 @@ class Kill(Effect):
     """Ask its processes to end, or end them with `force`."""
 
     force: bool = False
+    reason: FailureReason = FailureReason.CANCELLED
+
+
+@dataclass(frozen=True, slots=True)
+class Retry(Effect):
+    """Make its directory ready for one more attempt, which goes on where this one ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +184,7 @@ _S, _R, _D, _E = JobState.SCHEDULED, JobState.RUNNING, JobState.DONE, JobState.E
 
 TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
     {
-        _U: {Submit: _W, FoundDone: _D, FoundFailed: _E, Attached: _R, Cancel: _E},
+        _U: {Submit: _W, FoundDone: _D, FoundFailed: _E, Attached: _R, Again: _W, Cancel: _E},
         _W: {
             Submit: _W,
             DependenciesDone: _Y,
@@ -184,8 +206,10 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
         _S: {
             Submit: _S,
             Started: _R,
+            TimeLimit: _S,
             Completed: _D,
             Failed: _E,
+            Again: _W,
             Rejected: _E,
             Vanished: _E,
             Attached: _R,  # the race for its lock was lost
@@ -194,8 +218,10 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
         },
         _R: {
             Submit: _R,
+            TimeLimit: _R,
             Completed: _D,
             Failed: _E,
+            Again: _W,
             Vanished: _E,
             Released: _W,
             Cancel: _R,
@@ -229,6 +255,7 @@ def verdict(
     failure: tuple[FailureReason, str] | None,
     exit_code: int | None,
     cancelled: bool,
+    overdue: str = "",
 ) -> Event:
     """Judge a job whose process has ended.
 
@@ -244,6 +271,8 @@ def verdict(
         What its process returned (minus the signal's number for a signal), None if nobody knows.
     cancelled : bool
         We asked it to end.
+    overdue : str
+        We asked it to end because of its time limit: what is said then.
     """
     if done:
         return Completed(key)
@@ -251,6 +280,8 @@ def verdict(
         return Failed(key, *failure)
     if cancelled:
         return Failed(key, FailureReason.CANCELLED, "cancelled")
+    if overdue:
+        return Failed(key, FailureReason.TIMEOUT, overdue)
     if exit_code is None:
         return Vanished(key, "its process vanished without a trace")
     if exit_code < 0:

@@ -15,6 +15,8 @@ from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 
 from xpm_nb.core.events import (
+    TABLE,
+    Again,
     Attached,
     Cancel,
     DependenciesDone,
@@ -31,14 +33,16 @@ from xpm_nb.core.events import (
     Moved,
     Rejected,
     Rerun,
+    Retry,
     Submit,
+    TimeLimit,
     Vanished,
     next_state,
 )
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import InternalError
 
-_ARRIVALS = (Submit, FoundDone, FoundFailed, Attached)
+_ARRIVALS = (Submit, FoundDone, FoundFailed, Attached, Again)
 _INTERNAL = (DependenciesDone, DependencyReopened, DependencyFailed)
 _BLOCKABLE = (JobState.WAITING, JobState.READY)
 
@@ -57,8 +61,10 @@ class _Node:
     missing: set[str] = field(default_factory=set)  # dependencies that are not done
     dependents: dict[str, None] = field(default_factory=dict)  # an ordered set
     slot: bool = False  # it holds one
-    cancelled: bool = False  # we asked its processes to end
-    kill_at: float | None = None  # when asking is over
+    cancelled: bool = False  # somebody wants it to end
+    overdue: bool = False  # its time limit was reached
+    limit_at: float | None = None  # when that will be
+    kill_at: float | None = None  # its processes were asked to end: when asking is over
 
 
 class Plan:
@@ -69,7 +75,7 @@ class Plan:
     slots : int
         How many jobs may be launched at once.
     grace_s : float
-        How long a cancelled job has before it is killed.
+        How long a job that is asked to end has before it is killed.
     """
 
     def __init__(self, *, slots: int = 1, grace_s: float = 5.0) -> None:
@@ -77,7 +83,7 @@ class Plan:
         self._ready: list[tuple[int, str]] = []  # a heap; entries that are out of date are skipped
         self._slots = slots
         self._used = 0
-        self._dying: dict[str, None] = {}  # an ordered set
+        self._limited: dict[str, None] = {}  # an ordered set: those with a time limit or a kill_at
         self._grace_s = grace_s
 
     # -- reading --------------------------------------------------------------------------
@@ -86,6 +92,11 @@ class Plan:
     def slots(self) -> int:
         """How many jobs may be launched at once."""
         return self._slots
+
+    @property
+    def grace_s(self) -> float:
+        """How long a job that is asked to end has before it is killed."""
+        return self._grace_s
 
     @property
     def used(self) -> int:
@@ -115,9 +126,12 @@ class Plan:
         """Name the job because of which a job is in error, None if that is its own doing."""
         return self._nodes[key].cause
 
-    def cancelled(self, key: str) -> bool:
-        """Tell whether we asked its processes to end."""
-        return self._nodes[key].cancelled
+    def asked_to_end(self, key: str) -> FailureReason | None:
+        """Say why we asked its processes to end, None if we did not."""
+        node = self._nodes[key]
+        if node.cancelled:
+            return FailureReason.CANCELLED
+        return FailureReason.TIMEOUT if node.overdue else None
 
     def dependencies(self, key: str) -> tuple[str, ...]:
         """Give the jobs that a job needs."""
@@ -125,8 +139,9 @@ class Plan:
 
     def next_deadline(self) -> float | None:
         """Say when `tick` has something to do, None if nothing is due."""
-        times = (self._nodes[key].kill_at for key in self._dying)
-        return min((t for t in times if t is not None), default=None)
+        nodes = [self._nodes[key] for key in self._limited]
+        times = [t for n in nodes for t in (n.limit_at, n.kill_at) if t is not None]
+        return min(times, default=None)
 
     def rerun_set(self, keys: Iterable[str]) -> list[str]:
         """Name the jobs to run again with these, in order: causes first, then what they stopped.
@@ -167,6 +182,7 @@ class Plan:
             if not isinstance(event, _ARRIVALS):
                 raise InternalError(f"job {event.key} is not known: {type(event).__name__}")
             node = _Node(event.key, order=len(self._nodes))
+        event = _again(node, event)
         next_state(node.state, event)  # raises before anything is changed
         needs = event.dependencies if isinstance(event, (*_ARRIVALS, Rerun)) else None
         if needs is not None and needs != node.dependencies:
@@ -178,11 +194,18 @@ class Plan:
         return effects
 
     def tick(self, now: float) -> list[Effect]:
-        """Say which cancelled jobs have had their time."""
-        due = [k for k in self._dying if (at := self._nodes[k].kill_at) is not None and at <= now]
-        for key in due:
-            self._nodes[key].kill_at = None
-        return [Kill(key, force=True) for key in due]
+        """Say which jobs have had their time, and which of those asked to end have not done so."""
+        effects: list[Effect] = []
+        for node in [self._nodes[key] for key in self._limited]:
+            if node.limit_at is not None and node.limit_at <= now:
+                node.limit_at, node.overdue = None, True
+                if node.kill_at is None:
+                    self._ask_to_end(node, now, effects)
+            elif node.kill_at is not None and node.kill_at <= now:
+                node.kill_at = None
+                reason = self.asked_to_end(node.key) or FailureReason.CANCELLED
+                effects.append(Kill(node.key, force=True, reason=reason))
+        return effects
 
     def set_slots(self, slots: int) -> list[Effect]:
         """Change how many jobs may be launched at once; running ones go on."""
@@ -199,7 +222,7 @@ class Plan:
             return
         wanted = tuple(dict.fromkeys(needs))
         unknown = [key for key in wanted if key not in self._nodes]
-        if unknown and isinstance(event, (Submit, Attached, Rerun)):
+        if unknown and isinstance(event, (Submit, Attached, Again, Rerun)):
             raise InternalError(f"job {node.key} needs jobs that are not known: {unknown}")
         if self._reaches(wanted, node.key):
             raise InternalError(f"job {node.key} would need itself")
@@ -233,8 +256,14 @@ class Plan:
             if isinstance(event, DependenciesDone) and node.state is JobState.READY:
                 continue
             old, new = node.state, next_state(node.state, event)
-            if isinstance(event, Cancel) and not new.final:
+            if isinstance(event, Cancel) and not (new.final or node.cancelled):
+                node.cancelled = True
                 self._ask_to_end(node, now, effects)
+            elif isinstance(event, TimeLimit) and not node.overdue:
+                node.limit_at = event.at
+                self._limited[node.key] = None
+            elif isinstance(event, Again):
+                effects.append(Retry(node.key))
             if new is not old:
                 self._enter(node, event, new)
                 effects.append(Moved(node.key, old, new))
@@ -254,8 +283,9 @@ class Plan:
         self._used += holds - node.slot
         node.slot = holds
         if new.final or new is JobState.WAITING:
-            node.cancelled, node.kill_at = False, None
-            self._dying.pop(node.key, None)
+            node.cancelled = node.overdue = False
+            node.limit_at = node.kill_at = None
+            self._limited.pop(node.key, None)
 
     def _consequences(self, node: _Node, old: JobState) -> list[tuple[_Node, Event]]:
         """Say what a job's new state means for itself and for those that need it."""
@@ -285,10 +315,12 @@ class Plan:
         return out
 
     def _ask_to_end(self, node: _Node, now: float, effects: list[Effect]) -> None:
-        if not node.cancelled:
-            node.cancelled, node.kill_at = True, now + self._grace_s
-            self._dying[node.key] = None
-            effects.append(Kill(node.key))
+        if node.kill_at is None:  # the second reason to end gives no more time than the first
+            node.kill_at = now + self._grace_s
+        self._limited[node.key] = None
+        effects.append(
+            Kill(node.key, reason=self.asked_to_end(node.key) or FailureReason.CANCELLED)
+        )
 
     def _grant(self, effects: list[Effect]) -> None:
         while self._ready and self._used < self._slots:
@@ -299,10 +331,25 @@ class Plan:
                 effects.append(Launch(node.key))
 
 
+def _again(node: _Node, event: Event) -> Event:
+    """Take the end of a job that may be run again by itself for the beginning of its next attempt.
+
+    Not if somebody cancelled it meanwhile.
+    """
+    if not isinstance(event, (Failed, FoundFailed)) or event.retries < 1 or node.cancelled:
+        return event
+    if event.reason is not FailureReason.TIMEOUT or Again not in TABLE[node.state]:
+        return event
+    needs = event.dependencies if isinstance(event, FoundFailed) else node.dependencies
+    return Again(event.key, needs)
+
+
 def _why(node: _Node, event: Event) -> tuple[FailureReason, str]:
     """Give reason and message of a job that comes into error."""
     match event:
         case Failed(_, reason, message) | FoundFailed(_, _, reason, message):
+            if node.cancelled and reason is FailureReason.TIMEOUT:  # which came second
+                return FailureReason.CANCELLED, "cancelled"
             return reason, message
         case Rejected(_, message):
             return FailureReason.REJECTED, message

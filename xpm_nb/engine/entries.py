@@ -53,7 +53,6 @@ class Asked:
     params: str | None
     record: JobRecord
     launcher: Launcher
-    resumes: bool = False  # files that an earlier attempt wrote stay
 
 
 @dataclass(slots=True)
@@ -183,7 +182,6 @@ class Entry:
         self.asked: Asked | None = None  # None: what the directory holds is wanted
         self.record: JobRecord | None = None
         self.launcher: Launcher | None = None
-        self.resumes = False  # files that an earlier attempt wrote stay
         self.handle: Handle | None = None
         self.launched = False  # the present attempt was started by this kernel
         self.seen = False  # its process was seen
@@ -237,7 +235,7 @@ class Entry:
 
     def ask(self, asked: Asked) -> None:
         """Take note of what is to be run."""
-        self.asked, self.launcher, self.resumes = asked, asked.launcher, asked.resumes
+        self.asked, self.launcher = asked, asked.launcher
 
     def met(self) -> None:
         """Take note that the loop met one request."""
@@ -490,14 +488,39 @@ def prepare(entry: Entry, *, again: bool = False) -> Found:
             return Found.HELD
         if entry.paths.done.is_file() and not again:
             return Found.DONE
-        write(entry)
+        write(entry, retries=0)
         return Found.NOTHING
     finally:
         lock.release()
 
 
-def write(entry: Entry) -> None:
+def prepare_retry(entry: Entry) -> None:
+    """Make the directory of a job that ended by its time limit ready for its next attempt.
+
+    Nothing is done if another kernel is quicker: launching shows how far it is.
+    """
+    lock = locks.try_lock(entry.paths)
+    if lock is None:
+        return
+    try:
+        outcome, record = records.read_outcome(entry.paths), records.read_job(entry.paths)
+        timeout = isinstance(outcome, Failure) and outcome.reason is FailureReason.TIMEOUT
+        if timeout and record is not None and record.retries_left:
+            entry.asked = None  # what was asked for has begun
+            write(entry, retries=record.retries + 1)
+    finally:
+        lock.release()
+
+
+def write(entry: Entry, *, retries: int | None = None) -> None:
     """Move the old attempt away and write what is to be run; the caller holds the lock.
+
+    Parameters
+    ----------
+    entry : Entry
+        The job.
+    retries : int, optional
+        How often it was run again by itself, by default as the record says.
 
     Raises
     ------
@@ -510,9 +533,12 @@ def write(entry: Entry) -> None:
     if record is None or not (new or paths.script.exists()):
         raise RecordError(f"{paths.path} does not say what is to be run: submit the task again")
     if any(path.exists() for path in (paths.done, paths.failed, paths.process, paths.stdout)):
-        records.archive_attempt(paths, keep_files=entry.resumes)
+        records.archive_attempt(paths, keep_files=record.resumable)
     attempts = numbered(paths.attempts)
-    record = record._replace(attempt=int(attempts[-1].name) + 1 if attempts else 1)
+    record = record._replace(
+        attempt=int(attempts[-1].name) + 1 if attempts else 1,
+        retries=record.retries if retries is None else retries,
+    )
     if asked is not None and asked.script is not None and asked.params is not None:
         records.write_script(paths, asked.script)
         records.write_params(paths, asked.params)

@@ -34,13 +34,15 @@ from xpm_nb.core.events import (
     Rejected,
     Released,
     Rerun,
+    Retry,
     Started,
     Submit,
+    TimeLimit,
     verdict,
 )
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import entries
+from xpm_nb.engine import entries, limits
 from xpm_nb.engine.entries import Asked, Entry, Found
 from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
@@ -405,7 +407,9 @@ class Scheduler:
             return
         entries.note_times(entry)
         entry.read_reports()
-        self._apply(FoundFailed(entry.id, needs, failure.reason, failure.message))
+        found_failed = Failed(entry.id, failure.reason, failure.message)
+        end = limits.judged(entry, found_failed)
+        self._apply(FoundFailed(entry.id, needs, end.reason, end.message, end.retries))
 
     def _found_done(self, entry: Entry, asked: Asked | None) -> None:
         if self.plan.state(entry.id) is JobState.DONE:  # nothing new
@@ -587,8 +591,11 @@ class Scheduler:
                 self._moved(entry, effect)
             case Launch():
                 self._launch(entry)
+            case Retry():
+                entries.prepare_retry(entry)
+                entry.forget_attempt()
             case Kill():
-                self._kill(entry, force=effect.force)
+                self._kill(entry, effect.reason, force=effect.force)
 
     def _moved(self, entry: Entry, effect: Moved) -> None:
         reason, message = None, ""
@@ -618,8 +625,9 @@ class Scheduler:
         if cause is None:
             if entry.facts.note and self.plan.state(entry.id) is JobState.DONE:
                 return entry.facts.note
-            held = entry.facts.holder and self.plan.state(entry.id) in _UNDER_WAY
-            return f"held by {entry.facts.holder}" if held else self.plan.message(entry.id)
+            if entry.facts.holder and self.plan.state(entry.id) in _UNDER_WAY:
+                return f"held by {entry.facts.holder}"
+            return self.plan.message(entry.id) or limits.progress(entry, self.plan.state(entry.id))
         paths = self._entry_of(JobPaths.of(cause)).paths
         return f"needs {paths.name} {paths.identifier[:8]}, which is in error"
 
@@ -647,14 +655,23 @@ class Scheduler:
             entry.facts.started = self._clock.time()
             self._watch(entry)
             self._apply(Started(entry.id))
+            self._limit(entry)
 
-    def _kill(self, entry: Entry, *, force: bool) -> None:
+    def _limit(self, entry: Entry) -> None:
+        """Tell the plan until when the process of a job may live."""
+        deadline = limits.deadline(entry)
+        if deadline is not None:
+            left_s = deadline - self._clock.time()
+            self._apply(TimeLimit(entry.id, self._clock.monotonic() + left_s))
+
+    def _kill(self, entry: Entry, reason: FailureReason, *, force: bool) -> None:
         if entry.handle is None or entry.launcher is None:
             return  # `_find_holder` comes back to it
-        try:
-            records.write_cancel(entry.paths)
-        except OSError as error:
-            log.warning("%s: cannot note that it is cancelled: %s", entry.paths.key, error)
+        if not force:
+            try:
+                records.write_end_note(entry.paths, reason, self.plan.grace_s)
+            except OSError as error:
+                log.warning("%s: cannot note why it is to end: %s", entry.paths.key, error)
         entry.launcher.kill(entry.handle, force=force)
 
     # -- jobs under way -------------------------------------------------------------------
@@ -690,8 +707,9 @@ class Scheduler:
         entry.seen = True
         entry.looks = 0
         self._watch(entry)
-        if self.plan.cancelled(entry.id):
-            self._kill(entry, force=False)
+        if (reason := self.plan.asked_to_end(entry.id)) is not None:
+            self._kill(entry, reason, force=False)
+        self._limit(entry)
 
     def _examine(self, entry: Entry) -> None:
         """Look how a job is whose process ended, or was never seen."""
@@ -723,7 +741,10 @@ class Scheduler:
 
     def _verdict(self, entry: Entry) -> Event:
         """Judge a job that ended without a marker, and write the marker for it."""
-        known = entry.id in self.plan
+        asked = self.plan.asked_to_end(entry.id) if entry.id in self.plan else None
+        if asked is None and (note := records.read_end_note(entry.paths)) is not None:
+            asked = note.reason
+        overdue = records.limit_reached(entry.record) if asked is FailureReason.TIMEOUT else ""
         if entries.superseded(entry):
             entry.exit_code = None  # of the attempt that we had
         event = verdict(
@@ -731,11 +752,12 @@ class Scheduler:
             done=False,
             failure=None,
             exit_code=entry.exit_code,
-            cancelled=(known and self.plan.cancelled(entry.id))
-            or records.cancel_asked(entry.paths),
+            cancelled=asked is FailureReason.CANCELLED,
+            overdue=overdue,
         )
-        if entry.exit_code and isinstance(event, Failed) and (line := entries.last_line(entry)):
-            event = replace(event, message=f"{event.message}: {line}")
+        if entry.exit_code and isinstance(event, Failed) and not overdue:
+            line = entries.last_line(entry)
+            event = replace(event, message=f"{event.message}: {line}" if line else event.message)
         self._mark(entry, _reason(event), getattr(event, "message", ""), entry.exit_code)
         return event
 
@@ -752,6 +774,8 @@ class Scheduler:
         entries.note_times(entry)
         if entry.facts.ended is None:
             entry.facts.ended = self._clock.time()
+        if isinstance(event, Failed):
+            event = limits.judged(entry, event)
         self._apply(event)
 
     def _refresh(self) -> None:

@@ -73,6 +73,7 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
         python=str(getattr(launcher, "python", None) or sys.executable),
         submitted=options.submitted,
         tags=as_json_tags(configs.tags_of(task)),
+        resumable=hasattr(cls, "__xpm_resumable__"),
     )
     if options.max_retries is not None:
         record = record._replace(max_retries=options.max_retries)
@@ -217,8 +218,7 @@ def asked(
         task, namespace=options.namespace, workspace=paths.workspace, job=paths.path
     )
     params = _json_text(record, "its parameters", document)
-    resumes = bool(getattr(configs.declared_class(task), "__xpm_resumable__", False))
-    return Asked(text, params, record, options.launcher, resumes)
+    return Asked(text, params, record, options.launcher)
 
 
 def afresh(

@@ -72,7 +72,11 @@ class Handle(Protocol):
 
 
 class Launcher(Protocol):
-    """Four verbs; `poll` takes all handles, so that a cluster needs one query for all jobs."""
+    """Four verbs; `poll` takes all handles, so that a cluster needs one query for all jobs.
+
+    One that has ``timed_by_engine = True`` leaves it to the engine to end attempts at the limit in
+    its description (``"time_min"``).
+    """
 
     def launch(self, request: LaunchRequest) -> Handle:
         """Start the job; raises `LaunchError`."""

@@ -6,6 +6,7 @@ Rule 2: a process that we started is waited for, once; of others we only hear th
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from xpm_nb.errors import ConfigError, LaunchError
 from xpm_nb.launchers.base import Handle, LaunchRequest, Status
@@ -131,16 +132,32 @@ class LocalLauncher:
         The interpreter, by default the one that submits.
     environ : Mapping[str, str], optional
         Variables set for each job, on top of the inherited ones and of the experiment's.
+    time_min : float, optional
+        How many minutes an attempt of a job may take: then it is asked to end, and killed if it
+        does not. A `ResumableTask` is run again.
+
+    Raises
+    ------
+    ConfigError
+        The time limit is no number above 0.
     """
 
     python: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
+    time_min: float | None = None
+    timed_by_engine: ClassVar[bool] = True  # nobody else ends an attempt at its time limit
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "environ", dict(self.environ))
+        limit = self.time_min
+        if limit is not None:
+            number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+            if not number or not 0 < limit < math.inf:
+                raise ConfigError(f"time_min is a number of minutes above 0, not {limit!r}")
+            object.__setattr__(self, "time_min", float(limit))
 
     def __hash__(self) -> int:
-        return hash((self.python, tuple(sorted(self.environ.items()))))
+        return hash((self.python, tuple(sorted(self.environ.items())), self.time_min))
 
     def config(self, **changes: Any) -> LocalLauncher:
         """Derive a launcher with other options."""
@@ -148,7 +165,8 @@ class LocalLauncher:
 
     def as_dict(self) -> dict[str, Any]:
         """Give a JSON-able description; `from_dict` is its inverse."""
-        return {"type": "local", "python": self.python, "environ": dict(self.environ)}
+        data = {"type": "local", "python": self.python, "environ": dict(self.environ)}
+        return data if self.time_min is None else {**data, "time_min": self.time_min}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LocalLauncher:
@@ -161,7 +179,11 @@ class LocalLauncher:
         """
         if data.get("type", "local") != "local":
             raise ConfigError(f"{data.get('type')!r} is not the type of a local launcher")
-        return cls(python=data.get("python"), environ=data.get("environ") or {})
+        return cls(
+            python=data.get("python"),
+            environ=data.get("environ") or {},
+            time_min=data.get("time_min"),
+        )
 
     def launch(self, request: LaunchRequest) -> LocalHandle:
         """Start a job, and hand it the lock; the caller then closes its copy (`hand_over`).

@@ -34,7 +34,13 @@ from typing import Any, NoReturn, TextIO
 from xpm_nb.core import config as configs
 from xpm_nb.core import doors, serial
 from xpm_nb.core.states import FailureReason
-from xpm_nb.errors import ConfigTypeError, RecordError, TaskCancelled, XpmError
+from xpm_nb.errors import (
+    ConfigTypeError,
+    GracefulTimeout,
+    RecordError,
+    TaskCancelled,
+    XpmError,
+)
 from xpm_nb.runtime import report
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths, Workspace, make_next
@@ -73,6 +79,7 @@ class _Job:
     def __init__(self, paths: JobPaths, namespace: Mapping[str, Any]) -> None:
         self.paths = paths
         self.namespace = namespace
+        self.timed = False  # an engine sees to it that the time limit is kept
 
     # --- the three ways ---
 
@@ -85,6 +92,7 @@ class _Job:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # the cells may have put another there
                 stream.reconfigure(line_buffering=True)
+        self.timed = True
         return self.attempt(attempt)
 
     def by_hand(self) -> int:
@@ -100,7 +108,8 @@ class _Job:
             lock.release()
             return self.rehearse()
         record = self.record()
-        records.archive_attempt(self.paths)
+        resumes = record is not None and record.resumable
+        records.archive_attempt(self.paths, keep_files=resumes)
         attempt = self.paths.next_attempt()
         self.note(f"attempt {attempt} of {self.paths.key}")
         for key in record.dependencies if record else ():
@@ -154,7 +163,7 @@ class _Job:
         """Run the task under the lock, to its marker; return the exit code."""
         paths, started, pid = self.paths, time(), os.getpid()
         failure: records.Failure | None = None
-        signals = _Signals()
+        signals = _Signals(paths)
         try:
             try:
                 self.begin(attempt, started)
@@ -169,8 +178,7 @@ class _Job:
             records.store_result(paths, value)
         except BaseException as error:  # the border round execute(): whatever it is, it is recorded
             failure, text = _describe(error, signals.received)
-            if isinstance(error, TaskCancelled) and records.cancel_asked(paths):
-                failure = failure._replace(message="cancelled")  # by us: the signal is no news
+            failure = self.asked_to_end(error, failure)
             sys.stderr.write(text)
             with suppress(OSError):  # a full disk: the marker still may find a place
                 _flush()
@@ -183,9 +191,23 @@ class _Job:
             records.write_failed(paths, *failure)
         records.clear_pid(paths)
         code = 0 if failure is None else failure.code or 1
-        if failure and failure.reason is FailureReason.CANCELLED and _left_threads():
+        asked = (FailureReason.CANCELLED, FailureReason.TIMEOUT)
+        if failure and failure.reason in asked and _left_threads():
             os._exit(code)  # the interpreter would wait for them, and we are asked to end
         return code
+
+    def asked_to_end(self, error: BaseException, failure: records.Failure) -> records.Failure:
+        """Say why the attempt ended, if that was because an engine asked it to."""
+        note = records.read_end_note(self.paths)
+        told = isinstance(error, (TaskCancelled, GracefulTimeout))
+        if note is None or not (told or failure.reason is FailureReason.CANCELLED):
+            return failure
+        message = failure.message
+        if note.reason is FailureReason.CANCELLED and told:
+            message = "cancelled"  # by us: the signal is no news
+        elif isinstance(error, TaskCancelled):
+            message = records.limit_reached(records.read_job(self.paths))
+        return failure._replace(reason=note.reason, message=message)
 
     def begin(self, attempt: int, started: float) -> None:
         """Say who runs the job, and take its place."""
@@ -208,6 +230,8 @@ class _Job:
             reporter=report.task_output,
         )
         record = records.read_job(self.paths)
+        if self.timed and record is not None:
+            self.limit(record)
         tags = dict(record.tags) if record is not None else configs.tags_of(loaded[-1])
         objects: dict[Any, Any] = {}
         task, *init_tasks = [
@@ -219,6 +243,13 @@ class _Job:
         for init_task in init_tasks:
             _executed(init_task.execute())
         return _executed(task.execute())
+
+    def limit(self, record: records.JobRecord) -> None:
+        """Let the task know how long it may take."""
+        limit_s, process = records.time_limit_s(record), records.read_process(self.paths)
+        if limit_s is not None and process is not None:
+            deadline = process.started + limit_s
+            doors.fill(remaining_time=lambda: max(0.0, deadline - time()))
 
     def resolve(self, module: str, qualname: str, typename: str) -> type:
         """Find a class: one of a cell in the script, any other in its module."""
@@ -247,7 +278,8 @@ def _cache_path(
 class _Signals:
     """Turns the first SIGTERM or SIGINT into a `TaskCancelled` in the main thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, paths: JobPaths) -> None:
+        self.paths = paths
         self.received: int | None = None
         self._armed = True
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -258,7 +290,10 @@ class _Signals:
         if self._armed:
             self._armed = False
             self.received = number
-            raise TaskCancelled(f"{signal.Signals(number).name} was received")
+            note, left = records.read_end_note(self.paths), None
+            if note is not None and note.until:
+                left = max(0.0, note.until - time())
+            raise TaskCancelled(f"{signal.Signals(number).name} was received", left)
 
     def disarm(self) -> None:
         """Let nothing interrupt what follows: the marker is to be written."""
@@ -346,6 +381,9 @@ def _describe(error: BaseException, received: int | None = None) -> tuple[record
     if isinstance(error, TaskCancelled):
         code = 128 + (received or signal.SIGTERM)
         return records.Failure(FailureReason.CANCELLED, code, str(error)), f"cancelled: {error}\n"
+    if isinstance(error, GracefulTimeout):
+        message = f"stopped because of its time limit: {error}".removesuffix(": ")
+        return records.Failure(FailureReason.TIMEOUT, 1, message[:2000]), f"{message}\n"
     if isinstance(error, SystemExit):
         message = f"ended without finishing: sys.exit({error.code!r})"
         code = error.code if isinstance(error.code, int) and 0 < error.code < 256 else 1

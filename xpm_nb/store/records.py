@@ -44,6 +44,12 @@ class JobRecord(NamedTuple):
         The import path of the submitting process, absolute.
     tags : dict
         Those of the submission that wrote the record; ``__tags__`` in the job.
+    max_retries : int
+        How often it may be run again by itself after its time limit.
+    retries : int
+        How often that has led to the present attempt.
+    resumable : bool
+        The task goes on where an earlier attempt ended: what that one wrote stays.
     code : dict
         Fingerprint of the code that `execute` reaches; empty if unknown.
     """
@@ -63,6 +69,8 @@ class JobRecord(NamedTuple):
     tags: Mapping[str, Any] = _NOTHING
     max_retries: int = 3
     attempt: int = 1
+    retries: int = 0
+    resumable: bool = False
     code: Mapping[str, Any] = _NOTHING
     scheme: int = 1
     format: int = FORMAT
@@ -71,6 +79,26 @@ class JobRecord(NamedTuple):
     def key(self) -> str:
         """``<type name>/<identifier>``."""
         return f"{self.type_name}/{self.identifier}"
+
+    @property
+    def retries_left(self) -> int:
+        """How often it may still be run again by itself after its time limit."""
+        return max(0, self.max_retries - self.retries) if self.resumable else 0
+
+
+def time_limit_s(record: JobRecord) -> float | None:
+    """Give how many seconds an attempt may take, None if its launcher has no time limit."""
+    minutes = record.launcher.get("time_min")
+    return 60.0 * minutes if isinstance(minutes, (int, float)) else None
+
+
+def limit_reached(record: JobRecord | None) -> str:
+    """Say that an attempt has come to its time limit."""
+    limit_s = None if record is None else time_limit_s(record)
+    if limit_s is None:
+        return "its time limit was reached"
+    text = f"{limit_s:g} s" if limit_s < 120 else f"{limit_s / 60:g} min"
+    return f"its time limit of {text} was reached"
 
 
 class ProcessRecord(NamedTuple):
@@ -106,6 +134,13 @@ class Failure(NamedTuple):
     reason: FailureReason
     code: int | None = None
     message: str = ""
+
+
+class EndNote(NamedTuple):
+    """Why somebody asked an attempt to end, and until when it may live (0.0: nobody knows)."""
+
+    reason: FailureReason
+    until: float = 0.0
 
 
 class Times(NamedTuple):
@@ -373,7 +408,9 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("boot_id", "host", "type", "job"), (str,)),
     **dict.fromkeys(("fingerprint", "unknown", "changed", "kind", "where", "source"), (str,)),
     **dict.fromkeys(("digest", "reason", "by"), (str,)),
-    **dict.fromkeys(("pid", "start", "attempt", "max_retries", "scheme", "format"), (int,)),
+    **dict.fromkeys(("pid", "start", "attempt", "scheme", "format"), (int,)),
+    **dict.fromkeys(("max_retries", "retries"), (int,)),
+    "resumable": (bool,),
     **dict.fromkeys(("submitted", "started", "time"), (int, float)),
     **dict.fromkeys(
         ("dependencies", "sys_path", "roots", "parts", "uses", "stamp", "futures"), (list,)
@@ -487,14 +524,40 @@ def read_pid(paths: JobPaths) -> int | None:
     return pid
 
 
-def write_cancel(paths: JobPaths, by: str = "") -> None:
-    """Note that somebody asked the running attempt to end: its end is then no loss."""
-    write_json(paths.cancel, {"format": FORMAT, "by": by, "time": time.time()})
+def write_end_note(
+    paths: JobPaths, reason: FailureReason = FailureReason.CANCELLED, within_s: float = 0.0
+) -> None:
+    """Note that the running attempt is asked to end: its end is then no loss.
+
+    Parameters
+    ----------
+    paths : JobPaths
+        The job.
+    reason : FailureReason
+        CANCELLED or TIMEOUT.
+    within_s : float
+        How long it may live yet, in seconds from now; 0.0 if nobody knows.
+    """
+    now = time.time()
+    until = now + within_s if within_s else 0.0
+    data = {"format": FORMAT, "reason": reason.value, "time": now, "until": until}
+    write_json(paths.cancel, data)
 
 
-def cancel_asked(paths: JobPaths) -> bool:
-    """Tell whether somebody asked this attempt to end."""
-    return paths.cancel.exists()
+def read_end_note(paths: JobPaths) -> EndNote | None:
+    """Read why this attempt was asked to end; None if it was not.
+
+    A note that cannot be understood says that it was cancelled.
+    """
+    try:
+        data = read_object(paths.cancel)
+    except RecordError:
+        return EndNote(FailureReason.CANCELLED)
+    if data is None:
+        return None
+    timeout = data.get("reason") == FailureReason.TIMEOUT.value
+    reason = FailureReason.TIMEOUT if timeout else FailureReason.CANCELLED
+    return EndNote(reason, _number(data.get("until")) or 0.0)
 
 
 # --- how a job ended -------------------------------------------------------------------------
