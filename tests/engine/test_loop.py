@@ -442,8 +442,8 @@ def test_a_disk_that_is_full_after_the_marker_is_away_is_a_failure(desk, monkeyp
     done(desk, "a")
     real = entries.write
 
-    def full(entry):
-        real(entry)
+    def full(entry, **options):
+        real(entry, **options)
         raise OSError("no space left on device")
 
     monkeypatch.setattr(entries, "write", full)
@@ -732,10 +732,10 @@ def test_an_idle_loop_does_not_turn(desk, monkeypatch):
 def test_whatever_goes_wrong_with_one_job_is_its_failure_only(desk, monkeypatch, caplog, error):
     real = entries.write
 
-    def write(entry):
+    def write(entry, **options):
         if entry.paths.name == "a":
             raise error
-        real(entry)
+        real(entry, **options)
 
     monkeypatch.setattr(entries, "write", write)
     with caplog.at_level(logging.WARNING, logger="xpm_nb"):
