@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from xpm_nb.code.bytecode import FUTURES
-from xpm_nb.code.cells import Cells, Statement, command_text
+from xpm_nb.code.cells import Cell, Cells, Statement, command_text
 from xpm_nb.code.gather import Gathering, Piece
 from xpm_nb.code.origin import Origins
 from xpm_nb.core.config import Site
@@ -282,6 +283,67 @@ def script(
         renamed="" if runner == "main" else f" as {runner}",
         runner=runner,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A script, taken apart again.
+
+    Attributes
+    ----------
+    futures : tuple[str, ...]
+        Features of ``__future__`` that it imports.
+    parts : tuple[tuple[str, str], ...]
+        Where statements came from (``In[3]``), and their text.
+    """
+
+    futures: tuple[str, ...]
+    parts: tuple[tuple[str, str], ...]
+
+    @property
+    def code(self) -> str:
+        """The statements alone, as they would stand in one cell."""
+        future = f"from __future__ import {', '.join(self.futures)}\n\n\n" if self.futures else ""
+        return future + "\n\n\n".join(text.strip("\n") for _, text in self.parts) + "\n"
+
+
+def read(text: str) -> Read:
+    """Take the text of a script apart; one that another tool has written is one part."""
+    before, begin, rest = text.partition("\nsys.path[:] = dict.fromkeys(_paths)\n")
+    source, end, _ = rest.rpartition('\n\nif __name__ == "__main__":\n')
+    if not begin or not end:
+        return Read((), (("script", text),))
+    future = re.search(r"^from __future__ import (.+)$", before, re.M)
+    names = future[1].split(", ") if future else ()
+    return Read(tuple(names), parts(source))
+
+
+def parts(source: str) -> tuple[tuple[str, str], ...]:
+    """Cut the statements of a script by the headers that say where they came from."""
+    pieces = re.split(r"^# --- (.+)\n", source.strip("\n") + "\n", flags=re.M)
+    found = list(zip(pieces[1::2], pieces[2::2], strict=True))
+    if pieces[0].strip():
+        found.insert(0, ("script", pieces[0]))
+    return tuple((name, part.strip("\n") + "\n") for name, part in found)
+
+
+def aligned(before: str, now: str) -> tuple[list[str], list[str]]:
+    """Give the lines of two codes, the statements of the second in the order of the first.
+
+    Cells that are executed again come later than before, which says nothing about what they do.
+    """
+    old = Cell(0, "", before).statements()
+    left = Cell(0, "", now).statements()
+    found: list[Statement] = []
+    for statement in old:
+        same = [other for other in left if other.key == statement.key]
+        named = [other for other in left if other.binds & statement.binds]
+        for other in (same or named)[:1]:
+            found.append(other)
+            left.remove(other)
+    texts = ("\n\n\n".join(s.source.rstrip("\n") for s in part) for part in (old, found + left))
+    first, second = (text.splitlines() for text in texts)
+    return first, second
 
 
 def _absolute(entries: Iterable[str]) -> list[str]:

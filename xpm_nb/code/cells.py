@@ -356,8 +356,8 @@ def _segment(text: str, index: int) -> str:
 
 
 def _is_comment(line: str) -> bool:
-    """Tell a comment from a line that says where a cell begins, in a notebook made a script."""
-    return line.startswith("#") and not line.startswith(("# %%", "#%%", "# In["))
+    """Tell a comment from a line that says where a cell begins, in a script of ours or others."""
+    return line.startswith("#") and not line.startswith(("# %%", "#%%", "# In[", "# --- "))
 
 
 def command_text(words: Sequence[str]) -> str:

@@ -691,6 +691,10 @@ class Config:
         """Give the metrics that the job logged."""
         return _job(self).metrics()
 
+    def source(self) -> Any:
+        """Give the code that the job ran, and what has changed in the cells since."""
+        return _job(self).source()
+
     def on_completed(self, callback: Callable[[], Any]) -> None:
         """Have a function called, with no argument, when the job ends well.
 

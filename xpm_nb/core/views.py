@@ -204,6 +204,18 @@ class DiffView:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceView:
+    """The code that a job ran, and how the cells of now differ from it."""
+
+    task: str
+    identifier: str
+    parts: tuple[tuple[str, str], ...]  # where statements came from (``In[3]``), and their text
+    changes: tuple[str, ...] = ()  # lines of a unified diff: from what ran to what is there now
+    note: str = ""  # what there is to say of the present cells
+    unknown: tuple[str, ...] = ()  # classes that were pickled: their source is unknown
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What the processes of one running job use."""
 

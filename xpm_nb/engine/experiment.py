@@ -25,7 +25,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import callbacks, entries, loop, outlook, settings, submission
+from xpm_nb.engine import callbacks, entries, loop, outlook, settings, source, submission
 from xpm_nb.engine.contents import Contents, Item
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
@@ -57,6 +57,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 cells_source: submission.CellsSource | None = None  # the executed cells: (number, text) each
 executed_cells: submission.ExecutedCells | None = None  # as they were compiled
 notebook_name: Callable[[], str] | None = None
+source.executed = lambda: None if executed_cells is None else executed_cells()
 on_wait: Callable[[Experiment], AbstractContextManager[Any]] | None = None  # draws while we wait
 
 

@@ -27,6 +27,7 @@ from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.reading import Files, tail
 from xpm_nb.engine.scheduler import CancelJobs, NoteError, RerunJobs, RetryJobs, Say, Wake
+from xpm_nb.engine.source import Source
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
@@ -248,6 +249,17 @@ class Job:
             return records.read_params(self._entry.paths) or {}
         except RecordError:
             return {}
+
+    def source(self) -> Source:
+        """Give the code that it ran (or would run), and what has changed in the cells since.
+
+        Raises
+        ------
+        RecordError
+            Its script is missing.
+        """
+        self._loop.sync(VIEWS_S)  # what was submitted just now is being written
+        return Source(self._entry.paths, self.view())
 
     # -- waiting --------------------------------------------------------------------------
 

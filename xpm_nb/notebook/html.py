@@ -19,6 +19,7 @@ from xpm_nb.core.views import (
     ExperimentView,
     GraphView,
     JobView,
+    SourceView,
     TableView,
 )
 from xpm_nb.notebook.html_configs import MAX_DEPTH, config_html, config_text
@@ -30,6 +31,7 @@ from xpm_nb.notebook.html_jobs import (
     jobs_html,
     jobs_text,
 )
+from xpm_nb.notebook.html_source import source_html, source_text
 from xpm_nb.notebook.html_tables import (
     MAX_TABLE_ROWS,
     diff_html,
@@ -92,6 +94,8 @@ __all__ = [
     "problem_html",
     "problem_text",
     "short",
+    "source_html",
+    "source_text",
     "state_text",
     "style",
     "table_html",
@@ -99,7 +103,7 @@ __all__ = [
     "text_html",
 ]
 
-View = ConfigView | JobView | ExperimentView | TableView | GraphView | DiffView
+View = ConfigView | JobView | ExperimentView | TableView | GraphView | DiffView | SourceView
 
 Bundle = dict[str, str]
 
@@ -207,5 +211,7 @@ def bundle(
             return {"text/plain": table_text(view), "text/html": table_html(view, uid=uid)}
         case GraphView():
             return {"text/plain": graph_text(view), "text/html": graph_html(view)}
+        case SourceView():
+            return {"text/plain": source_text(view), "text/html": source_html(view)}
         case DiffView():
             return {"text/plain": diff_text(view), "text/html": diff_html(view)}

@@ -303,6 +303,7 @@ class XpmMagics(Magics):
             %xpm diff A B                                   where two jobs differ
             %xpm wait [--timeout S]                         wait until they have ended
             %xpm log ID [-n LINES]                          the end of a job's output
+            %xpm source ID [--insert]                       the code that a job ran
             %xpm cancel ID…                                 end jobs
             %xpm retry ID…                                  run jobs again that ended in error
             %xpm rerun ID…                                  run jobs again, also those that are done
@@ -412,6 +413,18 @@ class XpmMagics(Magics):
         given = _parse(self.log, line)
         return Page(_job(_current(), given.id).log(n=given.n))
 
+    @magic_arguments("xpm source")
+    @argument("id", help="first digits of the job's identifier")
+    @argument("--insert", action="store_true", help="put it into a new cell below, too")
+    def source(self, line: str) -> Any:
+        """Show the code that a job ran, and what has changed in the cells since."""
+        given = _parse(self.source, line)
+        found = _job(_current(), given.id).source()
+        if given.insert and self.shell is not None:
+            self.shell.set_next_input(found.cell)
+            return None
+        return found
+
     @magic_arguments("xpm cancel")
     @_IDS
     @_ALL
@@ -473,7 +486,7 @@ class XpmMagics(Magics):
 
 VERBS = (
     *("start", "status", "plan", "jobs", "graph", "table", "diff", "wait", "log"),
-    *("cancel", "retry", "rerun", "help"),
+    *("source", "cancel", "retry", "rerun", "help"),
 )
 _ASK = ("-h", "--help", "?")
 
