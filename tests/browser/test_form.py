@@ -60,6 +60,8 @@ def test_edit_and_submit(window: Window) -> None:
     window.shot("config", form)
 
     form.locator('[data-act="edit"]').click()
+    for path, text in (("limit", "None"), ("notes", "''")):
+        expect(form.locator(f'[data-path="{path}"]')).to_have_attribute("placeholder", text)
     hidden = form.locator('[data-path="model.hidden"]')
     hidden.fill("32")
     hidden.press("Tab")

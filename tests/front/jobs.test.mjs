@@ -114,11 +114,15 @@ test("news of jobs that are over take what they need, tags stand in where it is 
   const done = (i, message) => [[i.toString(16).padStart(12, "0"), 0, i, [i % 3, 0]], [message ? "e" : "d", message ? "failed" : "", 0, 9, null, "", 1, 0, [0.1], message]];
   const over = (message) => some(0, { rows: [0, 1, 2].map((i) => done(i, i ? "" : message)), finished: true });
   const column = (store, width, key) => columnsOf(store, width).find((one) => one.key === key);
-  assert.ok(column(over(""), 900, "progress").chars > 0);
+  assert.equal(column(over(""), 900, "progress"), undefined); // nothing to read, nothing to come
+  assert.ok(column(over("short"), 900, "progress").chars > 0);
   assert.equal(column(over("x".repeat(200)), 900, "progress").chars, 0); // there is something to read
   assert.equal(column(some(), 900, "progress").chars, 0); // there is more to come
   const long = some(60, { tags: [["group", ["a".repeat(60), "b"]], ["lr", LRS]] });
   assert.ok(column(long, 700, "tag:group").chars < column(long, 2000, "tag:group").chars);
+  const named = some(60, { metrics: ["a very long name", "b"] });
+  const figure = (width) => column(named, width, "metric:a very long name").chars;
+  assert.ok(figure(640) < figure(2000) && figure(640) >= 10); // the name is cut, no figure
   const store = over("");
   assert.equal(tagsText(store, store.rows[1]), "lr=0.01");
   const narrow = columnsOf(store, 300);

@@ -423,6 +423,8 @@ export function renderConfig({ model, el: host }) {
         replaceText(about, [clean(param.type, 80), ...aboutParam(param)].join(" · "));
         field?.set(typed.get(next.path) ?? param.raw, param.choices);
         if (field) attr(field.input, "aria-invalid", error ? "true" : null);
+        // An empty field says what it holds: None, or the empty text.
+        if (field && "placeholder" in field.input) attr(field.input, "placeholder", param.raw ? null : clean(param.text, 40));
         problem = field ? showProblem(value, field.input, problem, next.path, error) : null;
       },
     };

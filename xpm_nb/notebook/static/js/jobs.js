@@ -28,6 +28,8 @@ const SPARE = 1; // rows kept ready above and below what is seen
 const NARROW_PX = 620; // below it, columns are left out; above, the grid scrolls
 const TIGHT_PX = 1200; // below it, long words give way to the columns behind them
 const SHORT_NEWS = 26; // letters: the column with the news of jobs that are over need not take all the space
+const FIGURE = 10.5; // digits: what a figure needs; its heading may be cut
+const METER_EM = 9; // in less, the line that says how far a job is stands alone
 const MAX_TAGS = 8;
 const MAX_METRICS = 6;
 const REORDER_MS = 1000; // rows that move while one reads are no help
@@ -169,8 +171,11 @@ export function columnsOf(store, width, usage = false, digit = 8) {
     columns.push({ key: "memory", title: "memory", num: true, chars: 9, value: (row) => row.memory, text: (row) => memory(row.memory) });
   }
   if (width && width < NARROW_PX) return fitted(columns, width, digit, store);
-  if (width) squeeze(columns, width, digit);
-  return columns;
+  // Once all is over and went well, an empty column would only take the space of figures.
+  const silent = store.finished && store.rows.length > 0 && !store.rows.some(newsText);
+  const told = silent ? columns.filter((column) => column.key !== "progress") : columns;
+  if (width) squeeze(told, width, digit);
+  return told;
 }
 
 /**
@@ -201,6 +206,7 @@ function squeeze(columns, width, digit) {
     const before = least(column);
     if (!column.chars) column.least = Math.max(6, (column.least ?? 0) - over / 13);
     else if (column.key.startsWith("tag:") && !column.num && column.chars > 10) column.chars = Math.max(10, Math.floor(column.chars - over / digit));
+    else if (column.key.startsWith("metric:") && column.chars > FIGURE) column.chars = Math.max(FIGURE, Math.floor(column.chars - over / digit));
     over -= before - least(column);
   }
 }
@@ -394,6 +400,8 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
     if (keys !== shown) {
       shown = keys;
       root.style.setProperty("--xpm-columns", columns.map((column) => (column.chars ? `${column.chars}ch` : `minmax(${(column.least ?? 4).toFixed(1)}em, 1fr)`)).join(" "));
+      const news = columns.find((column) => column.key === "progress" && !column.chars);
+      attr(root, "data-tight", Boolean(news) && (news?.least ?? 0) < METER_EM);
       head.replaceChildren(...columns.map(heading));
       attr(grid, "aria-colcount", columns.length);
       body.replaceChildren();
