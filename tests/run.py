@@ -2,11 +2,11 @@
 
 Uses nothing but the standard library, so that it runs on a bare machine. It makes a virtual
 environment of its own (``.venv-test``), installs the project with the extra ``test`` into it, and
-beside it what tests of the front need: Node's tools and kernels of other versions (in the same
-folder), and Chromium (by ``apt-get``, where the user is root). Then it runs the steps below, every
-one even if an earlier one failed. The last lines say what passed, what failed and what was skipped
-and why, and the exit code is 0 only if nothing failed. What could have been installed and is
-missing counts as failed; what this user cannot install is skipped.
+beside it what some tests need: Node's tools, kernels of other versions and experimaestro (in the
+same folder), and Chromium (by ``apt-get``, where the user is root). Then it runs the steps below,
+every one even if an earlier one failed. The last lines say what passed, what failed and what was
+skipped and why, and the exit code is 0 only if nothing failed. What could have been installed and
+is missing counts as failed; what this user cannot install is skipped.
 
     python3 tests/run.py              all steps
     python3 tests/run.py ruff pytest  some of them
@@ -32,7 +32,9 @@ VENV = Path(os.environ.get("XPM_TEST_VENV", ROOT / ".venv-test")).absolute()
 PYTHON = VENV / "bin" / "python"
 NODE_TOOLS = VENV / "node"
 KERNELS = VENV / "kernels"
+EXPERIMAESTRO = VENV / "experimaestro"
 CELL_TIMEOUT_S = 300
+OWN_STEPS = ("interchange", "matrix", "browser")  # folders of tests that need more
 
 NODE_PACKAGES = ("typescript@7", "axe-core@4")
 # Beside the current one: the last of version 6 and the first of version 7 that we support.
@@ -40,6 +42,8 @@ OTHER_KERNELS = {
     "6.31.0": ("ipykernel==6.31.0", "nest-asyncio>=1.6"),
     "7.1.0": ("ipykernel==7.1.0", "nest-asyncio>=1.6"),
 }
+# The tool whose workspaces open here; a program of its own that tests run.
+EXPERIMAESTRO_PACKAGE = "experimaestro==2.7.0"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Without the second, marks such as a tick are boxes in the pictures.
 CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core")
@@ -134,6 +138,18 @@ def install_kernels() -> None:
         once(KERNELS / f"{version}.installed-for", " ".join(packages), make)
 
 
+def install_experimaestro() -> None:
+    """Make an environment for experimaestro: ours never has it."""
+
+    def make() -> None:
+        shutil.rmtree(EXPERIMAESTRO, ignore_errors=True)
+        run(str(PYTHON), "-m", "venv", str(EXPERIMAESTRO))
+        pip_of = [str(EXPERIMAESTRO / "bin" / "python"), "-m", "pip"]
+        run(*pip_of, "install", "-q", "--disable-pip-version-check", EXPERIMAESTRO_PACKAGE)
+
+    once(VENV / "experimaestro.installed-for", EXPERIMAESTRO_PACKAGE, make)
+
+
 def chromium() -> str:
     """Find Chromium, or install it."""
     for _ in range(2):
@@ -175,6 +191,12 @@ def with_kernels(step: Step) -> None:
     step.env["XPM_TEST_KERNELS"] = str(KERNELS)
 
 
+def with_experimaestro(step: Step) -> None:
+    """Have experimaestro, and tell the tests that it must be there."""
+    install_experimaestro()
+    step.env["XPM_TEST_EXPERIMAESTRO"] = str(EXPERIMAESTRO / "bin" / "python")
+
+
 def with_browser(step: Step) -> None:
     """Have a browser and what looks for barriers in a page; the tests must not be without."""
     step.env["XPM_TEST_CHROMIUM"] = chromium()
@@ -208,7 +230,8 @@ def steps(workspace: str) -> list[Step]:
         Step("mypy", [*module, "mypy"]),
         Step("front", [str(VENV / "bin" / "node"), "--test", *front], prepare=with_tests),
         Step("front, types", [tsc, "-p", "tests/front/tsconfig.json"], prepare=with_node),
-        Step("pytest", [*pytest, "--ignore=tests/browser", "--ignore=tests/matrix"]),
+        Step("pytest", [*pytest, *(f"--ignore=tests/{name}" for name in OWN_STEPS)]),
+        Step("interchange", [*pytest, "tests/interchange"], prepare=with_experimaestro),
         Step("matrix", [*pytest, "tests/matrix"], prepare=with_kernels),
         Step("browser", [*pytest, "tests/browser"], prepare=with_browser),
         Step("nbval", nbval(), stable),

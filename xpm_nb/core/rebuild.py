@@ -74,7 +74,12 @@ def load(
         raise ConfigError("there is no configuration in it")
     reader = _Reader(document, resolve, {"workspace": workspace, "job": job})
     roots = [item["id"] for item in objects] if producers else [objects[-1]["id"]]
-    return reader.read(objects, _needed(objects, roots))
+    made = reader.read(objects, _needed(objects, roots))
+    tags = document.get("tags")
+    if isinstance(tags, dict):  # experimaestro 1 did not say whose they are
+        top, place = info(made[-1]), user_place()
+        top.own_tags |= {name: (reader.value(value), place) for name, value in tags.items()}
+    return made
 
 
 def load_value(

@@ -616,7 +616,7 @@ def start(
 
 # Arguments of experimaestro's experiment() that mean nothing here.
 _IGNORED = {"host", "port", "token", "register_signals", "project_paths", "wait_for_quit"}
-_IGNORED |= {"dirty_git", "no_db", "no_environment_file"}
+_IGNORED |= {"dirty_git", "no_db", "no_environment_file", "no_environmental_impact"}
 _noted: set[str] = set()
 
 
