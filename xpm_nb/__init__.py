@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from xpm_nb.core.fields import Meta as Meta
     from xpm_nb.core.fields import Param as Param
     from xpm_nb.core.fields import PathGenerator as PathGenerator
+    from xpm_nb.core.fields import SubParam as SubParam
     from xpm_nb.core.fields import field as field
     from xpm_nb.core.fields import help as help
     from xpm_nb.core.fields import param_group as param_group
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from xpm_nb.engine.experiment import experiment as experiment
     from xpm_nb.engine.experiment import start as start
     from xpm_nb.engine.settings import Settings as Settings
+    from xpm_nb.engine.tokens import Token as Token
     from xpm_nb.errors import CarrierError as CarrierError
     from xpm_nb.errors import ConfigError as ConfigError
     from xpm_nb.errors import ConfigTypeError as ConfigTypeError
@@ -94,13 +96,14 @@ _HOMES = {
     "core.config": "Config DirectoryContext InstanceConfig LightweightTask ResumableTask RunMode"
     " Task copyconfig grid sealed_set setmeta stop_tags tag tags tagspath",
     "core.deprecated": "deprecate",
-    "core.fields": "Choices Constant DataPath Meta Param PathGenerator field help param_group"
-    " partial pathgenerator",
+    "core.fields": "Choices Constant DataPath Meta Param PathGenerator SubParam field help"
+    " param_group partial pathgenerator",
     "core.hooks": "SubmitHook submit_hook_decorator",
     "core.methods": "cache initializer",
     "core.states": "FailureReason JobState",
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
+    "engine.tokens": "Token",
     "errors": "CarrierError ConfigError ConfigTypeError FailedExperiment FrozenError"
     " GracefulTimeout InternalError JobError LaunchError MissingClassError NoExperimentError"
     " RecordError TaskCancelled UnsetError WorkspaceError XpmError",

@@ -44,6 +44,8 @@ from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING
 from xpm_nb.core.generics import pins
 from xpm_nb.core.graph import (
+    add_dependencies,
+    added_dependencies,
     build_instance,
     check_paths,
     classes_of,
@@ -61,6 +63,7 @@ from xpm_nb.core.graph import (
     set_init_tasks,
     set_meta,
     set_value_class,
+    shared_places,
     stop_tags,
     tag,
     tags_of,
@@ -114,6 +117,8 @@ __all__ = [
     "RunMode",
     "Site",
     "Task",
+    "add_dependencies",
+    "added_dependencies",
     "build_instance",
     "check_paths",
     "classes_of",
@@ -141,6 +146,7 @@ __all__ = [
     "sealed_set",
     "set_init_tasks",
     "setmeta",
+    "shared_places",
     "site",
     "stop_tags",
     "tag",
@@ -780,6 +786,28 @@ class Task(Config):
             max_retries=max_retries,
             transient=transient,
         )
+
+    def add_dependencies(self, *dependencies: Any) -> Any:
+        """Have the task wait for more than what it holds, and give it back; before it is submitted.
+
+        Nothing of this is part of the identifier.
+
+        Parameters
+        ----------
+        *dependencies
+            Submitted tasks or outputs of such, which must be done first; what
+            ``xp.token("gpu", 2).dependency(1)`` gives, which the job holds while it runs.
+
+        Raises
+        ------
+        ConfigError
+            If something was not submitted, or the task has been.
+        ConfigTypeError
+            If something can be no dependency.
+        """
+        config = _node(self).config
+        add_dependencies(config, dependencies)
+        return config
 
     def watch_output(
         self, method: Callable[..., Any] | str, callback: Callable[[Any], Any]

@@ -78,6 +78,19 @@ class Granted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Taken(Event):
+    """It has its shares of what jobs have in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """There was no share to be had. `pools`: of what; `until`: when to ask again."""
+
+    pools: tuple[str, ...] = ()
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Started(Event):
     """Its process lives."""
 
@@ -152,6 +165,11 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Take(Effect):
+    """Take its lock and its shares of what jobs have in common."""
+
+
+@dataclass(frozen=True, slots=True)
 class Launch(Effect):
     """Take its lock and start it."""
 
@@ -197,6 +215,9 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
         _Y: {
             Submit: _Y,
             Granted: _S,
+            Taken: _S,
+            Refused: _Y,
+            Rejected: _E,
             DependencyReopened: _W,
             DependencyFailed: _E,
             FoundDone: _D,
@@ -211,6 +232,7 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
             Failed: _E,
             Again: _W,
             Rejected: _E,
+            Refused: _Y,
             Vanished: _E,
             Attached: _R,  # the race for its lock was lost
             Released: _W,

@@ -67,17 +67,19 @@ class Kind:
         return Annotated[annotation, Mark(self._kind)]
 
     def __repr__(self) -> str:
-        return f"xpm_nb.{self._kind.capitalize()}"
+        return f"xpm_nb.{'SubParam' if self._kind == 'subparam' else self._kind.capitalize()}"
 
 
 if TYPE_CHECKING:
     Param = Annotated[T, "param"]
     Meta = Annotated[T, "meta"]
     Constant = Annotated[T, "constant"]
+    SubParam = Annotated[T, "subparam"]
 else:
     Param = Kind("param", "``x: Param[int]``: a parameter, part of the identifier.")
     Meta = Kind("meta", "``x: Meta[int]``: a parameter that is left out of the identifier.")
     Constant = Kind("constant", "``x: Constant[int] = 1``: fixed, always part of the identifier.")
+    SubParam = Kind("subparam", "``x: SubParam[int]``: one that the main identifier leaves out.")
 DataPath = Annotated[Path, Mark("datapath")]
 """``x: DataPath``: a path, left out of the identifier, whose content goes along when saved."""
 
@@ -123,9 +125,12 @@ class Partial:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    def __repr__(self) -> str:
+        return f"<partial {self.name or '(of no class yet)'}>"
+
     def keeps(self, spec: FieldSpec) -> bool:
         """Tell whether a parameter stays part of the partial identifier."""
-        groups = spec.groups
+        groups = spec.groups | {_SUB} if spec.sub else spec.groups
         if groups & self.include:
             return True
         if self.all:
@@ -133,6 +138,12 @@ class Partial:
         if not groups:
             return not self.no_group
         return not groups & self.exclude
+
+
+_SUB = Group("\0sub")  # of all sub-parameters
+MAIN = Partial(frozenset({_SUB}), frozenset(), no_group=False, everything=False)
+"""Leaves sub-parameters out: the partial ``main`` of each class that has some."""
+MAIN.name = "main"
 
 
 def partial(
@@ -171,6 +182,9 @@ class PathGenerator(Hint):
     ----------
     name : str
         Relative path of the file or folder. The empty string stands for the directory itself.
+    partial : optional
+        A `partial` of the class: the path lies in a directory that all tasks share whose partial
+        identifier is the same. No two of them run at once.
     """
 
     __slots__ = ("name", "partial")
@@ -275,6 +289,8 @@ class FieldSpec:
     ----------
     name, kind : str
         Kind is "param", "meta", "constant" or "datapath".
+    sub : bool
+        It is a parameter that the main identifier leaves out (``SubParam``).
     owner : type
         The class whose body declares it.
     default : Any
@@ -304,11 +320,14 @@ class FieldSpec:
         "name",
         "owner",
         "prefix",
+        "sub",
         "within",
     )
 
     def __init__(self, name: str, kind: str, owner: type, annotation: Any) -> None:
-        self.name, self.kind, self.owner, self.annotation = name, kind, owner, annotation
+        self.sub = kind == "subparam"
+        self.name, self.owner, self.annotation = name, owner, annotation
+        self.kind = kind = "param" if self.sub else kind
         self.meta = kind in ("meta", "datapath")
         self.default: Any = MISSING
         self.factory: Callable[[], Any] | None = None
@@ -336,7 +355,7 @@ class FieldSpec:
         new = FieldSpec(self.name, self.kind, self.owner, self.annotation)
         for slot in ("default", "factory", "generator", "ignore_default", "groups", "help"):
             setattr(new, slot, getattr(self, slot))
-        new.choices, new.within = self.choices, self.within
+        new.choices, new.within, new.sub = self.choices, self.within, self.sub
         return new
 
     @property
@@ -479,8 +498,13 @@ class Schema:
         self.ordered = tuple(fields[n] for n in sorted(fields) if fields[n].generator is None)
 
     def partials(self) -> dict[str, Partial]:
-        """Give the partial identifiers declared by the class and its parents."""
+        """Give the partial identifiers declared by the class and its parents.
+
+        The first is that of the main directory: ``main``, if there are sub-parameters.
+        """
         found: dict[str, Partial] = {}
+        if any(spec.sub for spec in self.fields.values()):
+            found[MAIN.name] = MAIN
         for base in reversed(self.cls.__mro__):
             found |= {k: v for k, v in vars(base).items() if isinstance(v, Partial)}
         return found

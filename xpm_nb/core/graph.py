@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any, TypeAlias, cast
 
 from xpm_nb.core import doors
+from xpm_nb.core.fields import Partial
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
 from xpm_nb.core.names import local_name, place_text, repr_of, shorten, user_place
 from xpm_nb.core.names import warn as warn_user
@@ -248,7 +249,11 @@ def steps(node: ConfigInfo) -> list[tuple[str, ConfigInfo]]:
     return found
 
 
-def seal(config: Any, root: PurePath | None = None) -> None:
+Shared: TypeAlias = Callable[[ConfigInfo, Partial], PurePath]
+"""Names the directory that a configuration shares with those of the same partial identifier."""
+
+
+def seal(config: Any, root: PurePath | None = None, shared: Shared | None = None) -> None:
     """Freeze a configuration with all that lies below it.
 
     Values of `Meta` parameters with a factory are made now. Generated paths get their place under
@@ -260,6 +265,8 @@ def seal(config: Any, root: PurePath | None = None) -> None:
         What to freeze.
     root : PurePath, optional
         The directory of generated paths (a job's).
+    shared : callable, optional
+        Names the directories of generated paths with a partial; by default they are as others.
     """
     top = info(config)
     if root is not None and top.root is None:
@@ -281,7 +288,10 @@ def seal(config: Any, root: PurePath | None = None) -> None:
             folder = _folder(root, way, taken)
             for spec in node.schema.generated:
                 if spec.generator is not None and spec.name not in node.values:
-                    node.values[spec.name] = folder / spec.generator.name
+                    part = spec.generator.partial
+                    own = part is None or shared is None
+                    place = folder if own else shared(node, part)  # type: ignore[misc,arg-type]
+                    node.values[spec.name] = place / spec.generator.name
         if node is not top and node.submitted and (root is None or node.root is not None):
             continue  # that was done when it was submitted
         # The first way to a shared node, in order of declaration, is the one that counts.
@@ -311,6 +321,33 @@ def _folder(root: PurePath, way: _Way, taken: set[PurePath]) -> PurePath:
         folder, number = first.with_name(f"{first.name}-{number}"), number + 1
     taken.add(folder)
     return folder
+
+
+def shared_places(task: Any, shared: Shared) -> list[PurePath]:
+    """Give the directories that a task shares with others while it runs, its main one first.
+
+    Raises
+    ------
+    ConfigError
+        A partial is no attribute of a class.
+    """
+    root = info(task)
+    found: dict[PurePath, None] = {}
+    partials = list(root.schema.partials().values())
+    if partials:
+        found[shared(root, partials[0])] = None
+    for node in _new_nodes(root):
+        for spec in node.schema.generated:
+            part = spec.generator.partial if spec.generator is not None else None
+            if part is None:
+                continue
+            if not part.name:
+                raise ConfigError(
+                    f"{node.cls.__qualname__}.{spec.name}: its partial has no name: write it as an"
+                    f" attribute of the class, `name = partial(…)` ({place_text()})"
+                )
+            found[shared(node, part)] = None
+    return list(found)
 
 
 def generated_paths(config: Any) -> dict[str, PurePath]:
@@ -432,6 +469,7 @@ def mark_submitted(
     identifier: Identifier,
     namespace: str | None,
     root: PurePath | None = None,
+    shared: Shared | None = None,
 ) -> None:
     """Fix what a submission decides: the identifier, the job, and where generated paths lie."""
     node = info(task)
@@ -439,8 +477,10 @@ def mark_submitted(
     node.freeze(identifier.all)
     node.classes = tuple(classes_of(task))
     if root is not None:
-        _JOB_ROOTS[str(root)] = node.cls.__qualname__
-        seal(task, root)
+        node.shared = () if shared is None else tuple(shared_places(task, shared))
+        for place in (root, *node.shared):
+            _JOB_ROOTS[str(place)] = node.cls.__qualname__
+        seal(task, root, shared)
 
 
 def do_later(task: Any, job: Any) -> None:
@@ -453,6 +493,11 @@ def do_later(task: Any, job: Any) -> None:
 
 _JOB_ROOTS: dict[str, str] = {}
 """Directories of the jobs submitted by this process, with the names of their tasks."""
+
+
+def _places(node: ConfigInfo) -> set[str]:
+    """Give the directories in which a task's generated paths lie."""
+    return {str(node.root), *map(str, node.shared)}
 
 
 def output(task: Any) -> Any:
@@ -528,6 +573,7 @@ def _mark(node: ConfigInfo, config: Any, method: str = "task_outputs") -> Any:
 
 def _check_output(node: ConfigInfo, value: Any, method: str = "task_outputs") -> None:
     bad: list[str] = []
+    places = _places(node)
     for top in nested([value]):
         seen = {top}
         pending = [] if top.task is not None else [top]
@@ -536,7 +582,7 @@ def _check_output(node: ConfigInfo, value: Any, method: str = "task_outputs") ->
             bad += [
                 f"{inner.cls.__qualname__}.{name} = {path}"
                 for name, path in _paths(inner)
-                if any(str(parent) == str(node.root) for parent in (path, *path.parents))
+                if any(str(parent) in places for parent in (path, *path.parents))
             ]
             for child in children(inner):
                 if child not in seen and child.task is None:
@@ -594,11 +640,12 @@ def check_paths(task: Any) -> None:
                     suspects.setdefault(str(parent), []).append(line)
     if not suspects:
         return
-    known = {str(info(needed).root) for needed in dependencies(task, early=True)}
-    if not suspects.keys() <= {*known, str(top.root)}:
-        known = {str(info(needed).root) for needed in _all_needed(task)}
+    known = _places(top)
+    known.update(*(_places(info(one)) for one in dependencies(task, early=True)))
+    if not suspects.keys() <= known:
+        known.update(*(_places(info(one)) for one in _all_needed(task)))
     for root, lines in suspects.items():
-        if root not in known and root != str(top.root):
+        if root not in known:
             raise ConfigError(_unmarked(_JOB_ROOTS[root], top.cls.__qualname__, lines))
 
 
@@ -635,6 +682,45 @@ def dependencies(task: Any, *, early: bool = False) -> list[Any]:
                 continue
         pending += reversed(children(node))
     return [needed for needed in found.values() if needed is not task]
+
+
+def add_dependencies(task: Any, more: Sequence[Any]) -> None:
+    """Note what a task is to wait for beside what it holds.
+
+    Raises
+    ------
+    ConfigTypeError
+        It can be no dependency.
+    ConfigError
+        It was not submitted, or the task has been.
+    """
+    node = info(task)
+    name = node.cls.__qualname__
+    for one in more:
+        if any(one is known or one == known for known in node.added):
+            continue
+        found = node_of(one)
+        if found is None and not hasattr(type(one), "__xpm_dependency__"):
+            raise ConfigTypeError(
+                f"{name}: {shorten(one, 60)} can be no dependency: a submitted task, an output of"
+                f' one, or xp.token("name", 2).dependency(1) is needed ({place_text()})'
+            )
+        if found is not None and (found.task is None or info(found.task).job is None):
+            raise ConfigError(
+                f"{name}: a {found.cls.__qualname__} that was not submitted can be no dependency:"
+                f" submit it first ({place_text()})"
+            )
+        if node.submitted:
+            raise ConfigError(
+                f"this {name} was submitted already: add dependencies before, or copy() it"
+                f" ({place_text()})"
+            )
+        node.added = (*node.added, one)
+
+
+def added_dependencies(task: Any) -> tuple[Any, ...]:
+    """Give what a task was told to wait for: submitted tasks, outputs, jobs, units of tokens."""
+    return info(task).added
 
 
 # -- tags
@@ -706,6 +792,7 @@ def build_instance(
     *,
     objects: dict[ConfigInfo, Any] | None = None,
     taskdir: Any = None,
+    maindir: Any = None,
     tags: dict[str, Any] | None = None,
 ) -> Any:
     """Build the live object of a configuration, and of all below it.
@@ -719,8 +806,9 @@ def build_instance(
         What to build.
     objects : dict, optional
         Objects built before, which are used again; the new ones are added.
-    taskdir, tags : optional
-        What the object of `config` itself finds in ``__taskdir__`` and ``__tags__``.
+    taskdir, maindir, tags : optional
+        What the object of `config` itself finds in ``__taskdir__``, ``__maintaskdir__`` (by default
+        the same) and ``__tags__``.
     """
     objects = {} if objects is None else objects
     root = info(config)
@@ -730,7 +818,7 @@ def build_instance(
         new.append(node)
     if taskdir is not None:
         vars(objects[root]).update(
-            __taskdir__=taskdir, __maintaskdir__=taskdir, __tags__=dict(tags or {})
+            __taskdir__=taskdir, __maintaskdir__=maindir or taskdir, __tags__=dict(tags or {})
         )
     for node in new:
         made = objects[node]

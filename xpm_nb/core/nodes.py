@@ -14,7 +14,7 @@ from typing import Any
 
 from xpm_nb.core import doors, generics
 from xpm_nb.core.deprecated import old_name
-from xpm_nb.core.fields import FieldSpec, Schema, forgotten
+from xpm_nb.core.fields import FieldSpec, Partial, Schema, forgotten
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import MISSING, Form, Unresolved, alternatives, signature
 from xpm_nb.core.forms import bare as bare_form
@@ -88,6 +88,10 @@ class ConfigInfo:
         Parameters through which no tags come up, see `stop_tags`.
     root : PurePath or None
         Directory of the job, of a task whose paths are known.
+    added : tuple
+        What a task was told to wait for beside what it holds.
+    shared : tuple of PurePath
+        Directories that a submitted task shares with others.
     place : tuple or None
         File and line where it was made.
     pins, bindings : dict
@@ -101,6 +105,7 @@ class ConfigInfo:
         "_digests",
         "_epoch",
         "_frozen",
+        "added",
         "below",
         "bindings",
         "classes",
@@ -118,6 +123,7 @@ class ConfigInfo:
         "root",
         "schema",
         "sealed",
+        "shared",
         "task",
         "typename",
         "untagged",
@@ -136,6 +142,8 @@ class ConfigInfo:
         self.sealed = False
         self.own_tags: dict[str, tuple[Any, tuple[str, int]]] = {}
         self.untagged: frozenset[str] = frozenset()
+        self.added: tuple[Any, ...] = ()
+        self.shared: tuple[PurePath, ...] = ()
         self.root: PurePath | None = None
         self.place: tuple[str, int] | None = None
         self.namespace: str | None = None
@@ -160,8 +168,29 @@ class ConfigInfo:
         return Identifier(digest_of(self, doors.submitter.namespace(), node_of))
 
     def get_partial_identifier(self, partial: Any) -> Identifier:
+        """Give the identifier without the parameters that a partial leaves out.
+
+        Parameters
+        ----------
+        partial : partial or str
+            One of the class, or its name; ``"main"`` leaves sub-parameters out.
+
+        Raises
+        ------
+        ConfigError
+            If the class has none of that name.
+        """
+        if isinstance(partial, str):
+            known = self.schema.partials()
+            if partial not in known:
+                hint = _nearest(partial, known)
+                raise ConfigError(f"{self.cls.__qualname__} has no partial {partial!r}; {hint}")
+            partial = known[partial]
+        return self.partial_identifier(partial, doors.submitter.namespace())
+
+    def partial_identifier(self, partial: Partial, namespace: str | None) -> Identifier:
         """Give the identifier without the parameters that a partial leaves out."""
-        namespace = self.namespace or doors.submitter.namespace()
+        namespace = self.namespace or namespace
         return Identifier(digest_of(self, namespace, node_of, keep=partial.keeps))
 
     @property
@@ -447,14 +476,18 @@ def _wrong(cls: type, spec: FieldSpec, value: Any, path: str, part: Any, why: st
     )
 
 
-def unknown_name(cls: type, name: str) -> ConfigError:
-    """Make the error for a parameter that does not exist, with the nearest name that does."""
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Say which name may have been meant."""
     import difflib  # slow to import, and errors are rare
 
-    names = list(schema_of(cls).fields)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
-    hint = forgotten(cls, name) or hint
+    known = list(names)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
+
+
+def unknown_name(cls: type, name: str) -> ConfigError:
+    """Make the error for a parameter that does not exist, with the nearest name that does."""
+    hint = forgotten(cls, name) or _nearest(name, schema_of(cls).fields)
     return ConfigError(
         f"{cls.__qualname__} has no parameter {name!r}; {hint} (type {plain_name(cls)},"
         f" {place_text()})"

@@ -3,7 +3,8 @@
 Rule 1: an event that cannot be meant raises `InternalError` and changes nothing.
 Rule 2: time is an argument. Files, processes and threads are somebody else's.
 Rule 3: every job that nothing holds back is launched as long as a slot is free, in the order in
-which the jobs were first submitted.
+which the jobs were first submitted. One that needs shares of what jobs have in common (see
+`core.pools`) asks the world for them first, and waits without a slot if it is refused.
 """
 
 from __future__ import annotations
@@ -31,14 +32,18 @@ from xpm_nb.core.events import (
     Kill,
     Launch,
     Moved,
+    Refused,
     Rejected,
     Rerun,
     Retry,
     Submit,
+    Take,
+    Taken,
     TimeLimit,
     Vanished,
     next_state,
 )
+from xpm_nb.core.pools import Needs, Pools
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import InternalError
 
@@ -61,6 +66,7 @@ class _Node:
     missing: set[str] = field(default_factory=set)  # dependencies that are not done
     dependents: dict[str, None] = field(default_factory=dict)  # an ordered set
     slot: bool = False  # it holds one
+    asks: bool = False  # ready, and being given its shares
     cancelled: bool = False  # somebody wants it to end
     overdue: bool = False  # its time limit was reached
     limit_at: float | None = None  # when that will be
@@ -81,6 +87,7 @@ class Plan:
     def __init__(self, *, slots: int = 1, grace_s: float = 5.0) -> None:
         self._nodes: dict[str, _Node] = {}
         self._ready: list[tuple[int, str]] = []  # a heap; entries that are out of date are skipped
+        self._pools = Pools()
         self._slots = slots
         self._used = 0
         self._limited: dict[str, None] = {}  # an ordered set: those with a time limit or a kill_at
@@ -137,10 +144,20 @@ class Plan:
         """Give the jobs that a job needs."""
         return self._nodes[key].dependencies
 
+    def asks(self, key: str) -> bool:
+        """Tell whether a job is being given its shares (see `Take`)."""
+        return key in self._nodes and self._nodes[key].asks
+
+    @property
+    def pools(self) -> Pools:
+        """What jobs have in common; to be read only."""
+        return self._pools
+
     def next_deadline(self) -> float | None:
         """Say when `tick` has something to do, None if nothing is due."""
         nodes = [self._nodes[key] for key in self._limited]
         times = [t for n in nodes for t in (n.limit_at, n.kill_at) if t is not None]
+        times += [at for at in [self._pools.next_deadline()] if at is not None]
         return min(times, default=None)
 
     def rerun_set(self, keys: Iterable[str]) -> list[str]:
@@ -194,7 +211,10 @@ class Plan:
         return effects
 
     def tick(self, now: float) -> list[Effect]:
-        """Say which jobs have had their time, and which of those asked to end have not done so."""
+        """Say which jobs have had their time, and which of those asked to end have not done so.
+
+        And who asks once more for shares that were refused.
+        """
         effects: list[Effect] = []
         for node in [self._nodes[key] for key in self._limited]:
             if node.limit_at is not None and node.limit_at <= now:
@@ -205,11 +225,31 @@ class Plan:
                 node.kill_at = None
                 reason = self.asked_to_end(node.key) or FailureReason.CANCELLED
                 effects.append(Kill(node.key, force=True, reason=reason))
+        self._pools.due(now)
+        self._grant(effects)
         return effects
 
     def set_slots(self, slots: int) -> list[Effect]:
         """Change how many jobs may be launched at once; running ones go on."""
         self._slots = slots
+        effects: list[Effect] = []
+        self._grant(effects)
+        return effects
+
+    def want(self, key: str, needs: Needs) -> None:
+        """Note which shares a job needs, before the event with which it arrives."""
+        self._pools.want(key, needs)
+
+    def set_total(self, pool: str, total: int) -> list[Effect]:
+        """Change how many units of something there are; what is held stays held."""
+        self._pools.set_total(pool, total)
+        effects: list[Effect] = []
+        self._grant(effects)
+        return effects
+
+    def freed(self, pools: Iterable[str]) -> list[Effect]:
+        """Take note that there may be room again where the world had none."""
+        self._pools.open(pools)
         effects: list[Effect] = []
         self._grant(effects)
         return effects
@@ -264,9 +304,14 @@ class Plan:
                 self._limited[node.key] = None
             elif isinstance(event, Again):
                 effects.append(Retry(node.key))
-            if new is not old:
+            if isinstance(event, Refused):
+                self._pools.close(event.pools, event.until)
+            if new is not old or isinstance(event, Refused):
                 self._enter(node, event, new)
+            if new is not old:
                 effects.append(Moved(node.key, old, new))
+                if isinstance(event, Taken):
+                    effects.append(Launch(node.key))
             elif isinstance(event, FoundFailed):
                 node.reason, node.message = event.reason, event.message
             todo += self._consequences(node, old)
@@ -275,8 +320,14 @@ class Plan:
         node.state = new
         node.reason, node.message = _why(node, event) if new is JobState.ERROR else (None, "")
         node.cause = event.by if isinstance(event, DependencyFailed) else None
+        node.asks = False
         if new is JobState.READY:
             heappush(self._ready, (node.order, node.key))
+            self._pools.wait(node.key, node.order)
+        elif new in (JobState.SCHEDULED, JobState.RUNNING):
+            self._pools.take(node.key)
+        else:
+            self._pools.leave(node.key)
         holds = new is JobState.SCHEDULED or (
             new is JobState.RUNNING and (event.slot if isinstance(event, Attached) else node.slot)
         )
@@ -323,12 +374,25 @@ class Plan:
         )
 
     def _grant(self, effects: list[Effect]) -> None:
+        self._offer()
         while self._ready and self._used < self._slots:
             node = self._nodes[heappop(self._ready)[1]]
-            if node.state is JobState.READY:
-                self._enter(node, Granted(node.key), next_state(node.state, Granted(node.key)))
-                effects.append(Moved(node.key, JobState.READY, JobState.SCHEDULED))
-                effects.append(Launch(node.key))
+            if node.state is not JobState.READY or node.asks or not self._pools.may_go(node.key):
+                continue  # it comes back when the pools that it needs have changed
+            if self._pools.needs(node.key):
+                node.asks = node.slot = True
+                self._used += 1
+                self._pools.take(node.key)
+                effects.append(Take(node.key))
+                self._offer()
+                continue
+            self._enter(node, Granted(node.key), next_state(node.state, Granted(node.key)))
+            effects.append(Moved(node.key, JobState.READY, JobState.SCHEDULED))
+            effects.append(Launch(node.key))
+
+    def _offer(self) -> None:
+        for key in self._pools.offers():
+            heappush(self._ready, (self._nodes[key].order, key))
 
 
 def _again(node: _Node, event: Event) -> Event:

@@ -39,7 +39,7 @@ def load(
     document: Mapping[str, Any],
     *,
     resolve: Resolve,
-    workspace: Path | None = None,
+    workspace: Folder | None = None,
     job: Path | None = None,
     producers: bool = False,
 ) -> list[Any]:
@@ -54,7 +54,7 @@ def load(
         What `dump` gave, perhaps by way of JSON.
     resolve : callable
         Gives the class for a module, a qualified name and a type name ("" for an enum).
-    workspace, job : Path, optional
+    workspace, job : Path, or what finds files as one, optional
         Where these directories are now.
     producers : bool
         Leave nothing out.

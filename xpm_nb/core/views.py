@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from xpm_nb.core.editing import edit as edit
 from xpm_nb.core.editing import input_of, items_of
 from xpm_nb.core.fields import FieldSpec
-from xpm_nb.core.graph import dependencies, tags_of
+from xpm_nb.core.graph import added_dependencies, dependencies, tags_of
 from xpm_nb.core.identifier import SCALARS, digest_of
 from xpm_nb.core.names import plain_name, shorten, type_name
 from xpm_nb.core.nodes import ConfigInfo, in_order, info, node_of, value_text
@@ -253,6 +253,13 @@ def describe(
     return _Describer(namespace, editable, errors or {}).top(info(config))
 
 
+def _needed_by(node: ConfigInfo) -> list[ConfigInfo]:
+    """Give the tasks that a task needs, those too that it was told to wait for."""
+    added = filter(None, map(node_of, added_dependencies(node.config)))
+    tasks = [*dependencies(node.config), *(one.task for one in added)]
+    return list(dict.fromkeys(map(info, tasks)))
+
+
 class _Describer:
     """One description: which configurations were shown, and how many more may be."""
 
@@ -262,10 +269,7 @@ class _Describer:
 
     def top(self, node: ConfigInfo) -> ConfigView:
         tags = tags_of(node.config, warn=False)
-        needs = []
-        for task in dependencies(node.config):
-            needed = info(task)
-            needs.append((needed.cls.__name__, self.identifier(needed)[0]))
+        needs = [(one.cls.__name__, self.identifier(one)[0]) for one in _needed_by(node)]
         return self.view(
             node,
             0,

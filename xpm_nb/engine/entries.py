@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,7 +20,7 @@ from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
 from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
-from xpm_nb.store import locks, records
+from xpm_nb.store import locks, records, tokens
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Failure, JobRecord
 
@@ -37,6 +38,7 @@ class Found(Enum):
     HELD = "held"  # somebody has its lock
     LOST = "lost"  # it was started, and neither runs nor ended
     NOTHING = "nothing"
+    REFUSED = "refused"  # something that it shares with others is not to be had now
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Facts:
     unknown: tuple[str, ...] = ()
     holder: str = ""  # who has it, where that may be a mistake
     note: str = ""  # why it could not be run again
+    waits: str = ""  # for which shares, and who has them
 
 
 class Voice:
@@ -183,6 +186,7 @@ class Entry:
         self.record: JobRecord | None = None
         self.launcher: Launcher | None = None
         self.handle: Handle | None = None
+        self.lock: locks.JobLock | None = None  # it has its shares and is about to be started
         self.launched = False  # the present attempt was started by this kernel
         self.seen = False  # its process was seen
         self.ran = False  # it ended, or will end, under our eyes
@@ -310,6 +314,12 @@ class Entry:
         facts.holder = facts.note = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
+
+    def let_go(self) -> None:
+        """Give back what `secure` took: it is not started after all."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
 
     def read_reports(self) -> bool:
         """Read what the job reported since the last time; False if that was nothing."""
@@ -546,14 +556,53 @@ def write(entry: Entry, *, retries: int | None = None) -> None:
     entry.note_record(record)
 
 
+def secure(entry: Entry) -> tokens.Refusal | None:
+    """Take a job's lock and its shares, for `launch`.
+
+    Returns
+    -------
+    Refusal or None
+        Why it cannot be had now. If somebody else has the job, or it is over, nothing is taken:
+        `launch` finds that out.
+
+    Raises
+    ------
+    RecordError, WorkspaceError, OSError
+        Something of this cannot be understood or written.
+    """
+    entry.paths.create()
+    lock = locks.try_lock(entry.paths)
+    if lock is None:
+        return None
+    try:
+        over = records.read_outcome(entry.paths) is not None
+        if over or locks.legacy_holder(entry.paths) is not None:
+            return None
+        refusal = _take_shares(entry)
+        if refusal is None:
+            entry.lock, lock = lock, None
+        return refusal
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _take_shares(entry: Entry) -> tokens.Refusal | None:
+    record = entry.record
+    needs = () if record is None else tokens.needs_of(record)
+    if record is None or not needs:
+        return None
+    return tokens.take(entry.paths, needs, since=record.submitted, now=time.time())
+
+
 def launch(entry: Entry) -> tuple[Found, Failure | None]:
-    """Take the job's lock, start it and hand it the lock.
+    """Take the job's lock (or that which `secure` took), start it and hand it the lock.
 
     Returns
     -------
     tuple[Found, Failure or None]
         NOTHING if it was started; DONE or FAILED if somebody else ran it meanwhile, HELD if
-        somebody else has it.
+        somebody else has it, REFUSED if it has not the shares that it needs.
 
     Raises
     ------
@@ -562,7 +611,8 @@ def launch(entry: Entry) -> tuple[Found, Failure | None]:
     """
     entry.forget_attempt()
     entry.paths.create()
-    lock = locks.try_lock(entry.paths)
+    secured, entry.lock = entry.lock, None
+    lock = secured or locks.try_lock(entry.paths)
     if lock is None:
         return Found.HELD, None
     try:
@@ -573,6 +623,8 @@ def launch(entry: Entry) -> tuple[Found, Failure | None]:
             return Found.DONE, None
         if outcome is not None:
             return Found.FAILED, outcome
+        if secured is None and _take_shares(entry) is not None:
+            return Found.REFUSED, None
         write(entry)
         _start(entry, lock)
         return Found.NOTHING, None

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
-from contextvars import Token
+from contextvars import Token as Restore
 from functools import partial
 from os import PathLike
 from types import TracebackType
@@ -24,14 +24,16 @@ from typing import Any
 from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.config import RunMode
+from xpm_nb.core.names import warn
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import callbacks, entries, loop, outlook, settings, source, submission
+from xpm_nb.engine import callbacks, entries, loop, outlook, settings, source, submission, tokens
 from xpm_nb.engine.contents import Contents, Item
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
 from xpm_nb.engine.keeping import Keeping
 from xpm_nb.engine.provenance import Run
-from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RetryJobs, SetSlots, SubmitJob
+from xpm_nb.engine.scheduler import CancelJobs, CountToken, OpenJobs, RetryJobs, SetSlots, SubmitJob
+from xpm_nb.engine.tokens import Token
 from xpm_nb.errors import (
     ConfigError,
     FailedExperiment,
@@ -42,6 +44,7 @@ from xpm_nb.errors import (
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import records
+from xpm_nb.store import tokens as shares
 from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import JobRecord, RunJob
 
@@ -244,6 +247,7 @@ class Experiment(Keeping, Contents):
             options = submission.again(before, launcher, self.workspace, options)
             paths = before.entry.paths
         needs = submission.needed_jobs(task)
+        tokens.check_totals(task, self.workspace)
         dry = mode is RunMode.DRY_RUN
         given = options.launcher  # before submit hooks change it
         options = submission.settled(task, Entry(paths), self._loop, needs, options, hooks=not dry)
@@ -255,7 +259,12 @@ class Experiment(Keeping, Contents):
         item = self._item(entry, task, given)
         assert item.job is not None
         configs.mark_submitted(
-            task, job=item.job, identifier=identifier, namespace=self.namespace, root=paths.path
+            task,
+            job=item.job,
+            identifier=identifier,
+            namespace=self.namespace,
+            root=paths.path,
+            shared=submission.sharing(paths, self.namespace),
         )
         try:
             output = configs.output(task)
@@ -403,6 +412,33 @@ class Experiment(Keeping, Contents):
         if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
             raise ConfigError(f"slots is a whole number from 1 on, not {slots!r}")
         self._loop.post(SetSlots(slots))
+
+    def token(self, name: str, count: int) -> Token:
+        """Give a counted resource of the workspace, of which jobs hold units while they run.
+
+        It is counted across kernels and experiments. If there were another number of units, the
+        new one counts from now on, with a warning; what is held stays held.
+
+        Parameters
+        ----------
+        name : str
+            Can be one part of a path.
+        count : int
+            How many units there are.
+
+        Raises
+        ------
+        ConfigError
+            The name or the count cannot be one.
+        """
+        token = Token(name, self.workspace, tokens.checked_count(name, count))
+        self.workspace.token(name)
+        if self.run_mode is not RunMode.DRY_RUN:
+            before = shares.set_total(self.workspace, name, count)
+            self._loop.post(CountToken(self.workspace, name))
+            if before not in (None, count):
+                warn(f"token {name!r} had {before} units, and from now on {count}, for all jobs")
+        return token
 
     def setenv(self, name: str, value: str | None) -> None:
         """Set a variable for jobs submitted from now on; None takes it back."""
@@ -667,7 +703,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
             "slots": slots,
             "provenance": provenance,
         }
-        self._token: Token[Any] | None = None
+        self._token: Restore[Any] | None = None
         self._former: Any = None
         self._xp: Experiment | None = None
         self._is_new = False

@@ -57,6 +57,8 @@ class Job:
     Two handles are equal when they are on the same directory.
     """
 
+    __xpm_dependency__ = "job"  # it may be given to ``task.add_dependencies``
+
     def __init__(
         self,
         entry: Entry,

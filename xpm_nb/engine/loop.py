@@ -216,6 +216,10 @@ class Loop:
         """Tell the scheduler when a descriptor becomes readable."""
         self._selector.register(descriptor, selectors.EVENT_READ, entry)
 
+    def notify(self, descriptor: int, call: Callable[[], None]) -> None:
+        """Call a function, in the thread, when a descriptor becomes readable."""
+        self._selector.register(descriptor, selectors.EVENT_READ, call)
+
     def unwatch(self, descriptor: int) -> None:
         """Forget a descriptor."""
         self._selector.unregister(descriptor)
@@ -242,8 +246,10 @@ class Loop:
         for key, _ in self._selector.select(self._timeout()):
             if key.data is None:
                 self._drain()
-            else:
+            elif isinstance(key.data, Entry):
                 self._scheduler.ended(key.data)
+            else:
+                key.data()
         for _ in range(_AT_ONCE):
             if not self._inbox:
                 break

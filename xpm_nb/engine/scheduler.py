@@ -37,6 +37,7 @@ from xpm_nb.core.events import (
     Retry,
     Started,
     Submit,
+    Take,
     TimeLimit,
     verdict,
 )
@@ -44,10 +45,11 @@ from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine import entries, limits
 from xpm_nb.engine.entries import Asked, Entry, Found
+from xpm_nb.engine.shares import Shares
 from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
 from xpm_nb.store import locks, records
-from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import Failure
 
 log = logging.getLogger("xpm_nb")
@@ -80,6 +82,10 @@ class Watcher(Protocol):
 
     def watch(self, descriptor: int, entry: Entry) -> None:
         """Call `Scheduler.ended` when the descriptor becomes readable."""
+        ...
+
+    def notify(self, descriptor: int, call: Callable[[], None]) -> None:
+        """Call a function when the descriptor becomes readable."""
         ...
 
     def unwatch(self, descriptor: int) -> None:
@@ -147,6 +153,14 @@ class SetSlots:
 
 
 @dataclass(frozen=True, slots=True)
+class CountToken:
+    """There is another number of a token."""
+
+    workspace: Workspace
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoteError:
     """A callback of a job raised."""
 
@@ -170,7 +184,16 @@ class Wake:
 
 
 Message = (
-    SubmitJob | OpenJobs | CancelJobs | RetryJobs | RerunJobs | SetSlots | NoteError | Say | Wake
+    SubmitJob
+    | OpenJobs
+    | CancelJobs
+    | RetryJobs
+    | RerunJobs
+    | SetSlots
+    | CountToken
+    | NoteError
+    | Say
+    | Wake
 )
 
 
@@ -209,6 +232,7 @@ class Scheduler:
         self._launchers = launchers
         self._refresh_s = 1.0 / refresh_hz
         self._entries: dict[str, Entry] = {}
+        self._shares = Shares(plan, clock, watcher, entry_of, self._carry_out)
         self._effects: deque[Effect] = deque()
         self._carrying = False
         self._under_way: dict[str, Entry] = {}
@@ -247,6 +271,8 @@ class Scheduler:
                 self._rerun(wanted)
             case SetSlots(slots):
                 self._carry_out(self.plan.set_slots(slots))
+            case CountToken(workspace, name):
+                self._shares.count(workspace, name)
             case NoteError(entry, text):
                 entry.facts.callback_error = text
                 self._changed[entry.id] = entry
@@ -279,6 +305,7 @@ class Scheduler:
         now = self._clock.monotonic()
         self._hear(now)
         self._carry_out(self.plan.tick(now))
+        self._changed.update((entry.id, entry) for entry in self._shares.tick(now))
         for key in [k for k, (_, at, _) in self._again.items() if at <= now][:AT_ONCE]:
             entry, _, tries = self._again.pop(key)
             self._begin_again(entry, tries)
@@ -303,8 +330,8 @@ class Scheduler:
         """Say when `tick` has something to do, None if nothing is due."""
         times = [*self._looks.values(), *(at for _, at in self._says.values())]
         times += [at for _, at, _ in self._again.values()]
-        if (at := self.plan.next_deadline()) is not None:
-            times.append(at)
+        due = (self.plan.next_deadline(), self._shares.next_deadline())
+        times += [at for at in due if at is not None]
         if self._under_way:
             times += [self._refresh_at, self._sweep_at]
             if any(e.handle and _descriptor(e) is None for e in self._under_way.values()):
@@ -569,6 +596,8 @@ class Scheduler:
     # -- effects --------------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
+        if isinstance(event, (Submit, FoundFailed, Rerun, Attached)):
+            self._shares.want(self._entries[event.key])
         self._carry_out(self.plan.apply(event, self._clock.monotonic()))
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
@@ -589,6 +618,8 @@ class Scheduler:
         match effect:
             case Moved():
                 self._moved(entry, effect)
+            case Take():
+                self._take(entry)
             case Launch():
                 self._launch(entry)
             case Retry():
@@ -612,6 +643,7 @@ class Scheduler:
         else:
             self._under_way.pop(entry.id, None)
             self._looks.pop(entry.id, None)
+        self._shares.moved(entry)
         self._changed[entry.id] = entry
         entry.freeze(effect.new, reason, message)
         for hook in entry.hooks:
@@ -625,27 +657,46 @@ class Scheduler:
         if cause is None:
             if entry.facts.note and self.plan.state(entry.id) is JobState.DONE:
                 return entry.facts.note
-            if entry.facts.holder and self.plan.state(entry.id) in _UNDER_WAY:
+            state = self.plan.state(entry.id)
+            if entry.facts.waits and state is JobState.READY:
+                return entry.facts.waits
+            if entry.facts.holder and state in _UNDER_WAY:
                 return f"held by {entry.facts.holder}"
-            return self.plan.message(entry.id) or limits.progress(entry, self.plan.state(entry.id))
+            return self.plan.message(entry.id) or limits.progress(entry, state)
         paths = self._entry_of(JobPaths.of(cause)).paths
         return f"needs {paths.name} {paths.identifier[:8]}, which is in error"
 
+    def _take(self, entry: Entry) -> None:
+        if not self.plan.asks(entry.id):
+            return
+        try:
+            event = self._shares.ask(entry)
+        except (XpmError, OSError) as error:
+            self._reject(entry, error)
+            return
+        self._apply(event)
+
+    def _reject(self, entry: Entry, error: Exception) -> None:
+        log.warning("%s: not started", entry.paths.key, exc_info=True)
+        text = _text_of(error)
+        self._mark(entry, FailureReason.REJECTED, text)
+        self._apply(Rejected(entry.id, text))
+
     def _launch(self, entry: Entry) -> None:
         if self.plan.state(entry.id) is not JobState.SCHEDULED:
+            entry.let_go()
             return
         try:
             found, failure = entries.launch(entry)
         except Exception as error:  # a border: a launcher may be anybody's code
-            log.warning("%s: not started", entry.paths.key, exc_info=True)
-            text = _text_of(error)
-            self._mark(entry, FailureReason.REJECTED, text)
-            self._apply(Rejected(entry.id, text))
+            self._reject(entry, error)
             return
         if found is Found.HELD:  # the race is lost
             entry.facts.elsewhere = entry.ran = True
             self._apply(Attached(entry.id))
             self._find_holder(entry)
+        elif found is Found.REFUSED:
+            self._apply(self._shares.refused(entry))
         elif found is Found.DONE:
             self._finish(entry, Completed(entry.id))
         elif failure is not None:

@@ -9,12 +9,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from xpm_nb.code import carrier
 from xpm_nb.core import config as configs
 from xpm_nb.core import nodes, serial
-from xpm_nb.engine import proposals
+from xpm_nb.core.fields import Partial
+from xpm_nb.engine import proposals, tokens
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, as_json_tags
 from xpm_nb.engine.loop import Loop
@@ -74,12 +76,29 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
         submitted=options.submitted,
         tags=as_json_tags(configs.tags_of(task)),
         resumable=hasattr(cls, "__xpm_resumable__"),
+        tokens=tokens.counts_of(task, Workspace(paths.workspace)),
     )
+    shared = configs.shared_places(task, sharing(paths, options.namespace))
+    if shared:
+        names = tuple(Workspace(paths.workspace).shared_name(Path(place)) for place in shared)
+        main = names[0] if configs.info(task).schema.partials() else ""
+        record = record._replace(partials=names, main=main)
     if options.max_retries is not None:
         record = record._replace(max_retries=options.max_retries)
     what = {"tags": record.tags, "launcher": record.launcher, "retries": record.max_retries}
     _json_text(record, "its tags or its launcher", what)
     return record
+
+
+def sharing(paths: JobPaths, namespace: str) -> Callable[[nodes.ConfigInfo, Partial], Path]:
+    """Give what names the directories that a task shares with others."""
+    workspace = Workspace(paths.workspace)
+
+    def place(node: nodes.ConfigInfo, part: Partial) -> Path:
+        identifier = node.partial_identifier(part, namespace)
+        return workspace.partial(node.type_name(namespace), part.name, identifier.hex())
+
+    return place
 
 
 def settled(
@@ -132,21 +151,24 @@ def import_path() -> tuple[str, ...]:
 
 
 def needed_jobs(task: Any) -> list[Job]:
-    """Give the jobs that must be done before a task.
+    """Give the jobs that must be done before a task, those too that it was told to wait for.
 
     Raises
     ------
     ConfigError
         If one of the tasks it needs has no job.
     """
-    found = []
-    for needed in configs.dependencies(task):
-        job = configs.info(needed).job
+    found: dict[str, Job] = {}
+    for needed in (*configs.dependencies(task), *tokens.added_tasks(task)):
+        job = needed
+        if configs.is_config(needed):
+            producer = configs.info(needed).task
+            job = None if producer is None else configs.info(producer).job
         if not isinstance(job, Job):
             name = configs.declared_class(needed).__qualname__
             raise ConfigError(f"{name} must be submitted before what needs it")
-        found.append(job)
-    return found
+        found.setdefault(job.entry.id, job)
+    return list(found.values())
 
 
 def job_of(task: Any) -> Job | None:

@@ -32,7 +32,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, T
 from typing import Any, NoReturn, TextIO
 
 from xpm_nb.core import config as configs
-from xpm_nb.core import doors, serial
+from xpm_nb.core import doors, rebuild
 from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import (
     ConfigTypeError,
@@ -43,7 +43,7 @@ from xpm_nb.errors import (
 )
 from xpm_nb.runtime import report
 from xpm_nb.store import locks, records
-from xpm_nb.store.layout import JobPaths, Workspace, make_next
+from xpm_nb.store.layout import JobPaths, Workspace, make_directory, make_next
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h: somebody else has the job
 
@@ -108,6 +108,9 @@ class _Job:
             lock.release()
             return self.rehearse()
         record = self.record()
+        if record is not None and not self.take_shares(record):
+            lock.release()
+            return BUSY
         resumes = record is not None and record.resumable
         records.archive_attempt(self.paths, keep_files=resumes)
         attempt = self.paths.next_attempt()
@@ -122,6 +125,22 @@ class _Job:
                 return self.attempt(attempt)
             finally:
                 sys.stdout, sys.stderr = out, err
+
+    def take_shares(self, record: records.JobRecord) -> bool:
+        """Take what the job shares with others while it runs; say who has it if that fails."""
+        if not (record.tokens or record.partials):
+            return True
+        from xpm_nb.store import tokens  # seldom needed
+
+        needs = tokens.needs_of(record)
+        since = record.submitted
+        refusal = tokens.take(self.paths, needs, since=since, now=time(), wait=False)
+        if refusal is None:
+            return True
+        what = ", ".join(need.text for need in refusal.needs) or "what it shares with others"
+        holders = f" ({', '.join(refusal.holders)} first)" if refusal.holders else ""
+        self.note(f"{self.paths.key} needs {what}, which is not to be had now{holders}")
+        return False
 
     def rehearse(self) -> int:
         """Execute a job that is done once more, elsewhere: nothing of it is touched."""
@@ -222,24 +241,27 @@ class _Job:
         document = records.read_params(self.paths)
         if document is None:
             raise RecordError(f"{self.paths.params} is missing")
-        loaded = serial.load(
-            document, resolve=self.resolve, workspace=self.paths.workspace, job=root
-        )
+        record = records.read_job(self.paths)
+        shared = self.shared(record, root)
+        workspace: rebuild.Folder = self.paths.workspace
+        if shared and root != self.paths.path:
+            workspace = _Rehearsed(self.paths.workspace, shared)
+        loaded = rebuild.load(document, resolve=self.resolve, workspace=workspace, job=root)
         doors.fill(
             cache_path=partial(_cache_path, self.paths, document.get("namespace")),
             reporter=report.task_output,
         )
-        record = records.read_job(self.paths)
         if self.timed and record is not None:
             self.limit(record)
         tags = dict(record.tags) if record is not None else configs.tags_of(loaded[-1])
+        main = next(iter(shared.values())) if record is not None and record.main else root
         objects: dict[Any, Any] = {}
         task, *init_tasks = [
-            configs.build_instance(config, objects=objects, taskdir=root, tags=tags)
+            configs.build_instance(config, objects=objects, taskdir=root, maindir=main, tags=tags)
             for config in (loaded[-1], *configs.info(loaded[-1]).init_tasks)
         ]
         for instance in (*init_tasks, task):
-            vars(instance)["__maintaskdir__"] = root
+            vars(instance)["__maintaskdir__"] = main
         for init_task in init_tasks:
             _executed(init_task.execute())
         return _executed(task.execute())
@@ -250,6 +272,22 @@ class _Job:
         if limit_s is not None and process is not None:
             deadline = process.started + limit_s
             doors.fill(remaining_time=lambda: max(0.0, deadline - time()))
+
+    def shared(self, record: records.JobRecord | None, root: Path) -> dict[Path, Path]:
+        """Make the directories that it shares with others, the main one first.
+
+        A rehearsal has its own instead of each.
+        """
+        if record is None or not record.partials:
+            return {}
+        workspace = Workspace(self.paths.workspace)
+        places = {}
+        for name in record.partials:
+            place = new = workspace.shared(name)
+            if root != self.paths.path:
+                new = self.paths.rehearsed(root, place)
+            places[place] = make_directory(workspace.root, new)
+        return places
 
     def resolve(self, module: str, qualname: str, typename: str) -> type:
         """Find a class: one of a cell in the script, any other in its module."""
@@ -273,6 +311,20 @@ def _cache_path(
     from xpm_nb.store import cache  # seldom needed
 
     return cache.of_config(Workspace(paths.workspace), namespace, config, name)
+
+
+class _Rehearsed:
+    """A workspace in which other directories stand for those that tasks share."""
+
+    def __init__(self, root: Path, shared: Mapping[Path, Path]) -> None:
+        self._root, self._shared = root, shared
+
+    def __truediv__(self, name: str) -> Path:
+        path = self._root / name
+        for real, other in self._shared.items():
+            if path.is_relative_to(real):
+                return other / path.relative_to(real)
+        return path
 
 
 class _Signals:

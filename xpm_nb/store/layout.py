@@ -11,6 +11,8 @@ The tree::
     <workspace>/jobs/<type name>/<64 hex>/        JobPaths; the job's working directory
     <workspace>/experiments/<name>/xpm_nb/<run>/  RunPaths
     <workspace>/config/<type name>/<64 hex>/      CachePaths
+    <workspace>/tokens/<name>/                    what `Workspace.token` names
+    <workspace>/partials/<type name>/<partial name>/<64 hex>/   shared by similar tasks
 """
 
 from __future__ import annotations
@@ -336,6 +338,11 @@ class JobPaths:
         """Rehearsals started from a terminal, numbered from 1."""
         return self.private / "by-hand"
 
+    @staticmethod
+    def rehearsed(folder: Path, shared: Path) -> Path:
+        """Name what stands, in a rehearsal's folder, for a directory that tasks share."""
+        return folder.joinpath("partials", *shared.parts[-3:])
+
 
 class CachePaths:
     """What one configuration keeps between jobs; the directory and the names of its files.
@@ -584,6 +591,53 @@ class Workspace:
     def cache(self, type_name: str, identifier: str) -> CachePaths:
         """Name the files of what a configuration keeps; nothing is made or looked at."""
         return CachePaths(self.root, type_name, identifier)
+
+    @property
+    def shares_lock(self) -> Path:
+        """Locked while somebody takes shares, or changes how many there are."""
+        return self.root / "tokens" / PRIVATE / "lock"
+
+    def token(self, name: str) -> Path:
+        """Name the file that says who has how much of a token; nothing is made or looked at.
+
+        Raises
+        ------
+        ConfigError
+            The name cannot be one part of a path, or is ours.
+        """
+        if not isinstance(name, str):
+            raise ConfigError(f"a token's name is a text, not {name!r}")
+        if name == PRIVATE:
+            raise ConfigError(f"{name!r} cannot be a token's name: it is a name of ours")
+        return self.root / "tokens" / component(name, "token's name") / "token.json"
+
+    def partial(self, type_name: str, name: str, identifier: str) -> Path:
+        """Name the directory that tasks share whose partial identifier is the same."""
+        if not _HEX.fullmatch(identifier):
+            raise ConfigError(f"{identifier!r} is not an identifier: 64 hexadecimal digits")
+        kind = component(type_name, "type name")
+        return self.root / "partials" / kind / component(name, "partial's name") / identifier
+
+    def shared(self, relative: str) -> Path:
+        """Name a directory of `partial` from what `shared_name` gave.
+
+        Raises
+        ------
+        ConfigError
+            It is not of that form.
+        """
+        parts = relative.split("/")
+        if len(parts) != 4 or parts[0] != "partials":
+            raise ConfigError(f"{relative!r} does not name a directory that tasks share")
+        return self.partial(*parts[1:])
+
+    def shared_name(self, path: Path) -> str:
+        """Give the name, relative to the workspace, of a directory of `partial`."""
+        return path.relative_to(self.root).as_posix()
+
+    def claim_on(self, relative: str) -> Path:
+        """Name the file that says who writes in a directory that tasks share."""
+        return self.shared(relative) / PRIVATE / "token.json"
 
     def job_at(self, relative: str) -> JobPaths:
         """Name the files of a job from ``jobs/<type>/<64 hex>`` or ``<type>/<64 hex>``.

@@ -207,6 +207,16 @@ def exclusive(path: Path) -> Iterator[None]:
         _ours.close(fd)
 
 
+@contextmanager
+def try_exclusive(path: Path) -> Iterator[bool]:
+    """Hold the lock of a file, made if need be, if nobody has it; tell whether that is so."""
+    fd = _ours.open(path)
+    try:
+        yield _take(fd)
+    finally:
+        _ours.close(fd)
+
+
 # --- who a process is ------------------------------------------------------------------------
 
 

@@ -52,6 +52,12 @@ class JobRecord(NamedTuple):
         The task goes on where an earlier attempt ended: what that one wrote stays.
     code : dict
         Fingerprint of the code that `execute` reaches; empty if unknown.
+    tokens : dict
+        How many units of which token it holds while it runs.
+    partials : tuple[str, ...]
+        Directories, relative to the workspace, that no other job may write in while it runs.
+    main : str
+        That of them which is its ``__maintaskdir__``; "" for the job's directory.
     """
 
     type_name: str
@@ -72,6 +78,9 @@ class JobRecord(NamedTuple):
     retries: int = 0
     resumable: bool = False
     code: Mapping[str, Any] = _NOTHING
+    tokens: Mapping[str, int] = _NOTHING
+    partials: tuple[str, ...] = ()
+    main: str = ""
     scheme: int = 1
     format: int = FORMAT
 
@@ -126,6 +135,30 @@ class ProcessRecord(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Give what ``launcher.attach`` takes."""
         return self._asdict()
+
+
+class Claim(NamedTuple):
+    """A share of what jobs have in common: it counts as long as the job's lock is held."""
+
+    job: str  # its key
+    units: int = 1
+
+
+class Waiter(NamedTuple):
+    """A job that stands in a queue; forgotten if it is not said again."""
+
+    job: str
+    since: float = 0.0  # when it was submitted
+    until: float = 0.0
+
+
+class TokenRecord(NamedTuple):
+    """Who has how much of what jobs have in common, and who waits for it (``token.json``)."""
+
+    total: int = 1
+    claims: tuple[Claim, ...] = ()
+    waiting: tuple[Waiter, ...] = ()
+    format: int = FORMAT
 
 
 class Failure(NamedTuple):
@@ -415,6 +448,10 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(
         ("dependencies", "sys_path", "roots", "parts", "uses", "stamp", "futures"), (list,)
     ),
+    **dict.fromkeys(("main",), (str,)),  # of what jobs share
+    **dict.fromkeys(("total", "units"), (int,)),
+    **dict.fromkeys(("since", "until"), (int, float)),
+    **dict.fromkeys(("partials", "claims", "waiting"), (list,)),
     "namespace": (str, type(None)),
 }
 
@@ -558,6 +595,34 @@ def read_end_note(paths: JobPaths) -> EndNote | None:
     timeout = data.get("reason") == FailureReason.TIMEOUT.value
     reason = FailureReason.TIMEOUT if timeout else FailureReason.CANCELLED
     return EndNote(reason, _number(data.get("until")) or 0.0)
+
+
+# --- what jobs share -------------------------------------------------------------------------
+
+
+def write_token(path: Path, record: TokenRecord) -> None:
+    """Write a ``token.json``; the caller holds the lock of all of them."""
+    data = record._asdict()
+    data["claims"] = [claim._asdict() for claim in record.claims]
+    data["waiting"] = [waiter._asdict() for waiter in record.waiting]
+    write_json(path, data)
+
+
+def read_token(path: Path) -> TokenRecord | None:
+    """Read a ``token.json``; None if there is none; raises `RecordError`."""
+    data = read_object(path)
+    if data is None:
+        return None
+    fields = _fields(path, data, TokenRecord)
+    for name, cls in (("claims", Claim), ("waiting", Waiter)):
+        rows = fields.get(name, ())
+        if not all(isinstance(row, dict) for row in rows):
+            raise RecordError(f"{path} is damaged: {name!r} holds no objects")
+        fields[name] = tuple(cls(**_fields(path, row, cls)) for row in rows)
+    record = TokenRecord(**fields)
+    if record.total < 1 or any(claim.units < 1 for claim in record.claims):
+        raise RecordError(f"{path} is damaged: it counts {record.total}")
+    return record
 
 
 # --- how a job ended -------------------------------------------------------------------------
