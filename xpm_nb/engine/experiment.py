@@ -31,6 +31,7 @@ from xpm_nb.engine.contents import Contents, Item
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
 from xpm_nb.engine.keeping import Keeping
+from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.scheduler import CancelJobs, CountToken, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.engine.tokens import Token
@@ -62,6 +63,10 @@ executed_cells: submission.ExecutedCells | None = None  # as they were compiled
 notebook_name: Callable[[], str] | None = None
 source.executed = lambda: None if executed_cells is None else executed_cells()
 on_wait: Callable[[Experiment], AbstractContextManager[Any]] | None = None  # draws while we wait
+
+
+def _notebook() -> str:
+    return "" if notebook_name is None else notebook_name()
 
 
 class Experiment(Keeping, Contents):
@@ -104,11 +109,12 @@ class Experiment(Keeping, Contents):
         self._submissions: list[Item] = []  # every one, for blocks
         self._environ: dict[str, str] = {}
         self._carrier = submission.Carrier()
+        self._namesakes = Namesakes(workspace, namespace, _notebook)
         self._run = Run(
             workspace.experiment(name),
             keep=provenance,
             cells=lambda: None if cells_source is None else cells_source(),
-            notebook=lambda: "" if notebook_name is None else notebook_name(),
+            notebook=_notebook,
         )
 
     def __repr__(self) -> str:
@@ -275,6 +281,7 @@ class Experiment(Keeping, Contents):
             raise
         self._hand_over(item, asked, mode)
         if not dry:
+            self._namesakes.check(configs.classes_of(task))
             configs.do_later(task, item.job)
         return output
 

@@ -546,6 +546,16 @@ class Workspace:
         """Where the jobs are: ``jobs/<type name>/<64 hex>``."""
         return self.root / "jobs"
 
+    def meaning(self, type_name: str) -> Path:
+        """Name the file that says what a type name of a notebook means.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be one part of a path.
+        """
+        return self.root / "config" / component(type_name, "type name") / "meaning.json"
+
     @property
     def experiments_dir(self) -> Path:
         """Where the experiments are."""

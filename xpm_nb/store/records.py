@@ -23,7 +23,15 @@ from typing import Any, Literal, NamedTuple
 
 from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import RecordError
-from xpm_nb.store.layout import PRIVATE, JobPaths, RunPaths, aside, inside, make_next
+from xpm_nb.store.layout import (
+    PRIVATE,
+    JobPaths,
+    RunPaths,
+    aside,
+    inside,
+    make_directory,
+    make_next,
+)
 
 FORMAT = 1
 _NOTHING: Mapping[str, Any] = {}  # the default of all fields that are objects; never changed
@@ -181,6 +189,14 @@ class Times(NamedTuple):
 
     started: float | None
     ended: float | None
+
+
+class Meaning(NamedTuple):
+    """What a type name stands for: the parameters with their types, as a notebook says."""
+
+    notebook: str
+    fields: Mapping[str, str] = _NOTHING
+    format: int = FORMAT
 
 
 class Output(NamedTuple):
@@ -438,7 +454,7 @@ def _kind(value: Any) -> str:
 # What the fields of all records are in JSON; those that are not named here are objects.
 _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("type_name", "identifier", "name", "task", "experiment", "python"), (str,)),
-    **dict.fromkeys(("boot_id", "host", "type", "job"), (str,)),
+    **dict.fromkeys(("boot_id", "host", "type", "job", "notebook"), (str,)),
     **dict.fromkeys(("fingerprint", "unknown", "changed", "kind", "where", "source"), (str,)),
     **dict.fromkeys(("digest", "reason", "by"), (str,)),
     **dict.fromkeys(("pid", "start", "attempt", "scheme", "format"), (int,)),
@@ -878,6 +894,18 @@ def read_lines(path: Path, offset: int = 0, limit: int = -1) -> tuple[list[dict[
         if isinstance(row, dict):
             rows.append(row)
     return rows, offset + end
+
+
+def write_meaning(root: Path, path: Path, meaning: Meaning) -> None:
+    """Keep what a type name stands for, in a workspace."""
+    make_directory(root, path.parent)
+    write_json(path, meaning._asdict())
+
+
+def read_meaning(path: Path) -> Meaning | None:
+    """Read what a type name stands for; None if nobody said so; raises `RecordError`."""
+    data = read_object(path)
+    return None if data is None else Meaning(**_fields(path, data, Meaning))
 
 
 def add_output(paths: JobPaths, output: Output) -> None:
