@@ -70,6 +70,7 @@ class Answer:
     stderr: str = ""
     result: str = ""
     error: str = ""
+    traceback: str = ""
     displays: list[dict] = field(default_factory=list)
     updates: list[dict] = field(default_factory=list)
     comms: list[dict] = field(default_factory=list)
@@ -138,6 +139,7 @@ class Kernel:
             answer.displays.append(content["data"])
         elif kind == "error":
             answer.error = f"{content['ename']}: {content['evalue']}"
+            answer.traceback = "\n".join(content["traceback"])
 
     def run(self, code: str, timeout_s: float = 90) -> Answer:
         answer = self.answer(self.send(code), timeout_s)

@@ -108,6 +108,7 @@ def test_interrupting_a_wait_leaves_the_jobs_alone(lab):
     answer = kernel.answer(waiting)
     assert answer.status == "error"
     assert answer.error.startswith("KeyboardInterrupt")
+    assert answer.traceback == "KeyboardInterrupt: the waiting has ended, the jobs go on"
     assert kernel.value("job.state.value") == "running"
     gate.touch()
     kernel.run("xp.wait(timeout_s=60)")

@@ -17,6 +17,7 @@ up to date: `wait` draws one picture at its end, without times and paths, of the
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -43,6 +44,8 @@ PERIOD_S = 0.2  # between two looks at what changed, at least
 LOG_LINES = 20
 MAX_FORMS = 100  # that are alive; the first ones go, and leave their pictures
 MAX_TABLES = 20
+
+_STOPPED = "the waiting has ended, the jobs go on"
 
 Bundle = dict[str, str]
 
@@ -523,16 +526,29 @@ def watch(experiment: Any) -> Iterator[None]:
         yield
     elif deterministic() or not _is_kernel(shell):
         try:
-            yield
+            with _calm():
+                yield
         finally:
             _send(_last_picture(experiment))
             _publisher.note(experiment, shell)
     else:
-        _publisher.draw(experiment, shell)
-        try:
-            yield
-        finally:
-            _publisher.settle(experiment)
+        with _calm():
+            _publisher.draw(experiment, shell)
+            try:
+                yield
+            finally:
+                _publisher.settle(experiment)
+
+
+@contextlib.contextmanager
+def _calm() -> Iterator[None]:
+    """Let whoever interrupts a wait read what that did, and not in which of our lines it was."""
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:  # the second one: an `await`
+        shown = [f"{type(error).__name__}: {_STOPPED}"]
+        vars(error)["_render_traceback_"] = lambda: shown  # IPython asks how it is to be shown
+        raise
 
 
 def _last_picture(experiment: Any) -> Bundle:
