@@ -25,6 +25,7 @@ from xpm_nb.core.events import (
     Moved,
     Rejected,
     Released,
+    Remove,
     Rerun,
     Retry,
     Started,
@@ -33,7 +34,7 @@ from xpm_nb.core.events import (
     Vanished,
 )
 from xpm_nb.core.plan import Plan
-from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.errors import InternalError
 
 
@@ -215,6 +216,71 @@ def test_a_job_that_ended_while_nobody_looked_is_run_again_too():
     assert plan.reason("a") is FailureReason.CANCELLED
 
 
+def with_transient(*keys, mode=TransientMode.TRANSIENT, slots=4):
+    plan = Plan(slots=slots)
+    for key in keys:
+        plan.set_transient(key, mode)
+    return plan
+
+
+def states(plan, keys):
+    return [plan.state(key).value for key in keys]
+
+
+def test_a_transient_job_runs_only_when_one_that_is_not_needs_it():
+    plan = with_transient("a", "b")
+    assert play(plan, Submit("a"), Submit("b", ("a",))) == []
+    assert states(plan, "ab") == ["unscheduled", "unscheduled"]
+    assert launched(play(plan, Submit("c", ("b",)))) == ["a"]
+    assert states(plan, "abc") == ["scheduled", "waiting", "waiting"]
+    assert launched(play(plan, Started("a"), Completed("a"))) == ["b"]
+    assert launched(play(plan, Started("b"), Completed("b"))) == ["c"]
+
+
+def test_what_is_done_needs_no_transient_job():
+    plan = with_transient("a")
+    play(plan, Submit("a"), FoundDone("b", ("a",)))
+    assert states(plan, "ab") == ["unscheduled", "done"]
+    assert launched(play(plan, Rerun("b"))) == ["a"]
+
+
+def test_asked_for_without_the_mode_it_is_run():
+    plan = with_transient("a")
+    play(plan, Submit("a"))
+    plan.set_transient("a", TransientMode.NONE)
+    assert launched(play(plan, Submit("a"))) == ["a"]
+
+
+def test_a_failed_transient_job_is_run_again_with_what_needs_it():
+    plan = with_transient("a")
+    play(plan, Submit("a"), Submit("b", ("a",)), Started("a"), Failed("a"))
+    assert plan.reason("b") is FailureReason.DEPENDENCY
+    assert plan.rerun_set(["b"]) == ["a", "b"]
+    assert play(plan, Submit("a")) == [Moved("a", JobState.ERROR, JobState.UNSCHEDULED)]
+    assert launched(play(plan, Submit("b", ("a",)))) == ["a"]
+
+
+def test_files_go_when_all_that_needs_them_is_done_and_come_back_when_needed():
+    plan = with_transient("a", mode=TransientMode.REMOVE)
+    play(plan, Submit("a"), Submit("b", ("a",)), Submit("c", ("a",)), Started("a"), Completed("a"))
+    assert Remove("a") not in play(plan, Started("b"), Completed("b"))
+    assert play(plan, Started("c"), Completed("c"))[-2:] == [
+        Remove("a"),
+        Moved("a", JobState.DONE, JobState.UNSCHEDULED),
+    ]
+    assert launched(play(plan, Submit("d", ("a",)))) == ["a"]
+    play(plan, Completed("a"), Failed("d"))
+    assert plan.state("a") is JobState.DONE, "d may be tried again"
+
+
+def test_nothing_is_removed_for_jobs_that_are_only_found_done():
+    plan = with_transient("a", mode=TransientMode.REMOVE)
+    assert play(plan, FoundDone("a"), FoundDone("b", ("a",)), Submit("c", ("a",)))[-1] == Launch(
+        "c"
+    )
+    assert plan.state("a") is JobState.DONE
+
+
 def test_rejected_and_lost_have_their_reasons():
     plan = Plan(slots=2)
     play(plan, Submit("a"), Submit("b"))
@@ -285,6 +351,9 @@ UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 REASONS = st.sampled_from([FailureReason.FAILED, FailureReason.TIMEOUT, FailureReason.MEMORY])
 
 
+MODES = st.sampled_from([TransientMode.NONE, *TransientMode])
+
+
 class Laws(RuleBasedStateMachine):
     """Whatever happens in whatever order, the plan keeps its promises."""
 
@@ -299,6 +368,9 @@ class Laws(RuleBasedStateMachine):
 
     def check(self, effects):
         for effect in effects:
+            if isinstance(effect, Remove):
+                users = [k for k in self.plan if effect.key in self.plan.dependencies(k)]
+                assert all(self.plan.state(k) not in (*UNDER_WAY, JobState.ERROR) for k in users)
             if isinstance(effect, Launch):
                 assert effect.key not in self.processes, "two processes for one job"
                 self.processes.add(effect.key)
@@ -316,7 +388,9 @@ class Laws(RuleBasedStateMachine):
 
     @rule(data=st.data(), kind=st.sampled_from([Submit, Submit, Submit, FoundDone, FoundFailed]))
     def arrive(self, data, kind):
-        self.do(kind(*self.new(data)))
+        key, deps = self.new(data)
+        self.plan.set_transient(key, data.draw(MODES))
+        self.do(kind(key, deps))
 
     @rule(data=st.data(), slot=st.booleans())
     def attach(self, data, slot):
@@ -325,6 +399,7 @@ class Laws(RuleBasedStateMachine):
     @rule(data=st.data())
     def submit_again(self, data):
         if (key := self.some(data, *JobState)) is not None:
+            self.plan.set_transient(key, data.draw(MODES))
             self.do(Submit(key, self.plan.dependencies(key)))
 
     @rule(data=st.data())
@@ -395,6 +470,7 @@ class Laws(RuleBasedStateMachine):
             if state is JobState.WAITING:
                 assert any(d is not JobState.DONE for d in deps)
                 assert JobState.ERROR not in deps
+                assert JobState.UNSCHEDULED not in deps, "left out, and needed"
             if state is JobState.READY:
                 ready += 1
                 assert all(d is JobState.DONE for d in deps)
@@ -418,7 +494,10 @@ class Laws(RuleBasedStateMachine):
                 if self.plan.state(key) in UNDER_WAY:
                     self.processes.discard(key)
                     self.do(Vanished(key) if turn % 5 == 0 else Completed(key))
-        assert all(self.plan.state(k).final for k in self.plan)
+        states = {k: self.plan.state(k) for k in self.plan}
+        left_out = {k for k, state in states.items() if state is JobState.UNSCHEDULED}
+        assert all(state.final for k, state in states.items() if k not in left_out)
+        assert left_out <= set(self.plan._transient)
         assert self.plan.used == 0
 
 

@@ -31,6 +31,23 @@ class Submit(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Offer(Event):
+    """It was asked for and may be left out until something needs it (found by the plan itself)."""
+
+    dependencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needed(Event):
+    """A job that waits needs it, which would have been left out (found by the plan itself)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent(Event):
+    """All that needs it is done, and its files are not to be kept (found by the plan itself)."""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundDone(Event):
     """Its marker already says done."""
 
@@ -188,6 +205,11 @@ class Retry(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class Remove(Effect):
+    """Remove its files, so that it is as if it had not been run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Moved(Effect):
     """Tell everybody: it went from one state to another."""
 
@@ -202,7 +224,16 @@ _S, _R, _D, _E = JobState.SCHEDULED, JobState.RUNNING, JobState.DONE, JobState.E
 
 TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
     {
-        _U: {Submit: _W, FoundDone: _D, FoundFailed: _E, Attached: _R, Again: _W, Cancel: _E},
+        _U: {
+            Submit: _W,
+            Offer: _U,
+            Needed: _W,
+            FoundDone: _D,
+            FoundFailed: _E,
+            Attached: _R,
+            Again: _W,
+            Cancel: _E,
+        },
         _W: {
             Submit: _W,
             DependenciesDone: _Y,
@@ -248,8 +279,8 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
             Released: _W,
             Cancel: _R,
         },
-        _D: {Submit: _D, FoundDone: _D, Attached: _R, Rerun: _W},
-        _E: {Submit: _W, FoundDone: _D, FoundFailed: _E, Attached: _R, Rerun: _W},
+        _D: {Submit: _D, FoundDone: _D, Attached: _R, Rerun: _W, Spent: _U},
+        _E: {Submit: _W, Offer: _U, FoundDone: _D, FoundFailed: _E, Attached: _R, Rerun: _W},
     }
 )
 

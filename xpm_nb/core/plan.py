@@ -32,10 +32,14 @@ from xpm_nb.core.events import (
     Kill,
     Launch,
     Moved,
+    Needed,
+    Offer,
     Refused,
     Rejected,
+    Remove,
     Rerun,
     Retry,
+    Spent,
     Submit,
     Take,
     Taken,
@@ -44,11 +48,12 @@ from xpm_nb.core.events import (
     next_state,
 )
 from xpm_nb.core.pools import Needs, Pools
-from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.errors import InternalError
 
-_ARRIVALS = (Submit, FoundDone, FoundFailed, Attached, Again)
+_ARRIVALS = (Submit, Offer, FoundDone, FoundFailed, Attached, Again)
 _INTERNAL = (DependenciesDone, DependencyReopened, DependencyFailed)
+_UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 _BLOCKABLE = (JobState.WAITING, JobState.READY)
 
 
@@ -86,6 +91,7 @@ class Plan:
 
     def __init__(self, *, slots: int = 1, grace_s: float = 5.0) -> None:
         self._nodes: dict[str, _Node] = {}
+        self._transient: dict[str, TransientMode] = {}  # those that may be left out
         self._ready: list[tuple[int, str]] = []  # a heap; entries that are out of date are skipped
         self._pools = Pools()
         self._slots = slots
@@ -199,7 +205,7 @@ class Plan:
             if not isinstance(event, _ARRIVALS):
                 raise InternalError(f"job {event.key} is not known: {type(event).__name__}")
             node = _Node(event.key, order=len(self._nodes))
-        event = _again(node, event)
+        event = self._offered(node, _again(node, event))
         next_state(node.state, event)  # raises before anything is changed
         needs = event.dependencies if isinstance(event, (*_ARRIVALS, Rerun)) else None
         if needs is not None and needs != node.dependencies:
@@ -228,6 +234,13 @@ class Plan:
         self._pools.due(now)
         self._grant(effects)
         return effects
+
+    def set_transient(self, key: str, mode: TransientMode) -> None:
+        """Note whether a job may be left out, before the event with which it arrives."""
+        if mode is TransientMode.NONE:
+            self._transient.pop(key, None)
+        else:
+            self._transient[key] = mode
 
     def set_slots(self, slots: int) -> list[Effect]:
         """Change how many jobs may be launched at once; running ones go on."""
@@ -262,7 +275,7 @@ class Plan:
             return
         wanted = tuple(dict.fromkeys(needs))
         unknown = [key for key in wanted if key not in self._nodes]
-        if unknown and isinstance(event, (Submit, Attached, Again, Rerun)):
+        if unknown and isinstance(event, (Submit, Offer, Attached, Again, Rerun)):
             raise InternalError(f"job {node.key} needs jobs that are not known: {unknown}")
         if self._reaches(wanted, node.key):
             raise InternalError(f"job {node.key} would need itself")
@@ -295,6 +308,8 @@ class Plan:
                 continue  # met before, by another way
             if isinstance(event, DependenciesDone) and node.state is JobState.READY:
                 continue
+            if isinstance(event, Needed) and node.state is not JobState.UNSCHEDULED:
+                continue
             old, new = node.state, next_state(node.state, event)
             if isinstance(event, Cancel) and not (new.final or node.cancelled):
                 node.cancelled = True
@@ -304,6 +319,8 @@ class Plan:
                 self._limited[node.key] = None
             elif isinstance(event, Again):
                 effects.append(Retry(node.key))
+            elif isinstance(event, Spent):
+                effects.append(Remove(node.key))
             if isinstance(event, Refused):
                 self._pools.close(event.pools, event.until)
             if new is not old or isinstance(event, Refused):
@@ -347,6 +364,12 @@ class Plan:
                 out.append((node, DependencyFailed(node.key, failed)))
             elif not node.missing:
                 out.append((node, DependenciesDone(node.key)))
+            else:
+                left_out = [k for k in node.missing if self.state(k) is JobState.UNSCHEDULED]
+                out += [(self._nodes[key], Needed(key)) for key in left_out]
+        if node.state is JobState.DONE and old in _UNDER_WAY:
+            spent = [key for key in node.dependencies if self._spent(key)]
+            out += [(self._nodes[key], Spent(key)) for key in spent]
         if node.state is old or not (node.state.final or old.final):
             return out
         for key in node.dependents:
@@ -364,6 +387,26 @@ class Plan:
             elif old is JobState.DONE:
                 out.append((other, DependencyReopened(key)))
         return out
+
+    def _offered(self, node: _Node, event: Event) -> Event:
+        """Leave a job out that may be, unless something waits for it already."""
+        if not isinstance(event, Submit) or node.key not in self._transient:
+            return event
+        if Offer not in TABLE[node.state]:
+            return event
+        waited_for = any(self.state(key) is JobState.WAITING for key in node.dependents)
+        return event if waited_for else Offer(event.key, event.dependencies)
+
+    def _spent(self, key: str) -> bool:
+        """Tell whether the files of a done job are not needed any more.
+
+        Asked when a job that needs it has just ended well: what was found done says nothing of what
+        is going to be submitted next.
+        """
+        if self._transient.get(key) is not TransientMode.REMOVE:
+            return False
+        node, idle = self._nodes[key], (JobState.DONE, JobState.UNSCHEDULED)
+        return node.state is JobState.DONE and all(self.state(k) in idle for k in node.dependents)
 
     def _ask_to_end(self, node: _Node, now: float, effects: list[Effect]) -> None:
         if node.kill_at is None:  # the second reason to end gives no more time than the first

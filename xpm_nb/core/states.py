@@ -28,6 +28,14 @@ class JobState(Enum):
         return self in (JobState.DONE, JobState.ERROR)
 
 
+class TransientMode(Enum):
+    """Whether a job may be left out, and what becomes of its files."""
+
+    NONE = "none"  # it is run
+    TRANSIENT = "transient"  # only if a job that is not transient, and not done, needs it
+    REMOVE = "remove"  # the same, and its files go when all that needs it is done
+
+
 class FailureReason(Enum):
     """Why a job is in error."""
 
