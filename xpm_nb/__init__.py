@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xpm_nb.core.config import DirectoryContext as DirectoryContext
     from xpm_nb.core.config import InstanceConfig as InstanceConfig
     from xpm_nb.core.config import LightweightTask as LightweightTask
+    from xpm_nb.core.config import Prepare as Prepare
     from xpm_nb.core.config import ResumableTask as ResumableTask
     from xpm_nb.core.config import RunMode as RunMode
     from xpm_nb.core.config import Task as Task
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from xpm_nb.core.methods import initializer as initializer
     from xpm_nb.core.states import FailureReason as FailureReason
     from xpm_nb.core.states import JobState as JobState
+    from xpm_nb.core.states import TransientMode as TransientMode
     from xpm_nb.engine.experiment import Experiment as Experiment
     from xpm_nb.engine.experiment import Job as Job
     from xpm_nb.engine.experiment import experiment as experiment
@@ -93,14 +95,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "core.config": "Config DirectoryContext InstanceConfig LightweightTask ResumableTask RunMode"
-    " Task copyconfig grid sealed_set setmeta stop_tags tag tags tagspath",
+    "core.config": "Config DirectoryContext InstanceConfig LightweightTask Prepare ResumableTask"
+    " RunMode Task copyconfig grid sealed_set setmeta stop_tags tag tags tagspath",
     "core.deprecated": "deprecate",
     "core.fields": "Choices Constant DataPath Meta Param PathGenerator SubParam field help"
     " param_group partial pathgenerator",
     "core.hooks": "SubmitHook submit_hook_decorator",
     "core.methods": "cache initializer",
-    "core.states": "FailureReason JobState",
+    "core.states": "FailureReason JobState TransientMode",
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
     "engine.tokens": "Token",

@@ -12,6 +12,7 @@ from xpm_nb import (
     Meta,
     Param,
     PathGenerator,
+    Prepare,
     ResumableTask,
     Task,
     TaskCancelled,
@@ -74,3 +75,66 @@ class Stubborn(Task):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         say("stubborn")
         time.sleep(60)
+
+
+class Corpus(Prepare):
+    """Says when it is made ready."""
+
+    name: Param[str]
+
+    def prepare(self):
+        say(f"prepare {self.name}")
+
+
+class Nothing(Prepare):
+    """Does not say how it is made ready."""
+
+
+class Idle(Task):
+    """Needs what cannot be made ready."""
+
+    nothing: Param[Nothing]
+
+    def execute(self):
+        pass
+
+
+class Parse(Task):
+    """Needs a corpus."""
+
+    corpus: Param[Corpus]
+    seed: Param[int]
+
+    def execute(self):
+        return self.corpus.name
+
+
+class Produce(Task):
+    """Gives a value."""
+
+    n: Param[int]
+    out: Meta[Path] = field(default_factory=PathGenerator("value.txt"))
+
+    def execute(self):
+        say(f"produce {self.n}")
+        self.out.write_text(str(self.n))
+        return self.n
+
+    def value(self):
+        return int(self.out.read_text())
+
+
+class Use(Task):
+    """Adds to the value of another task."""
+
+    of: Param[Task]
+    n: Param[int]
+    out: Meta[Path] = field(default_factory=PathGenerator("value.txt"))
+
+    def execute(self):
+        say(f"use {self.n}")
+        self.out.write_text(str(self.of.value() + self.n))
+        return self.value()
+
+    def value(self):
+        return int(self.out.read_text())

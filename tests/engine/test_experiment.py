@@ -264,8 +264,10 @@ def test_run_modes(xp, fake):
     fake.wait_for(1)
     assert state(task.job) == "running"
     assert len(xp) == 4
-    with pytest.raises(ConfigError, match="PREPARE"):
-        learn().submit(run_mode=RunMode.PREPARE)
+    with pytest.raises(ConfigError, match=r"transient is one of TransientMode.NONE, .*, not 'yes'"):
+        learn().submit(transient="yes")
+    with pytest.raises(ConfigError, match="max_retries is a whole number from 0 on, not -1"):
+        learn().submit(max_retries=-1)
 
 
 def test_a_dry_run_knows_what_is_done(xp, fake, new_kernel):

@@ -68,6 +68,7 @@ from xpm_nb.core.graph import (
     tag,
     tags_of,
     tagspath,
+    to_prepare,
     validate,
     value_class,
     walk,
@@ -113,6 +114,7 @@ __all__ = [
     "DirectoryContext",
     "InstanceConfig",
     "LightweightTask",
+    "Prepare",
     "ResumableTask",
     "RunMode",
     "Site",
@@ -153,6 +155,7 @@ __all__ = [
     "tags",
     "tags_of",
     "tagspath",
+    "to_prepare",
     "type_name",
     "validate",
     "walk",
@@ -763,8 +766,8 @@ class Task(Config):
             Executed in the job before the task, in order; part of the identifier.
         max_retries : int, optional
             How often the job may be started again after a time limit.
-        transient : optional
-            Whether the job may be left out when nothing needs it.
+        transient : TransientMode, optional
+            Whether the job may be left out as long as nothing needs it.
 
         Returns
         -------
@@ -914,6 +917,30 @@ class ResumableTask(Task):
         None without a limit, and outside a job.
         """
         return doors.remaining_time()
+
+
+class Prepare(Config):
+    """A configuration that is made ready before the tasks that refer to it: define `prepare`.
+
+    Its ``prepare(self)`` is called once for each identifier in a workspace, in a thread of the
+    kernel, when the first task that holds it somewhere is submitted. The tasks wait for it; if it
+    raises they end in error. A job that is started without that kernel calls it itself.
+
+    Examples
+    --------
+    >>> class Corpus(Prepare):
+    ...     name: Param[str]
+    ...
+    ...     def prepare(self):
+    ...         download(self.name)
+    """
+
+    __xpm_config__ = True
+    __xpm_prepare__: ClassVar[bool] = True
+
+    def prepare(self) -> object:
+        """Make ready what the tasks need; what it returns is not kept."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no method prepare(self)")
 
 
 class LightweightTask(Config):

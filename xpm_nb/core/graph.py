@@ -63,6 +63,28 @@ def _new_nodes(root: ConfigInfo) -> list[ConfigInfo]:
     return _walk(root, lambda node: [child for child in children(node) if not child.submitted])
 
 
+def to_prepare(task: Any) -> list[Any]:
+    """Give what is to be made ready before a task: its `Prepare` configurations.
+
+    Those of tasks that it needs are made ready before these.
+
+    Raises
+    ------
+    ConfigTypeError
+        One of them does not say how.
+    """
+    found = [node for node in _new_nodes(info(task)) if hasattr(node.cls, "__xpm_prepare__")]
+    for node in found:
+        if "__xpm_prepare__" in vars(_owner(node.cls, "prepare")):
+            raise ConfigTypeError(f"{node.cls.__qualname__} has no method prepare(self): write one")
+    return [node.config for node in found]
+
+
+def _owner(cls: type, name: str) -> type:
+    """Give the class of which another has an attribute."""
+    return next(base for base in cls.__mro__ if name in vars(base))
+
+
 def _walk(
     root: ConfigInfo,
     below: Callable[[ConfigInfo], Sequence[ConfigInfo]],

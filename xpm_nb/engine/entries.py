@@ -42,6 +42,28 @@ class Found(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Preparation:
+    """Something that has to be ready before a job.
+
+    Attributes
+    ----------
+    key : str
+        The directory of its configuration.
+    name : str
+        What messages call it.
+    is_done : callable
+        Tells whether it is ready.
+    start : callable
+        Begins with it, and returns at once.
+    """
+
+    key: str
+    name: str
+    is_done: Callable[[], bool]
+    start: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What is to be run; without script and parameters, what the job's directory holds.
 
@@ -55,6 +77,7 @@ class Asked:
     params: str | None
     record: JobRecord
     launcher: Launcher
+    preparations: tuple[Preparation, ...] = ()
 
 
 @dataclass(slots=True)
@@ -240,6 +263,10 @@ class Entry:
     def ask(self, asked: Asked) -> None:
         """Take note of what is to be run."""
         self.asked, self.launcher = asked, asked.launcher
+
+    def wanted(self) -> JobRecord | None:
+        """Give the record of what is to be run, or was."""
+        return self.record if self.asked is None else self.asked.record
 
     def met(self) -> None:
         """Take note that the loop met one request."""
@@ -518,6 +545,18 @@ def prepare_retry(entry: Entry) -> None:
         if timeout and record is not None and record.retries_left:
             entry.asked = None  # what was asked for has begun
             write(entry, retries=record.retries + 1)
+    finally:
+        lock.release()
+
+
+def remove(entry: Entry) -> bool:
+    """Remove the files of a job that is done, unless somebody has it; tell whether it was done."""
+    lock = locks.try_lock(entry.paths)
+    if lock is None:
+        return False
+    try:
+        records.remove_files(entry.paths)
+        return True
     finally:
         lock.release()
 

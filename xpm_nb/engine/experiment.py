@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Token as Restore
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from types import TracebackType
@@ -25,10 +26,20 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.names import warn
-from xpm_nb.core.states import JobState
-from xpm_nb.engine import callbacks, entries, loop, outlook, settings, source, submission, tokens
+from xpm_nb.core.states import JobState, TransientMode
+from xpm_nb.engine import (
+    callbacks,
+    entries,
+    loop,
+    outlook,
+    preparing,
+    settings,
+    source,
+    submission,
+    tokens,
+)
 from xpm_nb.engine.contents import Contents, Item
-from xpm_nb.engine.entries import Asked, Entry
+from xpm_nb.engine.entries import Asked, Entry, Preparation
 from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
 from xpm_nb.engine.keeping import Keeping
 from xpm_nb.engine.namesakes import Namesakes
@@ -192,8 +203,9 @@ class Experiment(Keeping, Contents):
             Executed in the job before the task; part of the identifier.
         max_retries : int, optional
             How often it may be started again after a time limit.
-        transient : optional
-            Must be None for now.
+        transient : TransientMode, optional
+            Whether it may be left out as long as no job that is not transient needs it, and whether
+            its files go when all that needed them is done; by default neither.
 
         Raises
         ------
@@ -205,7 +217,7 @@ class Experiment(Keeping, Contents):
         NoExperimentError
             If the experiment is closed.
         """
-        mode = self._mode(run_mode, transient)
+        mode = self._mode(run_mode)
         token = inside.set(self)  # what the task's own methods ask for is asked of this one
         try:
             options = submission.Options(
@@ -214,13 +226,14 @@ class Experiment(Keeping, Contents):
                 experiment=self.name,
                 environ=dict(self._environ),
                 submitted=time.time(),
-                max_retries=max_retries,
+                max_retries=_whole("max_retries", max_retries),
+                transient=_transient(transient),
             )
             return self._submit(task, launcher, mode, init_tasks, options)
         finally:
             inside.reset(token)
 
-    def _mode(self, run_mode: Any, transient: Any) -> RunMode:
+    def _mode(self, run_mode: Any) -> RunMode:
         if self.closed:
             raise NoExperimentError(
                 f"the experiment {self.name!r} is closed: open it again with start({self.name!r})"
@@ -228,9 +241,6 @@ class Experiment(Keeping, Contents):
         mode = self.run_mode if run_mode is None else RunMode(run_mode)
         if mode is not RunMode.DRY_RUN and self.run_mode is RunMode.DRY_RUN:
             self.workspace.create()  # which a dry run did not
-        if mode is RunMode.PREPARE or transient is not None:
-            what = "transient=" if transient is not None else "RunMode.PREPARE"
-            raise ConfigError(f"{what} is not there yet")
         return mode
 
     def _submit(
@@ -260,7 +270,7 @@ class Experiment(Keeping, Contents):
         record = submission.record_of(task, paths, needs, options)
         entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
         # What is done, under way or only looked at is not run: its code need not be read.
-        known = dry or paths.done.is_file() or entry.view.state in _LIVE
+        known = dry or mode is RunMode.PREPARE or paths.done.is_file() or entry.view.state in _LIVE
         carried = None if known else self._carrier.carry(task, executed_cells)
         item = self._item(entry, task, given)
         assert item.job is not None
@@ -275,6 +285,8 @@ class Experiment(Keeping, Contents):
         try:
             output = configs.output(task)
             asked = submission.asked(task, paths, record, carried, options)
+            if not dry:
+                asked = replace(asked, preparations=self._preparations_of(task, entry))
         except BaseException:
             if before is None:  # nobody may wait for a job that was not handed over
                 configs.info(task).job = None
@@ -284,6 +296,16 @@ class Experiment(Keeping, Contents):
             self._namesakes.check(configs.classes_of(task))
             configs.do_later(task, item.job)
         return output
+
+    def _preparations_of(self, task: Any, entry: Entry) -> tuple[Preparation, ...]:
+        return preparing.preparations_of(
+            task,
+            entry,
+            self._loop,
+            owner=self,
+            workspace=self.workspace,
+            namespace=self.namespace,
+        )
 
     def _item(self, entry: Entry, task: Any, launcher: Launcher) -> Item:
         """Give what this experiment knows of a job, or what it will."""
@@ -319,12 +341,12 @@ class Experiment(Keeping, Contents):
             submitted=record.submitted,
             launcher=record.launcher,
         )
-        generate = mode is RunMode.GENERATE_ONLY
-        # What is only generated is not listed: opening the experiment again would run it.
-        new = not (listed or generate)
+        # What is not to be run is not listed: opening the experiment again would run it.
+        new = mode is RunMode.NORMAL and not listed
         note = partial(self._run.add, row) if new else self._run.keep_cells
         entry.expect()
-        self._loop.post(SubmitJob(entry, asked, generate=generate, listed=note))
+        generate, prepare = mode is RunMode.GENERATE_ONLY, mode is RunMode.PREPARE
+        self._loop.post(SubmitJob(entry, asked, generate=generate, prepare=prepare, listed=note))
 
     # -- waiting --------------------------------------------------------------------------
 
@@ -402,9 +424,12 @@ class Experiment(Keeping, Contents):
             submitted=time.time(),
         )
         over = job.entry.over() and not job.dry
-        return (
-            None if not over else submission.afresh(job, self._loop, options, carry, executed_cells)
-        )
+        if not over:
+            return None
+        asked = submission.afresh(job, self._loop, options, carry, executed_cells)
+        if asked is None:
+            return None
+        return replace(asked, preparations=owner._preparations_of(job.latest, job.entry))
 
     def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
         return tuple(self[job] for job in jobs) or self.jobs
@@ -468,6 +493,19 @@ class Experiment(Keeping, Contents):
 
 
 _LIVE = (JobState.WAITING, JobState.READY, JobState.SCHEDULED, JobState.RUNNING)
+
+
+def _whole(name: str, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise ConfigError(f"{name} is a whole number from 0 on, not {value!r}")
+    return value
+
+
+def _transient(mode: Any) -> TransientMode:
+    if mode is None or isinstance(mode, TransientMode):
+        return mode or TransientMode.NONE
+    known = ", ".join(f"TransientMode.{one.name}" for one in TransientMode)
+    raise ConfigError(f"transient is one of {known}, not {mode!r}")
 
 
 def _dry_entry(paths: JobPaths, record: JobRecord) -> Entry:

@@ -458,13 +458,13 @@ def _call_due(entry: Entry, loop: Loop, register: Register) -> None:
 def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
     """In the callbacks' thread: call a user's function, inside its job's experiment."""
     token = inside.set(listener.owner)
-    sink = partial(_say, entry, loop)
+    sink = partial(say, entry, loop)
     entry.voice.begin()
     try:
         with callbacks.capture(sink):
             listener.function(*args)
     except BaseException as error:  # a border: the user's code, which may also call sys.exit()
-        trace = _trace(error)
+        trace = trace_of(error)
         sink(Said("error", trace))
         loop.post(NoteError(entry, trace.rpartition("\n")[2]))
         # Where it is shown, a handler of logging would print it once more, into some cell.
@@ -475,17 +475,19 @@ def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
         loop.post(Say(entry, last=True))
 
 
-def _say(entry: Entry, loop: Loop, said: Said) -> None:
+def say(entry: Entry, loop: Loop, said: Said) -> None:
+    """In the callbacks' thread: show something at a job."""
     if entry.voice.say(said):
         with contextlib.suppress(InternalError):  # the scheduler has ended: `print` must not raise
             loop.post(Say(entry))
 
 
-def _trace(error: BaseException) -> str:
+def trace_of(error: BaseException, ours: Sequence[str] = ()) -> str:
     """Write an exception of a callback with the user's lines; the last line says what it is."""
     found = traceback.TracebackException.from_exception(error)
     lines = []
-    for frame in [one for one in found.stack if one.filename not in _OURS][-TRACE_FRAMES:]:
+    theirs = [one for one in found.stack if one.filename not in (*_OURS, *ours)]
+    for frame in theirs[-TRACE_FRAMES:]:
         where = doors.place(frame.filename, frame.lineno or 0)
         lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
     what = " ".join("".join(found.format_exception_only()).split("\n")).strip()
@@ -637,6 +639,8 @@ def error_of(view: JobView, entry: Entry) -> JobError:
     parts = [f"{who} ended in error ({reason.value}): {view.message}"]
     if reason is not FailureReason.DEPENDENCY:
         parts += _evidence(entry)
+    else:  # of what was to be made ready before it
+        parts += [f"\n{said.text}" for said in view.said if said.kind == "error"]
     return JobError("\n".join(parts), identifier=view.identifier, reason=reason.value)
 
 

@@ -33,6 +33,7 @@ from xpm_nb.core.events import (
     Moved,
     Rejected,
     Released,
+    Remove,
     Rerun,
     Retry,
     Started,
@@ -45,6 +46,7 @@ from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine import entries, limits
 from xpm_nb.engine.entries import Asked, Entry, Found
+from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.shares import Shares
 from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
@@ -60,6 +62,8 @@ POLL_S = 1.0  # for launchers that cannot tell us
 AT_ONCE = 50  # jobs that are made ready to run again before we look at others once more
 AGAIN = 100  # how often we try to run a job again whose process is about to end: some 3 minutes
 LOOK_S = (0.02, 2.0)  # how soon we look again for who holds a lock: at first, and at last
+LEFT_OUT = "transient: it runs when a job needs it"
+REMOVED = "transient: its files were removed, as all that needed them is done"
 _UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 
 LauncherOf = Callable[[Mapping[str, Any]], Launcher]
@@ -106,6 +110,8 @@ class SubmitJob:
         None: what its directory holds.
     generate : bool
         Write the directory, and run nothing.
+    prepare : bool
+        Make ready what it needs, and write and run nothing else.
     listed : callable or None
         Called first (it writes the run's list of jobs); its failure is the job's.
     """
@@ -113,6 +119,7 @@ class SubmitJob:
     entry: Entry
     asked: Asked | None
     generate: bool = False
+    prepare: bool = False
     listed: Callable[[], object] | None = None
 
 
@@ -169,6 +176,14 @@ class NoteError:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparationEnded:
+    """What jobs wait for is ready, or raised what the trace says."""
+
+    key: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
 class Say:
     """A callback of a job said something; `last`: it is over."""
 
@@ -192,6 +207,7 @@ Message = (
     | SetSlots
     | CountToken
     | NoteError
+    | PreparationEnded
     | Say
     | Wake
 )
@@ -238,6 +254,7 @@ class Scheduler:
         self._under_way: dict[str, Entry] = {}
         self._looks: dict[str, float] = {}  # when to look again for who holds a lock
         self._again: dict[str, tuple[Entry, float, int]] = {}  # when to try once more, which time
+        self._preparations = Preparations(plan, self._apply, self._note_change)
         self._known_uses: tuple[list[str], entries.Uses] | None = None
         self._says: dict[str, tuple[Entry, float]] = {}  # when to hear what callbacks say
         self._refresh_at = self._poll_at = self._sweep_at = 0.0
@@ -276,6 +293,8 @@ class Scheduler:
             case NoteError(entry, text):
                 entry.facts.callback_error = text
                 self._changed[entry.id] = entry
+            case PreparationEnded(key, trace):
+                self._preparations.ended(key, trace)
             case Say(entry, last):
                 self._say(entry, last=last)
             case Wake(reached):
@@ -347,10 +366,26 @@ class Scheduler:
             if entry.id in self.plan:
                 entry.freeze(state, self.plan.reason(entry.id), self._message(entry))
             else:
-                entry.freeze(entry.view.state, entry.view.reason, entry.view.message)
-            entry.settle(state.final or entry.id not in self.plan)
+                self._freeze_unknown(entry)
+            idle = state.final or state is JobState.UNSCHEDULED  # or the plan does not know it
+            entry.settle(idle and self._preparations.state(entry) is not JobState.RUNNING)
             keys.add(entry.paths.key)
         return frozenset(keys)
+
+    def _freeze_unknown(self, entry: Entry) -> None:
+        """Make the view of a job that is not to be run, or could not be asked for."""
+        view, prepared = entry.view, self._preparations.state(entry)
+        if prepared is None:
+            entry.freeze(view.state, view.reason, view.message)
+        elif prepared is JobState.ERROR:
+            message = self._preparations.message(entry)
+            entry.freeze(JobState.ERROR, FailureReason.DEPENDENCY, message)
+        else:
+            message = self._preparations.message(entry) or "prepared"
+            entry.freeze(JobState.UNSCHEDULED, None, message)
+
+    def _note_change(self, entry: Entry) -> None:
+        self._changed[entry.id] = entry
 
     def _say(self, entry: Entry, *, last: bool) -> None:
         """Take over what callbacks said: the first words at once, more of them a little later."""
@@ -381,12 +416,19 @@ class Scheduler:
                 if not live:  # it would be forgotten by the next kernel
                     raise
                 log.warning("%s is not in the list of its run: %s", entry.paths.key, error)
-        if not live:
+        if message.prepare:
+            if not live and message.asked is not None:
+                entry.ask(message.asked)
+                self._preparations.begin(entry)
+        elif not live:
             self._arrive(entry, message.asked, generate=message.generate)
+        elif message.asked is not None:
+            self.plan.set_transient(entry.id, records.transient_mode(message.asked.record))
 
     def _live(self, entry: Entry) -> bool:
-        """Tell whether a job is neither over nor unknown."""
-        return entry.id in self.plan and not self.plan.state(entry.id).final
+        """Tell whether a job is neither over, nor left out, nor unknown."""
+        state = self.plan.state(entry.id)
+        return not (state.final or state is JobState.UNSCHEDULED)
 
     def _arrive(self, entry: Entry, asked: Asked | None, *, generate: bool = False) -> None:
         """Take in a job that is wanted and not under way."""
@@ -401,7 +443,7 @@ class Scheduler:
             self._attach(entry, slot=False)
         elif not generate:
             self._fresh(entry)
-            needs = self._needs(entry)
+            needs = self._needs(entry) + self._preparations.begin(entry)
             again = self.plan.state(entry.id) is JobState.DONE  # its directory says otherwise
             self._apply(Rerun(entry.id, needs) if again else Submit(entry.id, needs))
 
@@ -439,6 +481,9 @@ class Scheduler:
         self._apply(FoundFailed(entry.id, needs, end.reason, end.message, end.retries))
 
     def _found_done(self, entry: Entry, asked: Asked | None) -> None:
+        # Files go only where this kernel was asked to remove them: a record may be an old one.
+        mode = records.transient_mode(None if asked is None else asked.record)
+        self.plan.set_transient(entry.id, mode)
         if self.plan.state(entry.id) is JobState.DONE:  # nothing new
             entry.facts.reused = asked is not None and not entry.ran
             return
@@ -506,6 +551,9 @@ class Scheduler:
 
     def _retry(self, wanted: Iterable[Entry]) -> None:
         for key in self.plan.rerun_set(e.id for e in wanted):
+            if key in self._preparations:
+                self._preparations.retry(key)
+                continue
             entry = self._entries[key]
             self._guard(entry, partial(self._arrive, entry, entry.asked))
             self._changed[key] = entry
@@ -572,7 +620,7 @@ class Scheduler:
             self._attach(entry, slot=False)
             return True
         self._fresh(entry)
-        self._apply(Rerun(entry.id, self._needs(entry)))
+        self._apply(Rerun(entry.id, self._needs(entry) + self._preparations.begin(entry)))
         return True
 
     def _uses(self) -> entries.Uses:
@@ -596,8 +644,11 @@ class Scheduler:
     # -- effects --------------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
-        if isinstance(event, (Submit, FoundFailed, Rerun, Attached)):
-            self._shares.want(self._entries[event.key])
+        entry = self._entries.get(event.key)  # none of a preparation
+        if entry is not None and isinstance(event, (Submit, FoundFailed, Rerun, Attached)):
+            self._shares.want(entry)
+        if entry is not None and isinstance(event, (Submit, Attached)):
+            self.plan.set_transient(entry.id, records.transient_mode(entry.wanted()))
         self._carry_out(self.plan.apply(event, self._clock.monotonic()))
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
@@ -609,8 +660,9 @@ class Scheduler:
         try:
             while self._effects:
                 effect = self._effects.popleft()
-                entry = self._entries[effect.key]
-                self._guard(entry, partial(self._effect, entry, effect))
+                if effect.key not in self._preparations:  # which this module has nothing to do with
+                    entry = self._entries[effect.key]
+                    self._guard(entry, partial(self._effect, entry, effect))
         finally:
             self._carrying = False
 
@@ -622,6 +674,8 @@ class Scheduler:
                 self._take(entry)
             case Launch():
                 self._launch(entry)
+            case Remove():
+                self._remove(entry)
             case Retry():
                 entries.prepare_retry(entry)
                 entry.forget_attempt()
@@ -655,6 +709,8 @@ class Scheduler:
     def _message(self, entry: Entry) -> str:
         cause = self.plan.cause(entry.id)
         if cause is None:
+            if self.plan.state(entry.id) is JobState.UNSCHEDULED:
+                return entry.facts.note or LEFT_OUT
             if entry.facts.note and self.plan.state(entry.id) is JobState.DONE:
                 return entry.facts.note
             state = self.plan.state(entry.id)
@@ -662,7 +718,13 @@ class Scheduler:
                 return entry.facts.waits
             if entry.facts.holder and state in _UNDER_WAY:
                 return f"held by {entry.facts.holder}"
-            return self.plan.message(entry.id) or limits.progress(entry, state)
+            if state is JobState.WAITING:
+                text = self._preparations.message(entry)
+            else:
+                text = self.plan.message(entry.id)
+            return text or limits.progress(entry, state)
+        if cause in self._preparations:
+            return self._preparations.message(entry)
         paths = self._entry_of(JobPaths.of(cause)).paths
         return f"needs {paths.name} {paths.identifier[:8]}, which is in error"
 
@@ -707,6 +769,16 @@ class Scheduler:
             self._watch(entry)
             self._apply(Started(entry.id))
             self._limit(entry)
+
+    def _remove(self, entry: Entry) -> None:
+        """Remove the files of a transient job that nothing needs any more."""
+        try:
+            gone = entries.remove(entry)
+        except (XpmError, OSError) as error:  # what is left, the next attempt moves away
+            log.warning("%s: cannot remove its files: %s", entry.paths.key, error)
+            gone = False
+        entry.forget_attempt()
+        entry.facts.note = REMOVED if gone else "its files could not be removed"
 
     def _limit(self, entry: Entry) -> None:
         """Tell the plan until when the process of a job may live."""

@@ -16,6 +16,7 @@ from xpm_nb.code import carrier
 from xpm_nb.core import config as configs
 from xpm_nb.core import nodes, serial
 from xpm_nb.core.fields import Partial
+from xpm_nb.core.states import TransientMode
 from xpm_nb.engine import proposals, tokens
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, as_json_tags
@@ -41,6 +42,8 @@ class Options:
         Variables of the experiment; once it is `settled`, all that are set for the job.
     max_retries : int or None
         None: the default.
+    transient : TransientMode
+        Whether the job may be left out.
     """
 
     launcher: Launcher
@@ -49,6 +52,7 @@ class Options:
     environ: Mapping[str, str]
     submitted: float
     max_retries: int | None = None
+    transient: TransientMode = TransientMode.NONE
 
 
 def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options) -> JobRecord:
@@ -77,6 +81,7 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
         tags=as_json_tags(configs.tags_of(task)),
         resumable=hasattr(cls, "__xpm_resumable__"),
         tokens=tokens.counts_of(task, Workspace(paths.workspace)),
+        transient=options.transient.value,
     )
     shared = configs.shared_places(task, sharing(paths, options.namespace))
     if shared:
@@ -267,7 +272,9 @@ def afresh(
     record = record_of(task, paths, needs, options)
     if (before := job.entry.record) is not None:  # what is submitted without tags keeps them
         tags = record.tags or before.tags
-        record = record._replace(tags=tags, max_retries=before.max_retries)
+        record = record._replace(
+            tags=tags, max_retries=before.max_retries, transient=before.transient
+        )
     return asked(task, paths, record, carried, options)
 
 

@@ -262,9 +262,21 @@ class _Job:
         ]
         for instance in (*init_tasks, task):
             vars(instance)["__maintaskdir__"] = main
+        self.prepare(objects, document.get("namespace"))
         for init_task in init_tasks:
             _executed(init_task.execute())
         return _executed(task.execute())
+
+    def prepare(self, objects: Mapping[Any, Any], namespace: str | None) -> None:
+        """Make ready what no kernel has: one that is gone was to do it."""
+        found = [node for node in objects if hasattr(node.cls, "__xpm_prepare__")]
+        if not found:
+            return
+        from xpm_nb.store import cache  # seldom needed
+
+        for node in found:
+            paths = cache.paths_of(Workspace(self.paths.workspace), namespace, node.config)
+            cache.prepare(paths, objects[node].prepare)
 
     def limit(self, record: records.JobRecord) -> None:
         """Let the task know how long it may take."""

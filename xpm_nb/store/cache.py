@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from _thread import get_ident  # `threading` is 2 ms more, in each job
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,7 @@ def of_config(
     NoExperimentError
         If a class of a notebook takes part and `namespace` is None.
     """
-    identifier = identify(config, namespace).hex()
-    with hold(workspace.cache(info(config).type_name(namespace), identifier), name) as path:
+    with hold(paths_of(workspace, namespace, config), name) as path:
         yield path
 
 
@@ -74,6 +73,47 @@ def hold(paths: CachePaths, name: str) -> Iterator[Path]:
                 begun.unlink()
         finally:
             del _held[path]
+
+
+def is_prepared(paths: CachePaths) -> bool:
+    """Tell whether what a configuration stands for is there."""
+    return paths.prepared.is_file()
+
+
+def prepare(paths: CachePaths, act: Callable[[], object]) -> bool:
+    """Have done once what a configuration asks for; whoever else wants that waits.
+
+    Returns
+    -------
+    bool
+        Whether it was done now; False if it is done already.
+
+    Raises
+    ------
+    WorkspaceError
+        The directory leads out of the workspace, or cannot be made.
+    """
+    if is_prepared(paths):
+        return False
+    make_directory(paths.workspace, paths.private)
+    with locks.exclusive(inside(paths.workspace, paths.preparing)):
+        if is_prepared(paths):
+            return False
+        act()
+        paths.prepared.touch()
+        return True
+
+
+def paths_of(workspace: Workspace, namespace: str | None, config: Any) -> CachePaths:
+    """Name the files of what a configuration keeps.
+
+    Raises
+    ------
+    NoExperimentError
+        If a class of a notebook takes part and `namespace` is None.
+    """
+    identifier = identify(config, namespace).hex()
+    return workspace.cache(info(config).type_name(namespace), identifier)
 
 
 def _put_aside(paths: CachePaths, name: str) -> None:

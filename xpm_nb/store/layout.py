@@ -377,6 +377,16 @@ class CachePaths:
         """Locked while somebody is in the method."""
         return self.private / f"{name}.lock"
 
+    @property
+    def preparing(self) -> Path:
+        """Locked while somebody prepares what the configuration stands for."""
+        return self.private / "preparing"
+
+    @property
+    def prepared(self) -> Path:
+        """There once that is done."""
+        return self.private / "prepared"
+
     def begun(self, name: str) -> Path:
         """There while somebody writes what was not there before, and after that broke off."""
         return self.private / f"{name}.begun"

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from xpm_nb.core.states import FailureReason
+from xpm_nb.core.states import FailureReason, TransientMode
 from xpm_nb.errors import RecordError
 from xpm_nb.store.layout import (
     PRIVATE,
@@ -58,6 +58,8 @@ class JobRecord(NamedTuple):
         How often that has led to the present attempt.
     resumable : bool
         The task goes on where an earlier attempt ended: what that one wrote stays.
+    transient : str
+        Value of a `TransientMode`.
     code : dict
         Fingerprint of the code that `execute` reaches; empty if unknown.
     tokens : dict
@@ -85,6 +87,7 @@ class JobRecord(NamedTuple):
     attempt: int = 1
     retries: int = 0
     resumable: bool = False
+    transient: str = TransientMode.NONE.value
     code: Mapping[str, Any] = _NOTHING
     tokens: Mapping[str, int] = _NOTHING
     partials: tuple[str, ...] = ()
@@ -101,6 +104,14 @@ class JobRecord(NamedTuple):
     def retries_left(self) -> int:
         """How often it may still be run again by itself after its time limit."""
         return max(0, self.max_retries - self.retries) if self.resumable else 0
+
+
+def transient_mode(record: JobRecord | None) -> TransientMode:
+    """Say whether a job may be left out; a word of a newer version says that it may not."""
+    known = [
+        mode for mode in TransientMode if record is not None and mode.value == record.transient
+    ]
+    return known[0] if known else TransientMode.NONE
 
 
 def time_limit_s(record: JobRecord) -> float | None:
@@ -456,7 +467,7 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("type_name", "identifier", "name", "task", "experiment", "python"), (str,)),
     **dict.fromkeys(("boot_id", "host", "type", "job", "notebook"), (str,)),
     **dict.fromkeys(("fingerprint", "unknown", "changed", "kind", "where", "source"), (str,)),
-    **dict.fromkeys(("digest", "reason", "by"), (str,)),
+    **dict.fromkeys(("digest", "reason", "by", "transient"), (str,)),
     **dict.fromkeys(("pid", "start", "attempt", "scheme", "format"), (int,)),
     **dict.fromkeys(("max_retries", "retries"), (int,)),
     "resumable": (bool,),
@@ -1050,6 +1061,27 @@ def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
     for path in (paths.script, paths.params, paths.record, paths.code):
         _copy(path, target / path.name)
     return target
+
+
+def remove_files(paths: JobPaths) -> None:
+    """Remove what a job left, all attempts included; the caller holds the job lock.
+
+    Script, parameters, record and lock stay: it can be run again. The marker goes first.
+    """
+    import shutil  # slow to import, and seldom needed
+
+    inside(paths.workspace, paths.private)
+    paths.done.unlink(missing_ok=True)
+    stays = {paths.script, paths.params, paths.legacy_lock, paths.private}
+    stays |= {paths.record, paths.code, paths.lock}
+    for folder in (paths.path, paths.private):
+        for path in (folder / name for name in sorted(os.listdir(folder))):
+            if path in stays:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _copy(source: Path, target: Path) -> None:
