@@ -110,6 +110,19 @@ def param_group(name: str) -> Group:
     return Group(name)
 
 
+def _groups(where: str, groups: Iterable[Group] | None) -> frozenset[Group]:
+    given = [groups] if isinstance(groups, (Group, FieldOptions, str)) else list(groups or ())
+    for one in given:
+        if not isinstance(one, Group):
+            # In a class's body, a parameter of the group's name stands before the group.
+            hint = " (a parameter of the class has that name)" * isinstance(one, FieldOptions)
+            raise ConfigTypeError(
+                f"{where} takes groups made by param_group, not a {type(one).__qualname__}{hint}"
+                f" ({place_text()})"
+            )
+    return frozenset(given)
+
+
 class Partial:
     """A rule that leaves some groups of parameters out of an identifier; made by `partial`."""
 
@@ -163,10 +176,24 @@ def partial(
         Leave out parameters that are in no group.
     exclude_all : bool
         Leave out everything but `include_groups`.
+
+    Raises
+    ------
+    ConfigTypeError
+        If something is given as a group that is none.
+
+    Examples
+    --------
+    >>> training = param_group("training")
+    >>> class Learn(Task):  # doctest: +SKIP
+    ...     lr: Param[float]
+    ...     epochs: Param[int] = field(groups=[training])
+    ...     model = partial(exclude_groups=[training])
+    ...     weights: Meta[Path] = field(default_factory=PathGenerator("w.pt", partial=model))
     """
     return Partial(
-        frozenset(exclude_groups or ()),
-        frozenset(include_groups or ()),
+        _groups("partial(exclude_groups=…)", exclude_groups),
+        _groups("partial(include_groups=…)", include_groups),
         exclude_no_group,
         exclude_all,
     )
@@ -271,14 +298,14 @@ def field(
     Raises
     ------
     ConfigTypeError
-        If both a default and a factory are given.
+        If both a default and a factory are given, or something as a group that is none.
     """
     if default is not MISSING and default_factory is not None:
         raise ConfigTypeError("field(): give either default= or default_factory=, not both")
     options = FieldOptions()
     options.default, options.factory = default, default_factory
     options.ignore_default, options.overrides = ignore_default, overrides
-    options.groups, options.help = frozenset(groups), help
+    options.groups, options.help = _groups("field(groups=…)", groups), help
     return options
 
 
