@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from xpm_nb.errors import RecordError
+from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths, Workspace, make_directory
 from xpm_nb.store.records import Claim, JobRecord, TokenRecord, Waiter
@@ -71,8 +71,14 @@ def needs_of(record: JobRecord) -> tuple[Need, ...]:
 
 def read(workspace: Workspace, need: Need) -> TokenRecord:
     """Read who has a pool; one that nobody has named has one unit; raises `RecordError`."""
-    found = records.read_token(file_of(workspace, need))
-    return TokenRecord() if found is None else found
+    path = file_of(workspace, need)
+    found = records.read_token(path) or TokenRecord()
+    try:
+        for row in (*found.claims, *found.waiting):
+            workspace.job_at(row.job)
+    except ConfigError as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+    return found
 
 
 def file_of(workspace: Workspace, need: Need) -> Path:
