@@ -74,8 +74,8 @@ def read(workspace: Workspace, need: Need) -> TokenRecord:
     path = file_of(workspace, need)
     found = records.read_token(path) or TokenRecord()
     try:
-        for row in (*found.claims, *found.waiting):
-            workspace.job_at(row.job)
+        for key in (*(c.job for c in found.claims), *(w.job for w in found.waiting)):
+            workspace.job_at(key)
     except ConfigError as error:
         raise RecordError(f"{path} is damaged: {error}") from error
     return found
