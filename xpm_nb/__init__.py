@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from xpm_nb.errors import MissingClassError as MissingClassError
     from xpm_nb.errors import NoExperimentError as NoExperimentError
     from xpm_nb.errors import RecordError as RecordError
+    from xpm_nb.errors import StaleError as StaleError
     from xpm_nb.errors import TaskCancelled as TaskCancelled
     from xpm_nb.errors import UnsetError as UnsetError
     from xpm_nb.errors import WorkspaceError as WorkspaceError
@@ -108,7 +109,7 @@ _HOMES = {
     "engine.tokens": "Token",
     "errors": "CarrierError ConfigError ConfigTypeError FailedExperiment FrozenError"
     " GracefulTimeout InternalError JobError LaunchError MissingClassError NoExperimentError"
-    " RecordError TaskCancelled UnsetError WorkspaceError XpmError",
+    " RecordError StaleError TaskCancelled UnsetError WorkspaceError XpmError",
     "launchers.base": "Launcher",
     "launchers.local": "LocalLauncher",
     "notebook.bridge": "widget",
@@ -197,6 +198,12 @@ def _compare(left: Any, right: Any) -> Any:
     return compare.difference(left, right)
 
 
+def _explain(task: Any) -> Any:
+    from xpm_nb.engine import experiment
+
+    return experiment.why(task)
+
+
 def _cache_path(config: Any, name: str) -> AbstractContextManager[Path]:
     from xpm_nb.core import doors
     from xpm_nb.engine import experiment
@@ -223,6 +230,7 @@ def _fill_doors() -> None:
         widget=_widget,
         place=_place,
         comparer=_compare,
+        explainer=_explain,
         cache_path=_cache_path,
         literals=_literals,
     )

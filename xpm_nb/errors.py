@@ -10,6 +10,7 @@ The tree, by who can mend it::
     │   ├── FrozenError (AttributeError)      a value that may not be set (sealed, constant, …)
     │   ├── UnsetError (KeyError)             a required parameter that has no value yet
     │   ├── NoExperimentError                 submitting, and nothing is open
+    │   ├── StaleError                        a result that other code made
     │   └── CarrierError                      code of a cell that cannot be carried into a job
     ├── the world's
     │   ├── MissingFileError (KeyError)       a file that a job's directory does not have
@@ -69,6 +70,13 @@ class NoExperimentError(XpmError):
 
 class CarrierError(XpmError):
     """The code of a class defined in a cell cannot be carried into a job."""
+
+
+class StaleError(XpmError):
+    """A result is there that other code made, and ``stale="error"`` says that it is not to be used.
+
+    The message says what has changed, and what can be done.
+    """
 
 
 class MissingFileError(XpmError, KeyError):

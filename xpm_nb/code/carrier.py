@@ -85,7 +85,7 @@ class Carried:
     names: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[Piece, ...] = field(default=(), compare=False, repr=False)
 
 
 def carry(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from xpm_nb.code import modules
 from xpm_nb.code.bytecode import parse, reads
@@ -21,6 +21,8 @@ from xpm_nb.code.carrier import Carried
 from xpm_nb.code.gather import Piece
 from xpm_nb.code.modules import Import, Module, Unreadable
 from xpm_nb.store.records import Code, CodePart
+
+MAX_KNOWN = 256  # fingerprints that are kept in memory
 
 # Kinds of parts: a statement of a cell, the class of a task that is only needed, a file.
 CELL, NEEDED, MODULE = "cell", "needed", "module"
@@ -273,25 +275,19 @@ class Prints:
     """Fingerprints of tasks, each made once as long as nothing that counts has changed."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[type, ...], tuple[Wanted, Code]] = {}
+        self._known: dict[Any, tuple[Wanted, Code]] = {}
 
     def of(self, wanted: Wanted, left_out: Mapping[str, str]) -> Code:
         """Give the code of a task, with its fingerprint."""
-        key = wanted.own + wanted.needed
+        # What is kept with a number keeps it from being that of another object.
+        key = wanted.own, wanted.needed, id(wanted.carried)
         known = self._known.get(key)
         if known is not None:
             before, code = known
-            same = before.carried is wanted.carried and before.paths == wanted.paths
-            if same and before.needed == wanted.needed and code.fingerprint and not has_moved(code):
+            if before.paths == wanted.paths and code.fingerprint and not has_moved(code):
                 return code if code.left_out == left_out else code._replace(left_out=left_out)
         code = fingerprint(wanted, left_out)
+        if len(self._known) > MAX_KNOWN:
+            self._known.clear()
         self._known[key] = wanted, code
         return code
-
-
-def present(cls: type) -> type:
-    """Give what a class of a cell is by now: the class of its name, if that was defined anew."""
-    found: object = sys.modules.get(cls.__module__)
-    for name in cls.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found if isinstance(found, type) and cls.__module__ == "__main__" else cls

@@ -49,6 +49,7 @@ from xpm_nb.core.graph import (
     build_instance,
     check_paths,
     classes_of,
+    defaults_now,
     dependencies,
     do_later,
     early_output,
@@ -126,6 +127,7 @@ __all__ = [
     "classes_of",
     "copyconfig",
     "declared_class",
+    "defaults_now",
     "dependencies",
     "do_later",
     "early_output",
@@ -744,6 +746,10 @@ class Task(Config):
 
     __xpm_config__ = True
     __xpm_task__: ClassVar[bool] = True
+
+    def why(self) -> Any:
+        """Say why its result is reused, or why not: what has changed; see `Experiment.why`."""
+        return doors.explainer(_node(self).config)
 
     def submit(
         self,

@@ -64,6 +64,11 @@ def _no_comparer(left: Any, right: Any) -> Any:
     raise InternalError("nothing compares configurations: `import xpm_nb` fills the doors")
 
 
+def _no_explainer(task: Any) -> Any:
+    name = type(task).__qualname__.removesuffix(".C")
+    raise NoExperimentError(f"{name} has no place where results are: {HOW_TO_OPEN}")
+
+
 def _no_literals(cls: type) -> dict[str, str]:
     return {}
 
@@ -87,6 +92,7 @@ renderer: Callable[[Any], dict[str, Any]] = _text_only
 widget: Callable[[Any], Any] = _only_picture
 place: Callable[[str, int], str] = _file_and_line
 comparer: Callable[[Any, Any], Any] = _no_comparer
+explainer: Callable[[Any], Any] = _no_explainer
 cache_path: Callable[[Any, str], AbstractContextManager[Path]] = no_cache
 literals: Callable[[type], dict[str, str]] = _no_literals
 reporter: Callable[[str, tuple[Any, ...], dict[str, Any]], None] = _nobody_hears
@@ -100,6 +106,7 @@ def fill(
     widget: Callable[[Any], Any] | None = None,
     place: Callable[[str, int], str] | None = None,
     comparer: Callable[[Any, Any], Any] | None = None,
+    explainer: Callable[[Any], Any] | None = None,
     cache_path: Callable[[Any, str], AbstractContextManager[Path]] | None = None,
     literals: Callable[[type], dict[str, str]] | None = None,
     reporter: Callable[[str, tuple[Any, ...], dict[str, Any]], None] | None = None,
@@ -120,6 +127,8 @@ def fill(
         Turns a file name and a line number into words (``In[7], line 2``).
     comparer : callable, optional
         Gives the difference of two configs.
+    explainer : callable, optional
+        Says why the result of a task is reused, or why not.
     cache_path : callable, optional
         Takes a config and a name; gives a context in which a path of the two is ours alone.
     literals : callable, optional
@@ -136,6 +145,7 @@ def fill(
         "widget": widget,
         "place": place,
         "comparer": comparer,
+        "explainer": explainer,
         "cache_path": cache_path,
         "literals": literals,
         "reporter": reporter,

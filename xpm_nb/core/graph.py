@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 
 from xpm_nb.core import doors
 from xpm_nb.core.fields import Partial
+from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.identifier import SCALARS, Identifier, digest_of
 from xpm_nb.core.names import local_name, place_text, repr_of, shorten, user_place
 from xpm_nb.core.names import warn as warn_user
@@ -25,12 +26,14 @@ from xpm_nb.core.nodes import (
     bind_variables,
     children,
     convert,
+    default_of,
     in_order,
     info,
     is_config,
     is_default,
     nested,
     node_of,
+    prepare_schema,
     same,
     tagged_below,
     value_text,
@@ -181,6 +184,24 @@ def left_out(config: Any) -> dict[str, str]:
             if counts and value is not spec and is_default(spec, value):
                 found[f"{local_name(node.cls)}.{spec.name}"] = value_text(value, 10_000)
     return dict(sorted(found.items()))
+
+
+def defaults_now(names: Iterable[str], classes: Iterable[type]) -> dict[str, str]:
+    """Give the present defaults of parameters (``Class.parameter``), as `left_out` does.
+
+    Of a class or parameter that is not there any more, the text says so.
+    """
+    schemas = {local_name(cls): schema_of(cls) for cls in classes if hasattr(cls, "__xpm_config__")}
+    for known in schemas.values():
+        if not known.checked:
+            prepare_schema(known)
+    found: dict[str, str] = {}
+    for name in names:
+        owner, _, parameter = name.rpartition(".")
+        spec = schemas[owner].fields.get(parameter) if owner in schemas else None
+        has_one = spec is not None and (spec.has_default or spec.optional)
+        found[name] = value_text(default_of(spec), 10_000) if spec and has_one else "(none)"
+    return found
 
 
 def _enums(values: Iterable[Any]) -> Iterator[type]:

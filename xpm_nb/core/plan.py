@@ -159,6 +159,10 @@ class Plan:
         """What jobs have in common; to be read only."""
         return self._pools
 
+    def dependents(self, key: str) -> tuple[str, ...]:
+        """Give the jobs that need a job."""
+        return tuple(self._nodes[key].dependents) if key in self._nodes else ()
+
     def next_deadline(self) -> float | None:
         """Say when `tick` has something to do, None if nothing is due."""
         nodes = [self._nodes[key] for key in self._limited]

@@ -100,6 +100,7 @@ class JobView:
     launcher: str = "local"
     callback_error: str = ""  # the last exception of a completion callback
     said: tuple[Said, ...] = ()  # what its callbacks printed, displayed and raised, in order
+    stale: str = ""  # why its result may not be what would be computed now: `freshness.Stale`
     unknown: tuple[str, ...] = ()  # classes that were pickled: their source is unknown
 
     def as_json(self) -> dict[str, Any]:
@@ -213,6 +214,37 @@ class SourceView:
     changes: tuple[str, ...] = ()  # lines of a unified diff: from what ran to what is there now
     note: str = ""  # what there is to say of the present cells
     unknown: tuple[str, ...] = ()  # classes that were pickled: their source is unknown
+
+
+class CodeRow(NamedTuple):
+    """One part of a task's code in the tree of what uses what."""
+
+    depth: int
+    name: str  # "helper"
+    where: str  # "In[3], line 2", or a file
+    mark: str = ""  # "changed", "new", "gone"
+
+
+class CodeChange(NamedTuple):
+    """A part of a task's code that does not do the same any more."""
+
+    name: str
+    before: str  # where it stood, "" if it was not there
+    now: str
+    rows: tuple[tuple[str | None, str | None, bool], ...]  # (old line, new line, changed)
+
+
+@dataclass(frozen=True, slots=True)
+class WhyView:
+    """Why a task's result is reused, or why not."""
+
+    task: str  # the class's name
+    identifier: str
+    answer: str  # in a sentence
+    details: tuple[str, ...] = ()  # further sentences
+    nearest: DiffView | None = None  # the parameters that differ from the nearest earlier job
+    code: tuple[CodeRow, ...] = ()
+    changes: tuple[CodeChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from xpm_nb.code import fingerprint, modules
+from xpm_nb.core.freshness import Making
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
@@ -22,7 +24,7 @@ from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
 from xpm_nb.store import locks, records, tokens
 from xpm_nb.store.layout import JobPaths, numbered
-from xpm_nb.store.records import Failure, JobRecord
+from xpm_nb.store.records import Code, Failure, JobRecord
 
 SAID_ITEMS = 200  # how much of what its callbacks say is kept of one job, the latest
 SAID_CHARS = 64 * 1024
@@ -78,6 +80,8 @@ class Asked:
     record: JobRecord
     launcher: Launcher
     preparations: tuple[Preparation, ...] = ()
+    code: Code | None = None  # None: as far as the job's directory knows
+    policy: str = "warn"  # what becomes of a stale result
 
 
 @dataclass(slots=True)
@@ -102,6 +106,7 @@ class Facts:
     holder: str = ""  # who has it, where that may be a mistake
     note: str = ""  # why it could not be run again
     waits: str = ""  # for which shares, and who has them
+    stale: str = ""  # see `freshness.Stale`
 
 
 class Voice:
@@ -218,6 +223,10 @@ class Entry:
         self.facts = Facts(task=paths.name)
         self.voice = Voice()
         self.said: tuple[Said, ...] = ()
+        self.now: Making | None = None  # what it would be made from, as last asked for
+        self.mark = ""  # of its result, for what needs it; see `freshness.Verdict`
+        self.policy = "warn"
+        self.changed = ""  # files that changed while it started
         self.curves = Curves(paths.metrics)  # which has its own lock: any thread may ask
         self._offsets = {"progress": 0, "metrics": 0}
         self._outputs = (0, 0)
@@ -312,6 +321,7 @@ class Entry:
             callback_error=facts.callback_error,
             said=self.said,
             unknown=facts.unknown,
+            stale=facts.stale,
         )
         if view == self.view:
             return False
@@ -338,7 +348,7 @@ class Entry:
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
-        facts.holder = facts.note = ""
+        facts.holder = facts.note = facts.stale = self.changed = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -431,6 +441,9 @@ def note_times(entry: Entry) -> None:
         return
     entry.facts.started = times.started or entry.facts.started
     entry.facts.ended = times.ended
+    if entry.record is not None and entry.record.code.get("files"):
+        with contextlib.suppress(RecordError):
+            entry.changed = records.read_changed(entry.paths)
 
 
 def read_record(entry: Entry) -> JobRecord | None:
@@ -591,6 +604,7 @@ def write(entry: Entry, *, retries: int | None = None) -> None:
     if asked is not None and asked.script is not None and asked.params is not None:
         records.write_script(paths, asked.script)
         records.write_params(paths, asked.params)
+    record = record._replace(code=_write_code(entry, record))
     records.write_job(paths, record)
     entry.note_record(record)
 
@@ -634,6 +648,49 @@ def _take_shares(entry: Entry) -> tokens.Refusal | None:
     return tokens.take(entry.paths, needs, since=record.submitted, now=time.time())
 
 
+def _write_code(entry: Entry, record: JobRecord) -> Mapping[str, Any]:
+    """Write the code that counts, and give what the record says of it.
+
+    It is looked at once more: files may have changed since the submission.
+    """
+    paths, asked = entry.paths, entry.asked
+    with contextlib.suppress(RecordError):  # a damaged file: then it is not known
+        before = records.read_code(paths)
+        code = before
+        if asked is not None and asked.script is not None:
+            code = asked.code
+        if code is None:
+            paths.code.unlink(missing_ok=True)
+            return _but(record.code, Code._fields)
+        code = fingerprint.at_start(code, record.sys_path)
+        if code != before:
+            records.write_code(paths, code)
+        said = _but(record.code, (*Code._fields, "reason", "files")) | code.summary()
+        return said | {"inputs": inputs_of(paths, record.dependencies)}
+    return _but(record.code, Code._fields)
+
+
+def files_of(record: JobRecord | None) -> list[str]:
+    """Name the files of the user's own modules that a job's code is in."""
+    files = [] if record is None else record.code.get("files", [])
+    return [file[0] for file in files] if isinstance(files, list) else []
+
+
+def _but(said: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Give what a record says of code, without what is of the fingerprint."""
+    return {k: v for k, v in said.items() if k not in (*names, "inputs") or k == "unknown"}
+
+
+def inputs_of(paths: JobPaths, keys: Iterable[str]) -> dict[str, str]:
+    """Give the marks of what a job needs, as it starts with them (`freshness.Making`)."""
+    found: dict[str, str] = {}
+    for key in keys:
+        with contextlib.suppress(XpmError):  # damaged: it is made from something unknown
+            record = records.read_job(resolve(paths, key))
+            found[key] = Making.of({} if record is None else record.code).mark
+    return found
+
+
 def launch(entry: Entry) -> tuple[Found, Failure | None]:
     """Take the job's lock (or that which `secure` took), start it and hand it the lock.
 
@@ -665,6 +722,8 @@ def launch(entry: Entry) -> tuple[Found, Failure | None]:
         if secured is None and _take_shares(entry) is not None:
             return Found.REFUSED, None
         write(entry)
+        for file in files_of(entry.record):
+            modules.drop_outdated(file)
         _start(entry, lock)
         return Found.NOTHING, None
     finally:

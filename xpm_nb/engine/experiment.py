@@ -35,18 +35,23 @@ from xpm_nb.engine import (
     preparing,
     settings,
     source,
+    staleness,
     submission,
     tokens,
 )
+from xpm_nb.engine.codes import Codes
 from xpm_nb.engine.contents import Contents, Item
 from xpm_nb.engine.entries import Asked, Entry, Preparation
 from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
+from xpm_nb.engine.judging import Judging
 from xpm_nb.engine.keeping import Keeping
 from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.scheduler import CancelJobs, CountToken, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.engine.tokens import Token
+from xpm_nb.engine.why import Why
 from xpm_nb.errors import (
+    CarrierError,
     ConfigError,
     FailedExperiment,
     NoExperimentError,
@@ -58,7 +63,7 @@ from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import records
 from xpm_nb.store import tokens as shares
 from xpm_nb.store.layout import JobPaths, Workspace
-from xpm_nb.store.records import JobRecord, RunJob
+from xpm_nb.store.records import Code, JobRecord, RunJob
 
 __all__ = ["Experiment", "Job", "current", "current_namespace", "experiment", "start", "submit"]
 
@@ -80,7 +85,7 @@ def _notebook() -> str:
     return "" if notebook_name is None else notebook_name()
 
 
-class Experiment(Keeping, Contents):
+class Experiment(Judging, Keeping, Contents):
     """A named set of jobs in a workspace; made by `start` and `experiment`.
 
     Attributes
@@ -93,6 +98,8 @@ class Experiment(Keeping, Contents):
         Stands for ``__main__`` in the type names of classes defined in cells.
     launcher : Launcher
         How jobs are started if their submission does not say.
+    stale_policy : str
+        What becomes of stale results: "warn", "rerun", "error" or "ignore".
     closed : bool
         No task can be submitted any more.
     """
@@ -106,12 +113,14 @@ class Experiment(Keeping, Contents):
         launcher: Launcher | None = None,
         run_mode: RunMode = RunMode.NORMAL,
         provenance: bool = True,
+        stale: str = "warn",
     ) -> None:
         self.name = name
         self.workspace = workspace
         self.namespace = namespace
         self.launcher: Launcher = launcher or LocalLauncher()
         self.run_mode = run_mode
+        self.stale_policy = stale
         self.closed = False
         self._loop = loop.current()
         self._lock = threading.Lock()
@@ -119,7 +128,7 @@ class Experiment(Keeping, Contents):
         self._earlier: dict[str, Item] = {}  # of earlier runs, latest run first
         self._submissions: list[Item] = []  # every one, for blocks
         self._environ: dict[str, str] = {}
-        self._carrier = submission.Carrier()
+        self._codes = Codes()
         self._namesakes = Namesakes(workspace, namespace, _notebook)
         self._run = Run(
             workspace.experiment(name),
@@ -171,6 +180,9 @@ class Experiment(Keeping, Contents):
             if not self._loop.in_thread():
                 ready.wait(OPEN_S)
 
+    def _executed(self) -> submission.ExecutedCells | None:
+        return executed_cells
+
     def _job(self, item: Item) -> Job:
         return Job(item.entry, self._loop, experiment=self, look=item.view)
 
@@ -216,6 +228,8 @@ class Experiment(Keeping, Contents):
             For code of cells that cannot be carried into a job.
         NoExperimentError
             If the experiment is closed.
+        StaleError
+            The result is there, other code made it, and that is to be an error.
         """
         mode = self._mode(run_mode)
         token = inside.set(self)  # what the task's own methods ask for is asked of this one
@@ -270,8 +284,15 @@ class Experiment(Keeping, Contents):
         record = submission.record_of(task, paths, needs, options)
         entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
         # What is done, under way or only looked at is not run: its code need not be read.
-        known = dry or mode is RunMode.PREPARE or paths.done.is_file() or entry.view.state in _LIVE
-        carried = None if known else self._carrier.carry(task, executed_cells)
+        live = entry.view.state in _LIVE
+        policy = staleness.policy_of(cls, self.stale_policy)
+        done = paths.done.is_file() and not live
+        known = dry or mode is RunMode.PREPARE or done or live
+        carried = None if known else self._codes.carrier.carry(task, executed_cells)
+        code = self._codes.of(task, executed_cells) if policy != "ignore" or not known else None
+        if done and policy in ("rerun", "error"):
+            carried = self._code_to_rerun(entry, task, policy, code)
+        options = replace(options, stale=policy)
         item = self._item(entry, task, given)
         assert item.job is not None
         configs.mark_submitted(
@@ -284,7 +305,7 @@ class Experiment(Keeping, Contents):
         )
         try:
             output = configs.output(task)
-            asked = submission.asked(task, paths, record, carried, options)
+            asked = submission.asked(task, paths, record, carried, options, code)
             if not dry:
                 asked = replace(asked, preparations=self._preparations_of(task, entry))
         except BaseException:
@@ -411,10 +432,13 @@ class Experiment(Keeping, Contents):
         if not jobs:
             raise ConfigError("rerun() takes the jobs to run again: rerun(*xp.jobs) for all")
         self._loop.sync(SYNC_S)  # what was submitted just now may be done
-        found, carry = self._wanted(jobs), submission.Carrier()
-        return run_again(found, self._loop, {j.entry.id: self._afresh(j, carry) for j in found})
+        found = self._wanted(jobs)
+        return run_again(found, self._loop, {j.entry.id: self._afresh(j) for j in found})
 
-    def _afresh(self, job: Job, carry: submission.Carrier) -> Asked | None:
+    def _afresh(self, job: Job) -> Asked | None:
+        """Put together what a job is run again with; None for what its directory holds."""
+        if not job.entry.over() or job.dry:
+            return None
         owner = job.experiment or self  # whose namespace and environment it has
         options = submission.Options(
             launcher=job.given_launcher or owner.launcher,
@@ -422,14 +446,29 @@ class Experiment(Keeping, Contents):
             experiment=owner.name,
             environ=dict(owner._environ),
             submitted=time.time(),
+            stale=job.entry.policy,
         )
-        over = job.entry.over() and not job.dry
-        if not over:
-            return None
-        asked = submission.afresh(job, self._loop, options, carry, executed_cells)
+        carried, code = self._code_again(job)
+        if job.latest is None:
+            return submission.renewed(job, options, carried, code)
+        asked = submission.afresh(job, self._loop, options, carried, code)
         if asked is None:
             return None
         return replace(asked, preparations=owner._preparations_of(job.latest, job.entry))
+
+    def _code_again(self, job: Job) -> tuple[Any, Code | None]:
+        """Give the code to run a job again with: what it was last submitted or judged with."""
+        judged = job.entry.now
+        carried, code = self._now(job.entry)
+        if code is not None and judged is not None and code.fingerprint == judged.fingerprint:
+            return carried, code
+        if job.latest is None:
+            return None, None
+        try:
+            carried = self._codes.carrier.carry(job.latest, executed_cells)
+        except CarrierError:
+            return None, None
+        return carried, self._codes.of(job.latest, executed_cells)
 
     def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
         return tuple(self[job] for job in jobs) or self.jobs
@@ -571,6 +610,21 @@ def fate(config: Any) -> outlook.Fate:
     return xp.fate(config)
 
 
+def why(task: Any) -> Why:
+    """Say why the result of a task is reused, or why not; see `Experiment.why`.
+
+    Raises
+    ------
+    NoExperimentError
+        If none is open.
+    """
+    found = current()
+    if found is None:
+        name = configs.declared_class(task).__qualname__
+        raise NoExperimentError(f"{name} has no place where results are: {doors.HOW_TO_OPEN}")
+    return found.why(task)
+
+
 def submit(task: Any, **options: Any) -> Any:
     """Submit a task to the current experiment; see `Experiment.submit`.
 
@@ -604,11 +658,14 @@ def _open(
     launcher: Any,
     run_mode: Any,
     provenance: bool | None,
+    stale: str | None,
 ) -> tuple[Experiment, bool]:
     """Give the live experiment of that name, or open it; tell whether it was opened now."""
     _check_name(name, "an experiment's name")
     if namespace is not None:
         _check_name(namespace, "a namespace")
+    if stale is not None:
+        staleness.check_policy(stale, "stale=")
     mode = None if run_mode is None else RunMode(run_mode)
     if not isinstance(workspace, Workspace):
         workspace = Workspace(settings.workspace_root(workspace))
@@ -625,6 +682,7 @@ def _open(
                 launcher=launcher,
                 run_mode=mode or RunMode.NORMAL,
                 provenance=provenance is not False,
+                stale=stale or "warn",
             )
         elif namespace is not None and namespace != xp.namespace:
             raise ConfigError(
@@ -633,6 +691,7 @@ def _open(
             )
         xp.launcher = launcher or xp.launcher
         xp.run_mode = mode or xp.run_mode
+        xp.stale_policy = stale or xp.stale_policy
         if slots is not None:
             xp.slots = slots
         if new:
@@ -650,6 +709,7 @@ def start(
     launcher: Any = None,
     run_mode: Any = None,
     provenance: bool | None = None,
+    stale: str | None = None,
 ) -> Experiment:
     """Open an experiment, or open it again, and return at once: submitted tasks go to it.
 
@@ -673,6 +733,10 @@ def start(
         What becomes of submitted tasks.
     provenance : bool, optional
         False keeps neither environment nor cells.
+    stale : str, optional
+        What becomes of results that other code made: "warn" (they are reused, and marked; the
+        default), "rerun", "error" (submitting raises `StaleError`) or "ignore". A task class may
+        say so for itself: ``__stale__ = "rerun"``.
 
     Raises
     ------
@@ -689,6 +753,7 @@ def start(
         launcher=launcher,
         run_mode=run_mode,
         provenance=provenance,
+        stale=stale,
     )
     with _guard:
         _opened[:] = [*(other for other in _opened if other is not xp), xp]
@@ -710,7 +775,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         Directory of all jobs; None for the default one.
     name : str
         Letters, digits, ``.``, ``_``, ``-``.
-    launcher, run_mode, namespace, slots, provenance : optional
+    launcher, run_mode, namespace, slots, provenance, stale : optional
         See `start`.
     **ignored
         Arguments of experimaestro's function that mean nothing here (``port``, ``host``, …).
@@ -731,6 +796,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         namespace: str | None = None,
         slots: int | None = None,
         provenance: bool | None = None,
+        stale: str | None = None,
         **ignored: Any,
     ) -> None:
         if name == "":  # `experiment("name")`, which may as well be a workspace
@@ -747,6 +813,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
             "namespace": namespace,
             "slots": slots,
             "provenance": provenance,
+            "stale": stale,
         }
         self._token: Restore[Any] | None = None
         self._former: Any = None
@@ -797,7 +864,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
 def _note_ignored(names: Iterable[str]) -> None:
     for name in names:
         if name not in _IGNORED:
-            known = ["launcher", "run_mode", "namespace", "slots", "provenance"]
+            known = ["launcher", "run_mode", "namespace", "slots", "provenance", "stale"]
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise TypeError(f"experiment() has no argument {name!r}{hint}")

@@ -20,13 +20,21 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import CurveView, JobView, Said
-from xpm_nb.engine import callbacks, entries, reading
+from xpm_nb.engine import callbacks, entries, reading, staleness
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.reading import Files, tail
-from xpm_nb.engine.scheduler import CancelJobs, NoteError, RerunJobs, RetryJobs, Say, Wake
+from xpm_nb.engine.scheduler import (
+    CancelJobs,
+    JudgeJobs,
+    NoteError,
+    RerunJobs,
+    RetryJobs,
+    Say,
+    Wake,
+)
 from xpm_nb.engine.source import Source
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
@@ -341,6 +349,39 @@ class Job:
         else:
             run_again([self], self._loop, {})
         return self
+
+    def keep(self, reason: str = "") -> Job:
+        """Accept its result for the code, defaults and inputs that there are now.
+
+        Who accepted it, when and why is kept in its directory. When something changes once more, it
+        is stale again.
+
+        Raises
+        ------
+        ConfigError
+            It has no result, is not stale, or its present code is not known.
+        """
+        if self.state is not JobState.DONE:
+            raise ConfigError(f"{self._entry.name} has no result to keep: it is {self.state.value}")
+        if self._experiment is not None:
+            self._experiment.judge([self])
+        if not staleness.keep(self._entry, self._loop.entry, reason):
+            raise ConfigError(f"{self._entry.name} is not stale: there is nothing to accept")
+        self._loop.post(JudgeJobs(((self._entry, None),)))
+        self._loop.sync(VIEWS_S)
+        return self
+
+    def why(self) -> Any:
+        """Say why its result is reused, or why not: what has changed since; see `Experiment.why`.
+
+        Raises
+        ------
+        ConfigError
+            It belongs to no experiment of this kernel.
+        """
+        if self._experiment is None:
+            raise ConfigError(f"{self._entry.name} is in no experiment that is open")
+        return self._experiment.why(self)
 
     def on_completed(self, callback: Callable[[], object]) -> None:
         """Have a function called when the job ends well, also when it already has.

@@ -42,9 +42,10 @@ from xpm_nb.core.events import (
     TimeLimit,
     verdict,
 )
+from xpm_nb.core.freshness import Stale
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import entries, limits
+from xpm_nb.engine import entries, limits, staleness
 from xpm_nb.engine.entries import Asked, Entry, Found
 from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.shares import Shares
@@ -52,7 +53,7 @@ from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import JobPaths, Workspace
-from xpm_nb.store.records import Failure
+from xpm_nb.store.records import Code, Failure
 
 log = logging.getLogger("xpm_nb")
 
@@ -153,6 +154,13 @@ class RerunJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeJobs:
+    """Look again which of these are stale; with the code as it is now, where that is known."""
+
+    wanted: tuple[tuple[Entry, Code | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetSlots:
     """How many jobs may run at once."""
 
@@ -204,6 +212,7 @@ Message = (
     | CancelJobs
     | RetryJobs
     | RerunJobs
+    | JudgeJobs
     | SetSlots
     | CountToken
     | NoteError
@@ -286,6 +295,10 @@ class Scheduler:
                 self._retry(wanted)
             case RerunJobs(wanted):
                 self._rerun(wanted)
+            case JudgeJobs(wanted):
+                for entry, code in wanted:
+                    entry.now = staleness.making(code) or entry.now
+                self._judge(*(entry for entry, _ in wanted))
             case SetSlots(slots):
                 self._carry_out(self.plan.set_slots(slots))
             case CountToken(workspace, name):
@@ -409,6 +422,8 @@ class Scheduler:
         entry = message.entry
         self._entries[entry.id] = entry
         live = self._live(entry)
+        if (asked := message.asked) is not None:
+            entry.now, entry.policy = staleness.making(asked.code) or entry.now, asked.policy
         if message.listed is not None:
             try:
                 message.listed()
@@ -439,6 +454,8 @@ class Scheduler:
             found = entries.prepare(entry)
         if found is Found.DONE:
             self._found_done(entry, asked)
+            if not generate:
+                self._renew(entry, asked)
         elif found is Found.HELD:
             self._attach(entry, slot=False)
         elif not generate:
@@ -446,6 +463,14 @@ class Scheduler:
             needs = self._needs(entry) + self._preparations.begin(entry)
             again = self.plan.state(entry.id) is JobState.DONE  # its directory says otherwise
             self._apply(Rerun(entry.id, needs) if again else Submit(entry.id, needs))
+
+    def _renew(self, entry: Entry, asked: Asked | None) -> None:
+        """Run a job again that is done, if it is stale and that is what is to become of it."""
+        stale = entry.facts.stale and Stale(entry.facts.stale) in staleness.CHANGED
+        if stale and entry.policy == "rerun" and asked is not None and entry.id not in self._again:
+            entry.ask(asked)
+            entry.expect()
+            self._again[entry.id] = (entry, self._clock.monotonic(), 0)
 
     def _recall(self, entry: Entry) -> None:
         """Find out how a job is that was submitted before, and go on with it."""
@@ -486,6 +511,7 @@ class Scheduler:
         self.plan.set_transient(entry.id, mode)
         if self.plan.state(entry.id) is JobState.DONE:  # nothing new
             entry.facts.reused = asked is not None and not entry.ran
+            self._judge(entry)
             return
         entry.forget_attempt()
         if entries.read_record(entry) is None and asked is not None:
@@ -498,6 +524,7 @@ class Scheduler:
         entry.read_reports()
         needs = tuple(e.id for e in self._dependencies(entry))
         self._apply(FoundDone(entry.id, needs))
+        self._judge(entry)
 
     def _attach(self, entry: Entry, *, slot: bool) -> None:
         """Follow a job that somebody else has."""
@@ -640,6 +667,14 @@ class Scheduler:
         entry.voice.forget()
         entry.said = ()
         self._make_launcher(entry)
+
+    def _judge(self, *some: Entry) -> None:
+        """See whether results are stale, and those that were made from them."""
+        for entry in staleness.spread(some, self._entry_of, self._users):
+            self._changed[entry.id] = entry
+
+    def _users(self, entry: Entry) -> list[Entry]:
+        return [self._entries[key] for key in self.plan.dependents(entry.id)]
 
     # -- effects --------------------------------------------------------------------------
 
@@ -893,6 +928,8 @@ class Scheduler:
             log.warning("%s: cannot write the failed marker: %s", entry.paths.key, error)
 
     def _finish(self, entry: Entry, event: Event) -> None:
+        if entry.facts.elsewhere:  # who ran it wrote down with what code
+            entries.read_record(entry)
         entry.read_reports()
         entries.note_times(entry)
         if entry.facts.ended is None:
@@ -900,6 +937,7 @@ class Scheduler:
         if isinstance(event, Failed):
             event = limits.judged(entry, event)
         self._apply(event)
+        self._judge(entry)
 
     def _refresh(self) -> None:
         for entry in list(self._under_way.values()):

@@ -21,11 +21,11 @@ from xpm_nb.engine import proposals, tokens
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.job import Job, as_json_tags
 from xpm_nb.engine.loop import Loop
-from xpm_nb.errors import CarrierError, ConfigError, RecordError
+from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths, Workspace
-from xpm_nb.store.records import JobRecord
+from xpm_nb.store.records import Code, JobRecord
 
 # Number of each file name of a cell's code, and executed text of each number.
 ExecutedCells = Callable[[], tuple[Mapping[str, int], Mapping[int, str]]]
@@ -44,6 +44,8 @@ class Options:
         None: the default.
     transient : TransientMode
         Whether the job may be left out.
+    stale : str
+        What becomes of a stale result.
     """
 
     launcher: Launcher
@@ -53,6 +55,7 @@ class Options:
     submitted: float
     max_retries: int | None = None
     transient: TransientMode = TransientMode.NONE
+    stale: str = "warn"
 
 
 def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options) -> JobRecord:
@@ -216,6 +219,7 @@ def asked(
     record: JobRecord,
     carried: carrier.Carried | None,
     options: Options,
+    code: Code | None = None,
 ) -> Asked:
     """Put together what is to be run; without code, what the job's directory holds.
 
@@ -228,10 +232,19 @@ def asked(
         JSON cannot hold a parameter.
     """
     if carried is None:
-        return Asked(None, None, record, options.launcher)
+        return Asked(None, None, record, options.launcher, code=code, policy=options.stale)
     if carried.unknown:
         record = record._replace(code={**record.code, "unknown": dict(carried.unknown)})
-    text = carrier.script(
+    text = _script(carried, record)
+    document = serial.dump(
+        task, namespace=options.namespace, workspace=paths.workspace, job=paths.path
+    )
+    params = _json_text(record, "its parameters", document)
+    return Asked(text, params, record, options.launcher, code=code, policy=options.stale)
+
+
+def _script(carried: carrier.Carried, record: JobRecord) -> str:
+    return carrier.script(
         carried,
         task=record.task,
         type_name=record.type_name,
@@ -241,15 +254,14 @@ def asked(
         sys_path=record.sys_path,
         python=record.python,
     )
-    document = serial.dump(
-        task, namespace=options.namespace, workspace=paths.workspace, job=paths.path
-    )
-    params = _json_text(record, "its parameters", document)
-    return Asked(text, params, record, options.launcher)
 
 
 def afresh(
-    job: Job, loop: Loop, options: Options, carry: Carrier, executed: ExecutedCells | None
+    job: Job,
+    loop: Loop,
+    options: Options,
+    carried: carrier.Carried | None,
+    code: Code | None = None,
 ) -> Asked | None:
     """Put together what is run when a job is run again: its task as it was last submitted here.
 
@@ -261,11 +273,7 @@ def afresh(
         JSON cannot hold a parameter, or a submit hook raised.
     """
     task, paths = job.latest, job.entry.paths
-    if task is None:
-        return None
-    try:
-        carried = carry.carry(task, executed)
-    except CarrierError:
+    if task is None or carried is None:
         return None
     needs = needed_jobs(task)
     options = settled(task, job.entry, loop, needs, options, hooks=True)
@@ -275,7 +283,24 @@ def afresh(
         record = record._replace(
             tags=tags, max_retries=before.max_retries, transient=before.transient
         )
-    return asked(task, paths, record, carried, options)
+    return asked(task, paths, record, carried, options, code)
+
+
+def renewed(
+    job: Job, options: Options, carried: carrier.Carried | None, code: Code | None
+) -> Asked | None:
+    """Put together what is run when a job of another kernel is run again, with present code.
+
+    None where its code is not here: what its directory holds.
+    """
+    record, paths = job.entry.record, job.entry.paths
+    params = records.read_text(paths.params)
+    if carried is None or record is None or params is None:
+        return None
+    record = record._replace(submitted=options.submitted, sys_path=import_path())
+    text = _script(carried, record)
+    launcher = job.entry.launcher or options.launcher
+    return Asked(text, params, record, launcher, code=code, policy=options.stale)
 
 
 def _json_text(record: JobRecord, what: str, data: Any) -> str:
@@ -298,10 +323,8 @@ class Carrier:
     """
 
     def __init__(self) -> None:
-        self._classes: tuple[type, ...] = ()
-        self._bound: dict[str, tuple[int, str]] = {}
         self._cells: tuple[int, int] = (0, 0)
-        self._carried: carrier.Carried | None = None
+        self._known: dict[tuple[type, ...], _Known] = {}
 
     def carry(self, task: Any, executed: ExecutedCells | None) -> carrier.Carried:
         """Give the code of a task's classes.
@@ -311,26 +334,41 @@ class Carrier:
         CarrierError
             Naming class, cell, variable and the way out.
         """
-        classes = tuple(configs.classes_of(task))
+        return self.carry_classes(tuple(configs.classes_of(task)), executed)
+
+    def carry_classes(
+        self, classes: tuple[type, ...], executed: ExecutedCells | None
+    ) -> carrier.Carried:
+        """Give the code of classes; raises as `carry` does."""
         space = vars(sys.modules["__main__"])
         numbers: Mapping[str, int] = {}
         texts: Mapping[int, str] | None = None
         if executed is not None:
             numbers, texts = executed()
         cells = (len(numbers), max(numbers.values(), default=0))
-        before = self._carried
-        if before is None or classes != self._classes or cells != self._cells or before.unknown:
-            fresh = True  # what is pickled may hold anything
-        else:
-            fresh = any(_stamp(space.get(name)) != at for name, at in self._bound.items())
-        if fresh or self._carried is None:
-            self._carried = carrier.carry(
+        if cells != self._cells:
+            self._known, self._cells = {}, cells
+        known = self._known.get(classes)
+        # What is pickled may hold anything.
+        if known is None or known.carried.unknown or not known.holds(space):
+            carried = carrier.carry(
                 classes,
                 namespace_globals=space,
                 numbers=numbers,
                 texts=texts,
                 site=configs.site,
             )
-            self._classes, self._cells = classes, cells
-            self._bound = {name: _stamp(space.get(name)) for name in self._carried.names}
-        return self._carried
+            known = _Known(carried, {name: _stamp(space.get(name)) for name in carried.names})
+            self._known[classes] = known
+        return known.carried
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Code that was carried, and what the names in it stood for then."""
+
+    carried: carrier.Carried
+    bound: Mapping[str, tuple[int, str]]
+
+    def holds(self, space: Mapping[str, Any]) -> bool:
+        return all(_stamp(space.get(name)) == at for name, at in self.bound.items())

@@ -80,6 +80,9 @@ class _Job:
         self.paths = paths
         self.namespace = namespace
         self.timed = False  # an engine sees to it that the time limit is kept
+        self.record_: records.JobRecord | None = None
+        self.changed: list[str] = []  # files of its code, after it was launched
+        self.loaded: set[str] = set()  # files of modules when it began to execute
 
     # --- the three ways ---
 
@@ -203,7 +206,7 @@ class _Job:
                 _flush()
                 report.close_job()
                 records.write_text(paths.error, text)
-        records.write_times(paths, started, time())
+        records.write_times(paths, started, time(), self.changes())
         if failure is None:
             records.write_done(paths)
         else:
@@ -227,6 +230,14 @@ class _Job:
         elif isinstance(error, TaskCancelled):
             message = records.limit_reached(records.read_job(self.paths))
         return failure._replace(reason=note.reason, message=message)
+
+    def changes(self) -> list[str]:
+        """Name the files of the code that may not be what the record says that they are.
+
+        What was loaded before the task began is compared then: later, people may edit it.
+        """
+        late = _files_loaded() - self.loaded
+        return [*self.changed, *(f for f in records.changed_files(self.record_) if f in late)]
 
     def begin(self, attempt: int, started: float) -> None:
         """Say who runs the job, and take its place."""
@@ -263,6 +274,8 @@ class _Job:
         for instance in (*init_tasks, task):
             vars(instance)["__maintaskdir__"] = main
         self.prepare(objects, document.get("namespace"))
+        self.record_, self.changed = record, records.changed_files(record)
+        self.loaded = _files_loaded()
         for init_task in init_tasks:
             _executed(init_task.execute())
         return _executed(task.execute())
@@ -401,6 +414,11 @@ _NEVER_RAN = {
     GeneratorType: "a generator",
     AsyncGeneratorType: "an asynchronous generator",
 }
+
+
+def _files_loaded() -> set[str]:
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return {file for file in files if isinstance(file, str)}
 
 
 def _left_threads() -> list[Any]:

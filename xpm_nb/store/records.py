@@ -302,7 +302,7 @@ class Code(NamedTuple):
         files = [[p.where, *p.stamp] for p in self.parts if p.stamp]
         said = {
             "fingerprint": self.fingerprint,
-            "unknown": self.unknown,
+            "reason": self.unknown,
             "left_out": dict(self.left_out),
             "packages": dict(self.packages),
             "changed": self.changed,
@@ -655,9 +655,37 @@ def read_token(path: Path) -> TokenRecord | None:
 # --- how a job ended -------------------------------------------------------------------------
 
 
-def write_times(paths: JobPaths, started: float | None, ended: float) -> None:
-    """Keep when an attempt started and ended; written before the marker."""
-    write_json(paths.outcome, {"format": FORMAT, "started": started, "ended": ended})
+def write_times(
+    paths: JobPaths, started: float | None, ended: float, changed: Sequence[str] = ()
+) -> None:
+    """Keep when an attempt started and ended; written before the marker.
+
+    With the files of its code that changed while it started: nobody knows which it ran.
+    """
+    data = {"format": FORMAT, "started": started, "ended": ended}
+    write_json(paths.outcome, data | ({"changed": ", ".join(changed)} if changed else {}))
+
+
+def read_changed(paths: JobPaths) -> str:
+    """Name the files of its code that changed while the last attempt started; "" for none."""
+    return str((read_object(paths.outcome) or {}).get("changed") or "")
+
+
+def changed_files(record: JobRecord | None) -> list[str]:
+    """Name the files of a job's code that are not what they were when it was launched."""
+    files = () if record is None else record.code.get("files", ())
+    found = []
+    for file in files if isinstance(files, list) else ():
+        match file:
+            case [str(path), int(written), int(size)]:
+                try:
+                    now = os.stat(path)
+                except OSError:
+                    found.append(path)
+                    continue
+                if (now.st_mtime_ns, now.st_size) != (written, size):
+                    found.append(path)
+    return found
 
 
 def read_times(paths: JobPaths) -> Times:

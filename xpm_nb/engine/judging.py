@@ -1,0 +1,206 @@
+"""Which results of an experiment are stale, and why a task's result is reused or not.
+
+Nothing here starts or ends a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from xpm_nb.core import config as configs
+from xpm_nb.core import serial
+from xpm_nb.core.freshness import Making, Verdict
+from xpm_nb.core.states import JobState
+from xpm_nb.engine import outlook, staleness, submission
+from xpm_nb.engine.codes import Codes
+from xpm_nb.engine.contents import Contents
+from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.job import Job
+from xpm_nb.engine.jobs import Jobs
+from xpm_nb.engine.scheduler import JudgeJobs
+from xpm_nb.engine.why import Case, Why, explain, nearest
+from xpm_nb.errors import CarrierError, ConfigError, RecordError
+from xpm_nb.store import records
+from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.records import Code
+
+SYNC_S = 1.0  # how long a look at the jobs waits for the scheduler, at most
+
+
+class Judging(Contents):
+    """The part of `Experiment` that knows with which code results were made."""
+
+    stale_policy: str
+    _codes: Codes
+
+    def _executed(self) -> submission.ExecutedCells | None:
+        """Give what gives the cells."""
+        raise NotImplementedError
+
+    def stale(self) -> Jobs:
+        """Look which results are stale, with the code as it is now, and give their jobs.
+
+        A result is stale if its code, a default that its identifier leaves out, or one of its
+        inputs is not what it was made with. Of results whose classes are not defined here, only
+        inputs are looked at. Nothing is run: `rerun` takes what this gives.
+        """
+        jobs = self.jobs
+        self.judge(jobs)
+        changed = {stale.value for stale in staleness.CHANGED}
+        return Jobs(job for job in jobs if job.view().stale in changed)
+
+    def judge(self, jobs: Iterable[Job]) -> None:
+        """Look whether results are stale, with the code as it is now; their views say so then."""
+        self._loop.sync(SYNC_S)  # what ended just now is known then
+        found: dict[tuple[str, str], Code | None] = {}
+        wanted = []
+        for job in jobs:
+            entry = job.entry
+            if entry.view.state is not JobState.DONE or job.dry:
+                continue
+            made = staleness.made(entry)
+            mark = made.fingerprint, str(made.left_out)
+            if mark not in found:
+                found[mark] = self._now(entry)[1]
+            wanted.append((entry, found[mark]))
+        self._loop.post(JudgeJobs(tuple(wanted)))
+        self._loop.sync(SYNC_S)
+
+    def _now(self, entry: Entry) -> tuple[Any, Code | None]:
+        """Give the code that a job would have now; None where its classes are not here."""
+        before = _code(entry.paths)
+        return (None, None) if before is None else self._codes.now(before, self._executed())
+
+    def _code_to_rerun(self, entry: Entry, task: Any, policy: str, code: Code | None) -> Any:
+        """Give what a done job is run again with, should it be stale; None if it is not to be.
+
+        Raises
+        ------
+        StaleError
+            It is stale, and that is an error.
+        """
+        if policy == "error":
+            staleness.refuse(entry, code, self._loop.entry)
+            return None
+        try:
+            return self._codes.carrier.carry(task, self._executed())
+        except CarrierError:  # it is done all the same, and its code shown as unknown
+            return None
+
+    # -- why ------------------------------------------------------------------------------
+
+    def why(self, what: Any) -> Why:
+        """Say why the result of a task is reused, or why not.
+
+        Of a result: which part of its code, which default or input has changed, with old and new
+        source beside each other. Of a task without one: the nearest earlier job, and the parameters
+        that differ; or that it failed before, or runs.
+
+        Parameters
+        ----------
+        what : task, job, number, or text
+            A text is the beginning of an identifier. A task need not be submitted.
+
+        Raises
+        ------
+        ConfigError
+            For what names no job, or is no task.
+        """
+        if configs.is_config(what) and submission.job_of(configs.info(what).task or what) is None:
+            if not outlook.is_task(what):
+                raise ConfigError(f"{what!r:.60} is no task: it has no result")
+            return Why(explain(self._case(what)))
+        job = self[what]
+        if job.dry and job.config is not None:
+            return Why(explain(self._case(job.config)))
+        self.judge([job])
+        return Why(explain(self._case_of(job)))
+
+    def _case_of(self, job: Job) -> Case:
+        entry, view = job.entry, job.view()
+        code = self._now(entry)[1]
+        if code is None and job.latest is not None:
+            code = self._codes.of(job.latest, self._executed())
+        fate = outlook.fate_of(entry.paths, view, asked=entry.waits())
+        case = Case(
+            view.task,
+            view.identifier,
+            "elsewhere" if view.elsewhere and fate.kind == "running" else fate.kind,
+            entry.policy,
+            now=code,
+            failure=view.message.strip().partition("\n")[0],
+        )
+        return self._with_result(case, entry) if fate.kind == "computed" else case
+
+    def _case(self, task: Any) -> Case:
+        paths = outlook.place_of(task, self.workspace, self.namespace)
+        name = configs.local_name(configs.info(task).cls)
+        fate, view = self._outlook(paths)
+        elsewhere = fate.kind == "running" and (view is None or view.elsewhere)
+        code = self._codes.of(task, self._executed())
+        policy = staleness.policy_of(configs.info(task).cls, self.stale_policy)
+        kind = "elsewhere" if elsewhere else fate.kind
+        case = Case(name, paths.identifier, kind, policy, now=code)
+        if kind == "computed":
+            entry = Entry(paths, dry=True)
+            with suppress(RecordError):
+                entry.record = records.read_job(paths)
+                entry.changed = records.read_changed(paths)
+            entry.now = staleness.making(code)
+            return self._with_result(case, entry)
+        if kind == "failed":
+            with suppress(RecordError):
+                failure = records.read_failed(paths)
+                text = "" if failure is None else failure.message.strip().partition("\n")[0]
+                case = case._replace(failure=text)
+        elif kind == "new":
+            outline = serial.outline(task, self.namespace)
+            found = nearest(self.workspace, paths.type_name, paths.identifier, outline)
+            case = case._replace(nearest=found)
+        return case
+
+    def _with_result(self, case: Case, entry: Entry) -> Case:
+        """Add what is known of a result to a case."""
+        verdict = staleness.of_entry(entry, self._loop.entry)
+        made = staleness.made(entry)
+        kept = records.read_kept(entry.paths)
+        return case._replace(
+            verdict=verdict,
+            made=made,
+            then=_code(entry.paths),
+            inputs=tuple(self._stale_inputs(entry, made)),
+            kept=kept[-1] if kept else None,
+            changed=entry.changed,
+        )
+
+    def _stale_inputs(self, entry: Entry, made: Making) -> list[str]:
+        found = []
+        mark_of = partial(staleness.mark_of, entry, entry_of=self._loop.entry)
+        for key, mark in made.inputs.items():
+            if (now := mark_of(key)) is not None and now != mark:
+                needed = self._loop.entry(entry.paths.sibling(key))
+                stale = needed.facts.stale
+                words = {kind.value: text for kind, text in staleness.WORDS.items()}
+                found.append(f"{needed.name}: {words.get(stale, 'it was computed anew')}")
+        return found
+
+    def _verdict(self, paths: JobPaths, task: Any) -> Verdict | None:
+        """Judge the result of a task that was not submitted here; None if it has none."""
+        if not paths.done.is_file():
+            return None
+        entry = Entry(paths, dry=True)
+        with suppress(RecordError):
+            entry.record = records.read_job(paths)
+            entry.changed = records.read_changed(paths)
+        entry.now = staleness.making(self._codes.of(task, self._executed()))
+        return staleness.of_entry(entry, self._loop.entry)
+
+
+def _code(paths: JobPaths) -> Code | None:
+    try:
+        return records.read_code(paths)
+    except RecordError:
+        return None

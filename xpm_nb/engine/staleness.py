@@ -1,0 +1,202 @@
+"""Which results are stale: what directories say, compared with the code that there is now.
+
+Rule 1: a result is judged when it is met, when it ends, and when somebody asks; what needs it is
+judged after it. Nothing here starts, changes or waits for a job.
+Rule 2: what is not known is never fresh.
+"""
+
+from __future__ import annotations
+
+import difflib
+import getpass
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from xpm_nb.core.freshness import Making, Stale, Verdict, judge
+from xpm_nb.core.states import JobState
+from xpm_nb.engine.entries import Entry, resolve
+from xpm_nb.errors import ConfigError, RecordError, StaleError, XpmError
+from xpm_nb.store import records
+from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.records import Code, JobRecord
+
+POLICIES = ("warn", "rerun", "error", "ignore")
+CHANGED = (Stale.CODE, Stale.DEFAULT, Stale.INPUT)
+
+WORDS = {
+    Stale.CODE: "its code has changed",
+    Stale.DEFAULT: "a default has changed",
+    Stale.INPUT: "an input has changed",
+    Stale.UNKNOWN: "its code is not known",
+}
+
+
+def check_policy(policy: Any, where: str) -> str:
+    """Give a policy, if it is one.
+
+    Raises
+    ------
+    ConfigError
+        Naming the policies.
+    """
+    if isinstance(policy, str) and policy in POLICIES:
+        return policy
+    near = difflib.get_close_matches(str(policy), POLICIES, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(f"{where}: {policy!r} is none of {', '.join(map(repr, POLICIES))}{hint}")
+
+
+def making(code: Code | None) -> Making | None:
+    """Give what a task would be made from now, but for its inputs; None if that was not asked."""
+    return None if code is None else Making(code.fingerprint, code.left_out)
+
+
+def assess(
+    paths: JobPaths,
+    record: JobRecord | None,
+    now: Making | None,
+    mark_of: Callable[[str], str | None],
+    changed: str = "",
+) -> Verdict:
+    """Judge the result of a job that is done.
+
+    Parameters
+    ----------
+    paths, record
+        The job, and what was submitted; a record that cannot be read is None.
+    now
+        See `judge`.
+    mark_of
+        Gives the present mark of a job that it needs, by key; None if it is not known.
+    changed
+        Files that changed while it started: nobody knows which code it ran.
+    """
+    made = Making.of({} if record is None or changed else record.code)
+    inputs = {key: mark for key in made.inputs if (mark := mark_of(key)) is not None}
+    verdict = judge(made, now, inputs)
+    if verdict.stale is not None and paths.kept.exists():
+        with suppress(RecordError):
+            kept = [Making(k.fingerprint, k.left_out, k.inputs) for k in records.read_kept(paths)]
+            verdict = judge(made, now, inputs, kept)
+    return verdict
+
+
+def made(entry: Entry) -> Making:
+    """Give what a job's result was made from, as far as this kernel knows."""
+    return Making.of({} if entry.record is None or entry.changed else entry.record.code)
+
+
+def of_entry(entry: Entry, entry_of: Callable[[JobPaths], Entry]) -> Verdict:
+    """Judge the result of a job that is done, as this kernel knows it."""
+
+    return assess(
+        entry.paths,
+        entry.record,
+        entry.now,
+        partial(mark_of, entry, entry_of=entry_of),
+        entry.changed,
+    )
+
+
+def spread(
+    some: Iterable[Entry],
+    entry_of: Callable[[JobPaths], Entry],
+    users: Callable[[Entry], Iterable[Entry]],
+) -> list[Entry]:
+    """Judge jobs, and what needs those whose judgement changes; give the jobs that it changed for.
+
+    Jobs that are not done are nothing yet: what needs them is judged when they are.
+    """
+    changed: dict[str, Entry] = {}
+    pending = deque(some)
+    while pending:
+        entry = pending.popleft()
+        before = entry.facts.stale, entry.mark
+        if entry.view.state is JobState.DONE:
+            verdict = of_entry(entry, entry_of)
+            entry.mark = verdict.mark
+            quiet = verdict.stale is None or entry.policy == "ignore"
+            entry.facts.stale = "" if quiet or verdict.stale is None else verdict.stale.value
+        else:
+            entry.facts.stale = ""
+        if (entry.facts.stale, entry.mark) != before:
+            changed[entry.id] = entry
+            pending += users(entry)
+    return list(changed.values())
+
+
+def policy_of(cls: type, default: str) -> str:
+    """Give what becomes of stale results of a task: what its class says, or else the default.
+
+    Raises
+    ------
+    ConfigError
+        The class says something that is no policy.
+    """
+    said = getattr(cls, "__stale__", None)
+    return default if said is None else check_policy(said, f"{cls.__qualname__}.__stale__")
+
+
+def refuse(entry: Entry, code: Code | None, entry_of: Callable[[JobPaths], Entry]) -> None:
+    """Raise for a job that is done and stale.
+
+    Raises
+    ------
+    StaleError
+        Saying what has changed and what can be done.
+    """
+    record = entry.record
+    with suppress(RecordError):
+        record = record or records.read_job(entry.paths)
+    verdict = assess(
+        entry.paths, record, making(code), partial(mark_of, entry, entry_of=entry_of), entry.changed
+    )
+    if verdict.stale is None:
+        return
+    who = f"{record.task if record else entry.paths.name} {entry.paths.identifier[:8]}"
+    raise StaleError(
+        f"{who} has a result, but {WORDS[verdict.stale]} since (stale='error'): run it again with "
+        "stale='rerun', or accept it with job.keep(\"why\") (%xpm keep "
+        f"{entry.paths.identifier[:8]})"
+    )
+
+
+def keep(entry: Entry, entry_of: Callable[[JobPaths], Entry], reason: str) -> bool:
+    """Accept a result for the code, defaults and inputs there are now; False if it is not stale.
+
+    Raises
+    ------
+    ConfigError
+        The present code is not known: there is nothing that it could be accepted for.
+    """
+    verdict = of_entry(entry, entry_of)
+    if verdict.stale is None:
+        return False
+    before = made(entry)
+    now = entry.now or before
+    if not now.fingerprint:
+        raise ConfigError(
+            f"{entry.name} cannot be kept for code that is not known: define its classes, submit it"
+        )
+    inputs = {key: mark_of(entry, key, entry_of) or mark for key, mark in before.inputs.items()}
+    try:
+        by = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # nobody that the system knows
+        by = ""
+    kept = records.Kept(
+        now.fingerprint, now.left_out, inputs, reason, by, os.uname().nodename, time.time()
+    )
+    records.add_kept(entry.paths, kept)
+    return True
+
+
+def mark_of(entry: Entry, key: str, entry_of: Callable[[JobPaths], Entry]) -> str | None:
+    """Give the present mark of what a job needs; None if it is not known."""
+    with suppress(XpmError):  # a damaged record names no job
+        return entry_of(resolve(entry.paths, key)).mark or None
+    return None

@@ -1,0 +1,245 @@
+"""Why the result of a task is reused, or why not: in a sentence, with what it comes from.
+
+`explain` puts what was found out into words; who finds it out is `Experiment.why`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from xpm_nb.core import codetree, compare, doors
+from xpm_nb.core.freshness import Making, Stale, Verdict
+from xpm_nb.core.views import DiffView, WhyView
+from xpm_nb.core.written import Written
+from xpm_nb.errors import RecordError
+from xpm_nb.store import records
+from xpm_nb.store.layout import JobPaths, Workspace
+from xpm_nb.store.records import Code, Kept
+
+LOOKED_AT = 200  # earlier jobs among which the nearest is looked for, the latest ones
+
+
+class Why:
+    """Why the result of a task is reused, or why not; displayed by a cell, printed as text.
+
+    Attributes
+    ----------
+    answer : str
+        The reason, in a sentence.
+    """
+
+    __slots__ = ("_view", "answer")
+
+    def __init__(self, view: WhyView) -> None:
+        self._view = view
+        self.answer = view.answer
+
+    def view(self) -> WhyView:
+        """Give the frozen copy for displays."""
+        return self._view
+
+    def __repr__(self) -> str:
+        return f"Why({self._view.task} {self._view.identifier[:8]}: {self.answer})"
+
+    def __str__(self) -> str:
+        return str(doors.renderer(self)["text/plain"])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return doors.renderer(self)
+
+
+class Nearest(NamedTuple):
+    """The earlier job of a type whose parameters differ least."""
+
+    identifier: str
+    diff: DiffView
+    then_hashed: tuple[str, ...]  # parameters that were in its identifier, and have their default
+
+
+class Case(NamedTuple):
+    """What was found out of a task.
+
+    Attributes
+    ----------
+    kind : str
+        What would become of it: see `outlook.Fate`; "elsewhere" if another kernel runs it.
+    verdict : Verdict or None
+        Of a result.
+    made : Making
+        What the result was made from.
+    then, now : Code or None
+        The code that made it, and that of now.
+    inputs : tuple[str, ...]
+        Names of the jobs that it needs and whose result is not what it was made from.
+    failure : str
+        Why it is in error.
+    """
+
+    task: str
+    identifier: str
+    kind: str
+    policy: str = "warn"
+    verdict: Verdict | None = None
+    made: Making = Making()
+    then: Code | None = None
+    now: Code | None = None
+    inputs: tuple[str, ...] = ()
+    failure: str = ""
+    kept: Kept | None = None
+    nearest: Nearest | None = None
+    changed: str = ""
+
+
+def explain(case: Case) -> WhyView:
+    """Put into words what was found out of a task."""
+    answer, details = _said(case)
+    then = () if case.then is None else case.then.parts
+    now = () if case.now is None else case.now.parts
+    roots = frozenset() if case.now is None else frozenset(_names(case.now.roots))
+    show = case.kind == "computed" and bool(now)
+    return WhyView(
+        task=case.task,
+        identifier=case.identifier,
+        answer=answer,
+        details=tuple(details),
+        nearest=None if case.nearest is None else case.nearest.diff,
+        code=tuple(codetree.tree(now, then or now, roots)) if show else (),
+        changes=tuple(codetree.changes(now, then)) if show and then else (),
+    )
+
+
+def _names(roots: Sequence[str]) -> list[str]:
+    return [root.lstrip("-").partition(":")[2].partition(".")[0] for root in roots]
+
+
+def _said(case: Case) -> tuple[str, list[str]]:
+    match case.kind:
+        case "computed":
+            return _of_result(case)
+        case "elsewhere":
+            return "not started: another kernel runs it", []
+        case "running":
+            return "not started again: it runs", []
+        case "waiting":
+            return "not started yet: it waits for other jobs or a free slot", []
+        case "failed":
+            text = "not reused: it failed before, and runs again when it is submitted"
+            return text, [case.failure] if case.failure else []
+    return _of_new(case)
+
+
+def _of_result(case: Case) -> tuple[str, list[str]]:
+    verdict = case.verdict
+    stale = None if verdict is None else verdict.stale
+    if case.kept is not None and verdict is not None and verdict.kept:
+        by = f" by {case.kept.by}" if case.kept.by else ""
+        why = [f"the reason given: {case.kept.reason}"] if case.kept.reason else []
+        return f"reused: it was accepted{by} for what has changed", why
+    if stale is None:
+        return "reused: it is done, and nothing that it was made from has changed", []
+    again = case.policy == "rerun" and stale is not Stale.UNKNOWN
+    start = "not reused, but run again" if again else "reused, but stale"
+    match stale:
+        case Stale.CODE:
+            return f"{start}: its code has changed", []
+        case Stale.DEFAULT:
+            now = {} if case.now is None else case.now.left_out
+            details = [
+                f"{name} was {then}, and is {now.get(name, '(not left out)')} now"
+                for name, then in case.made.left_out.items()
+                if now.get(name) != then
+            ]
+            details += [
+                f"{name} is {value} now, and was not left out"
+                for name, value in now.items()
+                if name not in case.made.left_out
+            ]
+            names = ", ".join(dict.fromkeys(line.partition(" ")[0] for line in details))
+            return (
+                f"{start}: because the default of {names} was left out of the identifier",
+                details,
+            )
+        case Stale.INPUT:
+            return f"{start}: what it needs has changed", list(case.inputs)
+    return "reused, but it is not known whether that is right: code is not known", _unknown(case)
+
+
+def _unknown(case: Case) -> list[str]:
+    if case.changed:
+        return [f"while it started, these files changed: {case.changed}"]
+    if not case.made.fingerprint:
+        reason = "" if case.then is None else case.then.unknown
+        return [f"the code that made it: {reason or 'nothing says what it was'}"]
+    reason = "" if case.now is None else case.now.unknown
+    return [f"the code of now: {reason or 'its classes are not defined here'}"]
+
+
+def _of_new(case: Case) -> tuple[str, list[str]]:
+    near = case.nearest
+    if near is None:
+        return f"not reused: there is no earlier job of {case.task}", []
+    if near.then_hashed and not any(row.hashed for row in near.diff.rows):
+        names = ", ".join(near.then_hashed)
+        return (
+            f"not reused: because the default of {names} was left out of the identifier",
+            [f"job {near.identifier[:8]} has the same values, which were no default then"],
+        )
+    return "not reused: no job has these parameters", [f"the nearest is job {near.identifier[:8]}"]
+
+
+def nearest(
+    workspace: Workspace, type_name: str, besides: str, outline: Mapping[str, Any]
+) -> Nearest | None:
+    """Find the earlier job of a type whose parameters differ least; of several, the latest.
+
+    Parameters
+    ----------
+    workspace, type_name
+        Where to look.
+    besides : str
+        The identifier of the task itself.
+    outline : mapping
+        Its parameters, as a params.json holds them.
+    """
+    best: tuple[tuple[int, float, str], Nearest] | None = None
+    for submitted, paths in _earlier(workspace, type_name, besides):
+        try:
+            params = records.read_params(paths)
+        except RecordError:
+            continue
+        if params is None:
+            continue
+        diff = compare.diff(params, outline)
+        rank = sum(row.hashed for row in diff.rows), -submitted, paths.identifier
+        if best is None or rank < best[0]:
+            best = rank, Nearest(paths.identifier, diff, _then_hashed(params, outline))
+    return None if best is None else best[1]
+
+
+def _earlier(workspace: Workspace, type_name: str, besides: str) -> list[tuple[float, JobPaths]]:
+    found = []
+    for paths in workspace.jobs(type_name):
+        if paths.identifier != besides:
+            try:
+                record = records.read_job(paths)
+            except RecordError:
+                record = None
+            found.append((0.0 if record is None else record.submitted, paths))
+    found.sort(key=lambda pair: (-pair[0], pair[1].identifier))
+    return found[:LOOKED_AT]
+
+
+def _then_hashed(params: Mapping[str, Any], outline: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the parameters of a task that counted then, and do not now."""
+    then, now = Written(params), Written(outline)
+    if then.root is None or now.root is None:
+        return ()
+    names = then.fields(then.root).keys() & now.fields(now.root).keys()
+    return tuple(
+        sorted(
+            name
+            for name in names
+            if then.mark(then.root, name).hashed and not now.mark(now.root, name).hashed
+        )
+    )
