@@ -137,7 +137,8 @@ class Front:
         self.client.shell_channel.send(message)
 
     def ask(self, do: str, **more) -> dict:
-        """Send a message, and give its answer."""
+        """Send a message, and give its answer; nobody clicks on what is not displayed yet."""
+        self.listen(lambda: self.displays)
         self.number += 1
         number = self.number
         self.send({"do": do, "id": number, **more})
