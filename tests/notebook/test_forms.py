@@ -207,3 +207,16 @@ def test_what_is_wrong_is_said_in_few_words(made):
     ask(form, do="set", path="epochs", value="abc")
     assert rows(form.widget.view["config"])["epochs"]["error"] == "int wanted, not 'abc'"
     assert repr(form.widget) == repr(form.config)
+
+
+class Read(Task):
+    place: Meta[Path] = Path("/data")
+
+    def execute(self):
+        return None
+
+
+def test_a_field_that_may_not_be_empty_says_what_it_wants(made):
+    form = made(Read.C())
+    ask(form, do="set", path="place", value="")
+    assert rows(form.widget.view["config"])["place"]["error"] == "Path wanted, not nothing"

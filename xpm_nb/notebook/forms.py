@@ -23,7 +23,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import editing, views
 from xpm_nb.core.views import ConfigView, ParamView
 from xpm_nb.engine import callbacks, experiment
-from xpm_nb.errors import ConfigError, XpmError
+from xpm_nb.errors import ConfigError, FrozenError, XpmError
 from xpm_nb.notebook import html, protocol
 from xpm_nb.notebook.live import (
     MAX_WAITING,
@@ -208,7 +208,7 @@ class Form:
             return f"there is no field {request.path or '(without a name)'}"
         try:
             editing.edit(self.config, request.path, request.value)
-        except ConfigError as error:
+        except (ConfigError, FrozenError) as error:
             self._errors[request.path] = _beside(str(error))
         except Exception as error:  # a border: a user's conversion
             self._errors[request.path] = f"{type(error).__name__}: {error}"
@@ -243,6 +243,7 @@ class Form:
 def _beside(error: str) -> str:
     """Say what is wrong beside a field: it is seen there which one it is, and where."""
     text = re.sub(r" \((type [^()]*, )?in the form\)$", "", error)
+    text = re.sub(r"^.* cannot be None: (.*) is required; .*$", r"\1 wanted, not nothing", text)
     text = re.sub(r"^[\w.<>]+: (?=.* wanted, not )", "", text, flags=re.DOTALL)
     return re.sub(r" \(\w+\); input should .*$", "", text, flags=re.DOTALL)
 

@@ -193,7 +193,7 @@ function newsChars(store) {
 }
 
 /**
- * Take from words what the columns behind them need to be seen.
+ * Take from long names and words what the columns behind them need to be seen.
  * @param {Column[]} columns
  * @param {number} width
  * @param {number} digit
@@ -201,7 +201,8 @@ function newsChars(store) {
 function squeeze(columns, width, digit) {
   const least = (/** @type {Column} */ column) => (column.chars ? digit * column.chars : 13 * (column.least ?? 0));
   let over = columns.reduce((sum, column) => sum + least(column), 0) - width;
-  for (const column of columns) {
+  const figures = columns.filter((column) => column.key.startsWith("metric:"));
+  for (const column of [...figures, ...columns.filter((one) => !figures.includes(one))]) {
     if (over <= 0) return;
     const before = least(column);
     if (!column.chars) column.least = Math.max(6, (column.least ?? 0) - over / 13);
