@@ -198,8 +198,7 @@ def task_output(method: str, args: tuple[Any, ...], options: dict[str, Any]) -> 
 class tqdm(Generic[T]):
     """Go through something and report how far it is; nested loops take the next levels.
 
-    In a job that is its progress; elsewhere a bar is drawn on the error stream. Takes the usual
-    arguments of the library of this name and ignores those that only concern the looks of its bar.
+    In a job that is its progress; elsewhere a bar is drawn on the error stream.
 
     Parameters
     ----------
@@ -209,6 +208,8 @@ class tqdm(Generic[T]):
         What is being done.
     total : number, optional
         How many steps there are, if ``len(iterable)`` does not tell.
+    **options
+        Of the library of this name: ``disable`` and ``initial`` count, the others do not.
 
     Examples
     --------
