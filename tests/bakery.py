@@ -18,6 +18,7 @@ from xpm_nb import (
     Param,
     PathGenerator,
     SubmitHook,
+    SubParam,
     Task,
     cache,
     field,
@@ -78,6 +79,18 @@ class Shape(Task):
 
     def execute(self):
         say("shape")
+
+
+class Season(Task):
+    """Salt is a detail: what it makes and what it keeps for all salts are told apart."""
+
+    flour: Param[Flour]
+    salt: SubParam[int] = 0
+
+    def execute(self):
+        with (self.__maintaskdir__ / "spoons.txt").open("a") as file:
+            file.write(f"{self.salt}\n")
+        return [str(self.__taskdir__), str(self.__maintaskdir__)]
 
 
 # -- outputs of which some parts are marked

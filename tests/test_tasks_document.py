@@ -21,6 +21,7 @@ from tests.bakery import (
     Prove,
     Rest,
     Roast,
+    Season,
     Sell,
     Shape,
     Shelf,
@@ -107,6 +108,20 @@ def test_what_a_task_finds_while_it_runs(lab):
     assert found["cwd"] == found["taskdir"] == found["maintaskdir"] == folder
     assert found["tags"] == {"baker": "Ada", "grain": "rye"}
     assert found["dough"] == f"{folder}/dough.txt" == str(task.dough)
+
+
+def test_sub_parameters_share_the_directory_of_the_main_task(lab):
+    with opened(lab):
+        rye = Flour.C(grain="rye")
+        light, salty = (Season.C(flour=rye, salt=salt).submit() for salt in (1, 2))
+        other = Season.C(flour=Flour.C(grain="oat"), salt=1).submit()
+    folders = [task.result() for task in (light, salty, other)]
+    assert [own for own, _ in folders] == [str(t.jobpath) for t in (light, salty, other)]
+    assert len({own for own, _ in folders}) == 3
+    mains = [Path(main) for _, main in folders]
+    assert mains[0] == mains[1] != mains[2]
+    assert sorted((mains[0] / "spoons.txt").read_text().split()) == ["1", "2"]
+    assert mains[0].parent == lab.workspace / "partials" / "tests.bakery.season" / "main"
 
 
 # -- what a task gives to others

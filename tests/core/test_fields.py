@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Optional
 
+import pydantic
 import pytest
 
 from xpm_nb.core import fields
@@ -66,6 +67,18 @@ def test_what_is_declared():
     assert found["d"].unhashed
     assert not found["a"].unhashed
     assert repr(found["e"]) == "<Everything.e: param Model | None>"
+
+
+def test_constraints_of_pydantic_make_a_parameter_too():
+    class Bounded(Config):
+        n: Annotated[int, pydantic.Field(gt=0)]
+        m: Param[Annotated[int, pydantic.Field(gt=0)]] = 1
+        plain: Annotated[int, "words"] = 3
+
+    assert list(schema(Bounded).fields) == ["n", "m"]
+    assert Bounded.C(n="3").n == 3
+    with pytest.raises(ConfigError, match=r"Bounded.n: .*greater than 0"):
+        Bounded.C(n=0)
 
 
 def test_help_texts():

@@ -651,7 +651,7 @@ def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
         return None
     inner, *hints = get_args(annotation)
     marks = [hint for hint in hints if isinstance(hint, Mark)]
-    if not marks and not any(isinstance(hint, Hint) for hint in hints):
+    if not marks and not any(isinstance(hint, Hint) or _constrains(hint) for hint in hints):
         return None
     generated = any(isinstance(hint, PathGenerator) for hint in hints)
     kind = marks[-1].kind if marks else "meta" if generated else "param"
@@ -668,6 +668,11 @@ def _read_field(base: type, name: str, annotation: Any) -> FieldSpec | None:
         elif isinstance(hint, PathGenerator):
             spec.generator = hint
     return spec
+
+
+def _constrains(hint: Any) -> bool:
+    """Tell whether a hint is a ``pydantic.Field``, without importing pydantic."""
+    return type(hint).__module__ == "pydantic.fields"
 
 
 def _not_understood(base: type, name: str, text: str, error: Exception) -> str:
