@@ -43,6 +43,7 @@ from xpm_nb import (
     LocalLauncher,
     RunMode,
     experiment,
+    start,
     tag,
 )
 from xpm_nb.engine import loop
@@ -232,6 +233,20 @@ def test_a_hook_sets_what_the_job_sees_once_for_all_that_ask(lab):
     assert bakery.needs_oven.asked == [3]
     assert roast.job.environ == {"OVEN_HOME": "/ovens/3", "LIGHT": "amber"}
     assert launcher.environ == {}
+
+
+def test_what_a_hook_set_is_there_when_the_job_is_run_again(lab):
+    with opened(lab):
+        roast = Roast.C(trays=[]).submit()
+    roast.job.rerun()
+    assert roast.result() == ["/ovens/3", "amber"]
+    assert bakery.needs_oven.asked == [3, 3]
+    lab.new_kernel()
+    xp = start("bread", workspace=lab.workspace)  # without the class: what its directory says
+    (job,) = xp.rerun(*xp.jobs)
+    assert job.result() == ["/ovens/3", "amber"]
+    assert job.retry_count == 2
+    assert bakery.needs_oven.asked == [3, 3]
 
 
 # -- events

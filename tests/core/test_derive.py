@@ -107,6 +107,28 @@ def test_grid_into_a_default():
     assert Default.C().model.layers == 2
 
 
+def test_grid_into_what_a_factory_makes_and_into_what_may_be_missing():
+    class Made(Config):
+        model: Param[Model] = field(default_factory=lambda: Model.C(hidden=9))
+        maybe: Param[Opt | None]
+        either: Param[Opt | Model | None]
+        number: Param[int] = 0
+
+    made = grid(Made, model__layers=[1, 2], maybe__lr=[0.5])
+    assert [(c.model.hidden, c.model.layers, c.maybe.lr) for c in made] == [
+        (9, 1, 0.5),
+        (9, 2, 0.5),
+    ]
+    assert made[0].either is None
+    with pytest.raises(ConfigError, match=r"either is one of several configurations; give the one"):
+        grid(Made, either__lr=[1])
+    assert grid(Made, either=Opt.C(lr=1), either__lr=[2])[0].either.lr == 2
+    with pytest.raises(
+        ConfigError, match=r"grid\(.*Made, number__x=…\): number is no configuration"
+    ):
+        grid(Made, number__x=[1])
+
+
 def test_a_changed_value_loses_its_tag():
     base = learn().tag("epochs", 1).tag("other", 2)
     assert info(base | {"epochs": 3}).tags == {"other": 2}

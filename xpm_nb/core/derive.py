@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 from xpm_nb.core import doors
+from xpm_nb.core.fields import FieldSpec
 from xpm_nb.core.fields import schema as schema_of
 from xpm_nb.core.forms import alternatives, bare
 from xpm_nb.core.graph import identify, seal, walk_nodes
@@ -183,13 +184,25 @@ def _from_axes(base: Any, values: Mapping[str, Any]) -> Any:
         else:
             own[path] = value
     for name, inner in deeper.items():
-        spec = schema_of(cls).fields[name]
-        form = spec.form
-        start = own.get(name, spec.default if spec.has_default else None)
-        if node_of(start) is None and form[0] == "config":
-            start = form[1]
-        own[name] = _from_axes(start, inner)
+        own[name] = _from_axes(_start(cls, schema_of(cls).fields[name], own, inner), inner)
     return cls.C(**own)
+
+
+def _start(cls: type, spec: FieldSpec, own: Mapping[str, Any], inner: Mapping[str, Any]) -> Any:
+    """Give what a nested configuration is derived from: what is given, the default, its class."""
+    start = own.get(spec.name)
+    if start is None and spec.has_default:
+        start = spec.factory() if spec.factory is not None else spec.default
+    if node_of(start) is not None:
+        return start
+    kinds = [form[1] for form in map(bare, alternatives(spec.form)) if form[0] == "config"]
+    if len(kinds) == 1:
+        return kinds[0]
+    name, what = spec.name, "no configuration" if not kinds else "one of several configurations"
+    raise ConfigError(
+        f"grid({cls.__qualname__}, {name}__{next(iter(inner))}=…): {name} is {what}; give the one"
+        f" to begin with, {name}=….C(…) ({place_text()})"
+    )
 
 
 # -- text
