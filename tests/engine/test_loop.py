@@ -624,7 +624,7 @@ def test_a_missing_directory_or_a_damaged_record_says_so(desk):
     desk.restart()
     desk.paths("a").record.write_text("{")
     desk.open("a", "b", "gone")
-    assert "no record" in desk.view("a").message
+    assert "job.json is damaged" in desk.view("a").message
     assert "no record" in desk.view("gone").message
     assert desk.view("b").reason is FailureReason.DEPENDENCY
 

@@ -22,7 +22,7 @@ from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
 from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
-from xpm_nb.store import locks, records, tokens
+from xpm_nb.store import damage, locks, records, tokens
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Code, Failure, JobRecord
 
@@ -107,6 +107,7 @@ class Facts:
     note: str = ""  # why it could not be run again
     waits: str = ""  # for which shares, and who has them
     stale: str = ""  # see `freshness.Stale`
+    damage: str = ""  # which file of it cannot be understood, and why
 
 
 class Voice:
@@ -348,7 +349,7 @@ class Entry:
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
-        facts.holder = facts.note = facts.stale = self.changed = ""
+        facts.holder = facts.note = facts.damage = facts.stale = self.changed = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -450,11 +451,38 @@ def read_record(entry: Entry) -> JobRecord | None:
     """Read the job's record and take it over; None if there is none that can be understood."""
     try:
         record = records.read_job(entry.paths)
-    except RecordError:
+    except RecordError as error:
+        entry.facts.damage = str(error)
         return None
     if record is not None:
         entry.note_record(record)
     return record
+
+
+def find_damage(entry: Entry) -> str:
+    """Say what is damaged among the files of a job that was read just now (`read_record`)."""
+    found = entry.facts.damage or damage.of_params(entry.paths) or damage.of_marker(entry.paths)
+    entry.facts.damage = found
+    return found
+
+
+def mend(entry: Entry, asked: Asked) -> None:
+    """Write the record of a job that is done anew, and its parameters, if they are damaged."""
+    lock = locks.try_lock(entry.paths)
+    if lock is None:
+        return
+    try:
+        paths = entry.paths
+        if asked.params is None and damage.of_params(paths):
+            return  # they come with the next submission, which knows of it
+        bad = damage.set_aside(paths)
+        if paths.params in bad and asked.params is not None:
+            records.write_params(paths, asked.params)
+        if paths.record in bad:
+            attempt = paths.next_attempt()
+            records.write_job(paths, asked.record._replace(attempt=attempt))
+    finally:
+        lock.release()
 
 
 def resolve(paths: JobPaths, key: str) -> JobPaths:
@@ -596,6 +624,8 @@ def write(entry: Entry, *, retries: int | None = None) -> None:
         raise RecordError(f"{paths.path} does not say what is to be run: submit the task again")
     if any(path.exists() for path in (paths.done, paths.failed, paths.process, paths.stdout)):
         records.archive_attempt(paths, keep_files=record.resumable)
+    if asked is not None and asked.script is not None:
+        damage.set_aside(paths)
     attempts = numbered(paths.attempts)
     record = record._replace(
         attempt=int(attempts[-1].name) + 1 if attempts else 1,

@@ -305,7 +305,10 @@ class Experiment(Judging, Keeping, Contents):
         )
         try:
             output = configs.output(task)
-            asked = submission.asked(task, paths, record, carried, options, code)
+            damaged = bool(entry.facts.damage)
+            asked = submission.asked(
+                task, paths, record, carried, options, code, damaged=damaged
+            )
             if not dry:
                 asked = replace(asked, preparations=self._preparations_of(task, entry))
         except BaseException:

@@ -494,13 +494,18 @@ class Scheduler:
             event = self._verdict(entry)
             failure = Failure(_reason(event), None, getattr(event, "message", ""))
         elif record is None and failure is None:
-            text = f"{entry.paths.path} has no record: submit the task again"
-            failure = Failure(FailureReason.LOST, None, text)
+            text = entry.facts.damage or f"{entry.paths.path} has no record"
+            failure = Failure(FailureReason.LOST, None, f"{text}; submit the task again")
+        if damage := entries.find_damage(entry):
+            if failure is None:
+                failure = Failure(FailureReason.LOST, None, f"{damage}; submit the task again")
+            elif damage not in failure.message:
+                failure = failure._replace(message=f"{failure.message}; {damage}")
         if failure is None:
             self._apply(Submit(entry.id, needs))
             return
         entries.note_times(entry)
-        entry.read_reports()
+        self._read_reports(entry)
         found_failed = Failed(entry.id, failure.reason, failure.message)
         end = limits.judged(entry, found_failed)
         self._apply(FoundFailed(entry.id, needs, end.reason, end.message, end.retries))
@@ -510,21 +515,43 @@ class Scheduler:
         mode = records.transient_mode(None if asked is None else asked.record)
         self.plan.set_transient(entry.id, mode)
         if self.plan.state(entry.id) is JobState.DONE:  # nothing new
+            if asked is not None and entry.facts.damage:
+                self._read_done(entry, asked)
             entry.facts.reused = asked is not None and not entry.ran
             self._judge(entry)
             return
         entry.forget_attempt()
-        if entries.read_record(entry) is None and asked is not None:
-            entry.note_record(asked.record)
+        self._read_done(entry, asked)
         entry.facts.reused = asked is not None
         if asked is not None:
             entry.facts.tags = entries.as_tags(asked.record.tags)
             entry.facts.submitted = asked.record.submitted
-        entries.note_times(entry)
-        entry.read_reports()
         needs = tuple(e.id for e in self._dependencies(entry))
         self._apply(FoundDone(entry.id, needs))
         self._judge(entry)
+
+    def _read_done(self, entry: Entry, asked: Asked | None) -> None:
+        """Read what the directory of a job says that is done; mend it, if it is submitted."""
+        entry.facts.damage = ""
+        known = entries.read_record(entry)
+        if entries.find_damage(entry) and asked is not None:
+            entries.mend(entry, asked)
+            entry.facts.damage = ""
+            known = entries.read_record(entry)
+            entries.find_damage(entry)
+        if known is None and asked is not None:
+            entry.note_record(asked.record)
+        if entry.facts.damage:
+            entry.facts.damage += "; submit the task again to have it written anew"
+        entries.note_times(entry)
+        self._read_reports(entry)
+
+    def _read_reports(self, entry: Entry) -> None:
+        """Read what a job that is over reported; that this cannot be read is no failure of it."""
+        try:
+            entry.read_reports()
+        except RecordError as error:
+            entry.facts.damage = entry.facts.damage or f"{error}; move it away, or rerun()"
 
     def _attach(self, entry: Entry, *, slot: bool) -> None:
         """Follow a job that somebody else has."""
@@ -746,9 +773,9 @@ class Scheduler:
         if cause is None:
             if self.plan.state(entry.id) is JobState.UNSCHEDULED:
                 return entry.facts.note or LEFT_OUT
-            if entry.facts.note and self.plan.state(entry.id) is JobState.DONE:
-                return entry.facts.note
             state = self.plan.state(entry.id)
+            if state is JobState.DONE and (said := entry.facts.note or entry.facts.damage):
+                return said
             if entry.facts.waits and state is JobState.READY:
                 return entry.facts.waits
             if entry.facts.holder and state in _UNDER_WAY:

@@ -220,8 +220,12 @@ def asked(
     carried: carrier.Carried | None,
     options: Options,
     code: Code | None = None,
+    *,
+    damaged: bool = False,
 ) -> Asked:
     """Put together what is to be run; without code, what the job's directory holds.
+
+    Of a job of which something is damaged, the parameters are put together all the same.
 
     The parameters are made JSON text here already, so that what JSON cannot hold is told in the
     user's cell and not found in the scheduler's thread.
@@ -231,15 +235,17 @@ def asked(
     ConfigError
         JSON cannot hold a parameter.
     """
-    if carried is None:
+    if carried is None and not damaged:
         return Asked(None, None, record, options.launcher, code=code, policy=options.stale)
-    if carried.unknown:
-        record = record._replace(code={**record.code, "unknown": dict(carried.unknown)})
-    text = _script(carried, record)
     document = serial.dump(
         task, namespace=options.namespace, workspace=paths.workspace, job=paths.path
     )
     params = _json_text(record, "its parameters", document)
+    if carried is None:
+        return Asked(None, params, record, options.launcher, code=code, policy=options.stale)
+    if carried.unknown:
+        record = record._replace(code={**record.code, "unknown": dict(carried.unknown)})
+    text = _script(carried, record)
     return Asked(text, params, record, options.launcher, code=code, policy=options.stale)
 
 

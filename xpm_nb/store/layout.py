@@ -328,6 +328,11 @@ class JobPaths:
         """Earlier attempts, numbered from 1."""
         return self.private / "attempts"
 
+    @property
+    def damaged(self) -> Path:
+        """Damaged files that were written anew, in folders numbered from 1."""
+        return self.private / "damaged"
+
     def next_attempt(self) -> int:
         """Give the number of the attempt that follows those in `attempts`."""
         known = numbered(self.attempts)

@@ -483,6 +483,9 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
 }
 
 
+_TEXTS = frozenset({"dependencies", "sys_path"})
+
+
 def _fields(path: Path, data: Mapping[str, Any], cls: Any) -> dict[str, Any]:
     """Take a record's fields from an object: what lacks has a default, more is ignored."""
     values: dict[str, Any] = {}
@@ -494,6 +497,8 @@ def _fields(path: Path, data: Mapping[str, Any], cls: Any) -> dict[str, Any]:
         value = data[name]
         if type(value) not in _EXPECTED.get(name, (dict,)):
             raise RecordError(f"{path} is damaged: {name!r} is {_kind(value)}")
+        if name in _TEXTS and not all(type(item) is str for item in value):
+            raise RecordError(f"{path} is damaged: {name!r} holds more than texts")
         values[name] = tuple(value) if isinstance(value, list) else value
     return values
 
