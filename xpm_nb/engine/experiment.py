@@ -306,9 +306,7 @@ class Experiment(Judging, Keeping, Contents):
         try:
             output = configs.output(task)
             damaged = bool(entry.facts.damage)
-            asked = submission.asked(
-                task, paths, record, carried, options, code, damaged=damaged
-            )
+            asked = submission.asked(task, paths, record, carried, options, code, damaged=damaged)
             if not dry:
                 asked = replace(asked, preparations=self._preparations_of(task, entry))
         except BaseException:
