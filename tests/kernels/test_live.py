@@ -252,7 +252,7 @@ def test_a_page_that_comes_later_gets_what_there_is(lab, front):
     end(lab, 0, 1, 2)
     front.listen(lambda: front.states() == "ddd")
     late = Front(front.kernel)
-    late.comm = front.comm
+    late.comm, late.displays = front.comm, front.displays
     session = late.client.session
     data = {"method": "request_state"}
     late.client.shell_channel.send(session.msg("comm_msg", {"comm_id": late.comm, "data": data}))
