@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
+
+from tests.kernels.conftest import rehearse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -176,3 +181,28 @@ def test_tasks_of_two_kernels_that_share_a_directory_take_turns(lab):
     assert sorted(text.split(";")[:-1]) == sorted(map(str, range(8)))
     assert first.value("a[0].result() == str(a[0].path.parent)") is True
     assert first.value("Learn.C(lr=0.2, steps=1).submit().path.parent != a[0].path.parent") is True
+    rehearse(Path(str(first.value("str(a[0].job.path)"))))
+    assert first.value("a[0].path.read_text()") == text, "a rehearsal has a directory of its own"
+    (mine,) = lab.workspace.glob("jobs/*/*/.experimaestro/by-hand/1/partials/*/*/*/weights.txt")
+    assert mine.read_text() == "0;"
+
+
+def test_by_hand_a_job_takes_its_share_or_says_who_has_it(lab):
+    kernel = begin(lab, "first")
+    kernel.run("a, b = (token(1, Turn.C(n=n, pause=60 - 60 * n)).submit() for n in range(2))")
+    lab.wait_for(lambda: rows(lab, "begin"))
+    script = next(Path(str(kernel.value("str(b.job.path)"))).glob("*.py"))
+
+    def by_hand():
+        command = [sys.executable, str(script)]
+        return subprocess.run(command, env=lab.env, capture_output=True, text=True, check=False)
+
+    done = by_hand()
+    assert done.returncode == 75
+    assert "needs token 'turn', which is not to be had now (turns.turn/" in done.stderr
+    kernel.kill()
+    _, _, pid, _ = rows(lab, "begin")[0]
+    os.kill(int(pid), signal.SIGKILL)
+    lab.wait_for(lambda: by_hand().returncode == 0)
+    assert next(n for _, n, *_ in rows(lab, "end")) == "1"
+    assert not rows(lab, "overlap")
