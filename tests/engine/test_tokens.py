@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -68,12 +69,18 @@ class Unmarked(Train):
         return Weights.C(path=self.weights)
 
 
-def running(fake):
-    return [handle for handle in fake.handles if not handle.over]
-
-
 def message(task):
     return task.job.view().message
+
+
+def told(xp, task, *words):
+    """Wait until the row of a job says something: it is told a few times a second."""
+    deadline = time.monotonic() + 10
+    while not all(word in message(task) for word in words):
+        assert time.monotonic() < deadline, message(task)
+        xp._loop.sync(10)
+        time.sleep(0.01)
+    return message(task)
 
 
 # -- tokens ------------------------------------------------------------------------------------
@@ -88,7 +95,7 @@ def test_jobs_wait_for_a_token_and_say_for_what_and_for_whom(xp, fake):
     xp._loop.sync(10)
     assert b.job.state is c.job.state is JobState.READY
     text = f"waits for token 'gpu': Step {a.job.identifier[:8]} has it"
-    assert message(b) == message(c) == text
+    assert told(xp, b, text) == told(xp, c, text) == text
     fake.finish(a.job.key)
     fake.wait_for(3)
     xp._loop.sync(10)
@@ -115,8 +122,7 @@ def test_of_two_some_need_one_and_some_both(xp, fake):
     fake.wait_for(1)
     xp._loop.sync(10)
     assert [h.paths.key for h in fake.handles] == [a.job.key], "d is the first who waits"
-    assert message(d).startswith("waits for 2 of 2 of token 'gpu': Step ")
-    assert message(d).endswith(" has 1")
+    assert told(xp, d, " has 1").startswith("waits for 2 of 2 of token 'gpu': Step ")
     fake.finish(a.job.key)
     fake.wait_for(2)
     assert fake.handles[1].paths.key == d.job.key
@@ -306,8 +312,8 @@ def test_similar_tasks_share_a_directory_one_at_a_time(xp, fake):
     root = xp.workspace.root
     assert a.weights == root / "partials" / type_name / "model" / identifier / "weights.pt"
     assert [h.paths.key for h in fake.handles] == [a.job.key, c.job.key]
-    assert message(b).startswith(f"waits for the directory partials/{type_name}/model/")
-    assert f"Train {a.job.identifier[:8]} has it" in message(b)
+    text = told(xp, b, f"Train {a.job.identifier[:8]} has it")
+    assert text.startswith(f"waits for the directory partials/{type_name}/model/")
     fake.finish(a.job.key)
     fake.wait_for(3)
     text = a.job.entry.paths.params.read_text()
