@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from xpm_nb.errors import CarrierError as CarrierError
     from xpm_nb.errors import ConfigError as ConfigError
     from xpm_nb.errors import ConfigTypeError as ConfigTypeError
+    from xpm_nb.errors import ExportError as ExportError
     from xpm_nb.errors import FailedExperiment as FailedExperiment
     from xpm_nb.errors import FrozenError as FrozenError
     from xpm_nb.errors import GracefulTimeout as GracefulTimeout

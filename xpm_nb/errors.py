@@ -11,7 +11,8 @@ The tree, by who can mend it::
     │   ├── UnsetError (KeyError)             a required parameter that has no value yet
     │   ├── NoExperimentError                 submitting, and nothing is open
     │   ├── StaleError                        a result that other code made
-    │   └── CarrierError                      code of a cell that cannot be carried into a job
+    │   ├── CarrierError                      code of a cell that cannot be carried into a job
+    │   └── ExportError                       an experiment that cannot be written as a package
     ├── the world's
     │   ├── MissingFileError (KeyError)       a file that a job's directory does not have
     │   ├── WorkspaceError                    a directory that cannot be used
@@ -77,6 +78,10 @@ class StaleError(XpmError):
 
     The message says what has changed, and what can be done.
     """
+
+
+class ExportError(XpmError):
+    """An experiment cannot be written as a package there; nothing was written."""
 
 
 class MissingFileError(XpmError, KeyError):

@@ -295,3 +295,15 @@ def test_identifier_objects():
     assert one != Identifier(bytes(32))
     assert len({one, Identifier(bytes(range(32)))}) == 1
     assert "000102" in repr(one)
+
+
+def test_an_enum_may_keep_its_name_when_it_moves():
+    class Moved(Enum):
+        __xpmid__ = "old.place.Kind"
+        A = 1
+
+    class Sub(Enum):
+        A = 1
+
+    Sub.__module__, Sub.__qualname__ = "old.place", "Kind"
+    assert encode(Moved.A) == encode(Sub.A) == b"\x0aold.place.Kind:A"

@@ -95,6 +95,7 @@ def carry(
     numbers: Mapping[str, int],
     site: Callable[[type], Site | None],
     texts: Mapping[int, str] | None = None,
+    whole: bool = False,
 ) -> Carried:
     """Collect the source of classes, with everything that they need.
 
@@ -113,6 +114,8 @@ def carry(
         Gives the note taken when a class was defined, None when there is none.
     texts
         Executed text by execution number, if known; else linecache is asked.
+    whole
+        Whether classes keep their submit hooks, which no job needs.
 
     Raises
     ------
@@ -124,7 +127,7 @@ def carry(
     sources = {"<string>": command} if command else {}
     cells = Cells(numbers, texts, [*scripts, *sources], sources)
     origins = Origins(cells, site, namespace_globals)
-    gathering = Gathering(cells, origins, namespace_globals)
+    gathering = Gathering(cells, origins, namespace_globals, whole=whole)
     distinct = list(dict.fromkeys(classes))
     ours = [cls for cls in distinct if cls.__module__ == "__main__"]
     gathering.add(ours)

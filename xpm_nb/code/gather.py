@@ -129,9 +129,14 @@ class Gathering:
         Where statements are found.
     space
         The globals of ``__main__``.
+    whole
+        Whether classes keep their submit hooks, which no job needs.
     """
 
-    def __init__(self, cells: Cells, origins: Origins, space: Mapping[str, Any]) -> None:
+    def __init__(
+        self, cells: Cells, origins: Origins, space: Mapping[str, Any], *, whole: bool = False
+    ) -> None:
+        self._whole = whole
         self._cells = cells
         self._origins = origins
         self._space = space
@@ -162,7 +167,7 @@ class Gathering:
 
     def _obstacle(self, cls: type) -> str:
         """Say why a class cannot be carried by its source, "" if it can."""
-        trial = Gathering(self._cells, self._origins, self._space)
+        trial = Gathering(self._cells, self._origins, self._space, whole=self._whole)
         try:
             trial._add_class(cls)
             while trial._open:
@@ -255,7 +260,7 @@ class Gathering:
     def _piece(
         self, statement: Statement, space: Mapping[str, Any], root: str, made: object = None
     ) -> Piece:
-        statement = without_hooks(statement, space)
+        statement = statement if self._whole else without_hooks(statement, space)
         piece = self._pieces.get(statement.key)
         if piece is None:
             piece = self._pieces[statement.key] = Piece(root, space, statement)

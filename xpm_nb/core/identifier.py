@@ -400,9 +400,10 @@ class _Run:
         return b"".join(out)
 
     def enum(self, cls: type, name: str) -> Encoding:
-        return (
-            ENUM + f"{namespaced(cls.__module__, cls.__qualname__, self.namespace)}:{name}".encode()
-        )
+        own = vars(cls).get("__xpmid__")  # as a config class has it
+        if not isinstance(own, str):
+            own = namespaced(cls.__module__, cls.__qualname__, self.namespace)
+        return ENUM + f"{own}:{name}".encode()
         yield  # a generator, like all that `slow` gives
 
     # -- nodes

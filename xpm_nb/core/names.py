@@ -156,7 +156,7 @@ def local_name(cls: type) -> str:
     return cls.__qualname__
 
 
-def _own_name(cls: type) -> str | None:
+def own_name(cls: type) -> str | None:
     """Give what ``__xpmid__`` says: a str in the class's own body, or an inherited classmethod."""
     own = vars(cls).get("__xpmid__")
     if isinstance(own, str):
@@ -175,7 +175,7 @@ def standing_for(cls: type) -> type:
 def needs_namespace(cls: type) -> bool:
     """Tell whether the type name of a class depends on the experiment."""
     cls = standing_for(cls)
-    return cls.__module__ == "__main__" and _own_name(cls) is None
+    return cls.__module__ == "__main__" and own_name(cls) is None
 
 
 def type_name(cls: type, namespace: str | None) -> str:
@@ -187,7 +187,7 @@ def type_name(cls: type, namespace: str | None) -> str:
         If the class needs a namespace and there is none.
     """
     cls = standing_for(cls)
-    own = _own_name(cls)
+    own = own_name(cls)
     if own is None:
         own = namespaced(cls.__module__, cls.__qualname__, namespace)
     return own.lower()

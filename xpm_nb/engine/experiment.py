@@ -42,6 +42,7 @@ from xpm_nb.engine import (
 from xpm_nb.engine.codes import Codes
 from xpm_nb.engine.contents import Contents, Item
 from xpm_nb.engine.entries import Asked, Entry, Preparation
+from xpm_nb.engine.export import Exported, export
 from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
 from xpm_nb.engine.judging import Judging
 from xpm_nb.engine.keeping import Keeping
@@ -520,6 +521,34 @@ class Experiment(Judging, Keeping, Contents):
             self._environ.pop(name, None)
         else:
             self._environ[name] = str(value)
+
+    def export(self, directory: str | PathLike[str]) -> Exported:
+        """Write the tasks that this kernel has submitted as a package, with a script to run them.
+
+        Classes and functions of cells become a module; each class keeps its type name by an
+        ``__xpmid__``, and so all identifiers and results stay. ``python run.py`` submits the same
+        tasks, with the same tags, in the same workspace: what is done is not run again. Launchers,
+        callbacks and dependencies made by hand are not written.
+
+        Parameters
+        ----------
+        directory : path
+            Where; made if it is not there. Other files in it stay.
+
+        Returns
+        -------
+        Exported
+            ``path``, ``package``, ``files``, ``tasks`` and ``notes``.
+
+        Raises
+        ------
+        ExportError
+            Nothing is there to export, something cannot be written as code, or a file that is there
+            already says something else: the message has the difference. Nothing is written then.
+        CarrierError
+            The code of a class cannot be found.
+        """
+        return export(self, directory, None if executed_cells is None else executed_cells())
 
     def close(self) -> None:
         """Take no more tasks. Jobs go on; `start` opens the experiment again, as a new run."""

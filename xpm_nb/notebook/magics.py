@@ -304,6 +304,7 @@ class XpmMagics(Magics):
             %xpm wait [--timeout S]                         wait until they have ended
             %xpm log ID [-n LINES]                          the end of a job's output
             %xpm source ID [--insert]                       the code that a job ran
+            %xpm export DIR                                 write its tasks as a package
             %xpm cancel ID…                                 end jobs
             %xpm retry ID…                                  run jobs again that ended in error
             %xpm rerun ID…                                  run jobs again, also those that are done
@@ -425,6 +426,13 @@ class XpmMagics(Magics):
             return None
         return found
 
+    @magic_arguments("xpm export")
+    @argument("directory", metavar="DIR", help="where to; made if it is not there")
+    def export(self, line: str) -> Any:
+        """Write the tasks of this kernel as a package, with a run.py that submits them."""
+        given = _parse(self.export, line)
+        return _current().export(given.directory)
+
     @magic_arguments("xpm cancel")
     @_IDS
     @_ALL
@@ -486,7 +494,7 @@ class XpmMagics(Magics):
 
 VERBS = (
     *("start", "status", "plan", "jobs", "graph", "table", "diff", "wait", "log"),
-    *("source", "cancel", "retry", "rerun", "help"),
+    *("source", "export", "cancel", "retry", "rerun", "help"),
 )
 _ASK = ("-h", "--help", "?")
 

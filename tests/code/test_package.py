@@ -1,0 +1,54 @@
+"""Statements of cells as a module: the names of classes are written in, nothing else changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from xpm_nb.code.package import module_text, with_names
+from xpm_nb.errors import ExportError
+
+CASES = {
+    "class A:\n    x = 1\n": 'class A:\n    __xpmid__ = "n.A"\n\n    x = 1\n',
+    "class A(B):\n  '''Doc.'''\n\n  x = 1\n": "class A(B):\n  '''Doc.'''\n\n  __xpmid__ = \"n.A\"\n\n  x = 1\n",
+    "class A:\n    pass\n": 'class A:\n    __xpmid__ = "n.A"\n',
+    "class A: pass\n": 'class A:\n    __xpmid__ = "n.A"\n',
+    "class A: x = 1; y = 'é'\n": "class A:\n    __xpmid__ = \"n.A\"\n    x = 1; y = 'é'\n",
+    "class A: 'Doc.'\n": "class A:\n    'Doc.'\n\n    __xpmid__ = \"n.A\"\n",
+    "class A:\n    # why\n    x = 1\n": 'class A:\n    __xpmid__ = "n.A"\n\n    # why\n    x = 1\n',
+    "class A:\n\n    @deco\n    def f(self): ...\n": 'class A:\n    __xpmid__ = "n.A"\n\n\n    @deco\n    def f(self): ...\n',
+    "@deco(\n    1,\n)\nclass A(\n    B,  # base\n):\n    x = 1\n": '@deco(\n    1,\n)\nclass A(\n    B,  # base\n):\n    __xpmid__ = "n.A"\n\n    x = 1\n',
+    "if True:\n    class A:\n        x = 1\n": 'if True:\n    class A:\n        __xpmid__ = "n.A"\n\n        x = 1\n',
+    'class A:\n    """Doc\n    of lines."""\n': 'class A:\n    """Doc\n    of lines."""\n\n    __xpmid__ = "n.A"\n',
+}
+
+
+@pytest.mark.parametrize("source", CASES)
+def test_a_name_is_written_into_the_class(source):
+    names = {"A": "n.A"}
+    text = with_names(source, names)
+    assert text == CASES[source]
+    assert names == {}
+    space = {"deco": lambda *a: (lambda c: c) if a == (1,) else a[0], "B": object}
+    exec(text, space)
+    assert space["A"].__xpmid__ == "n.A"
+
+
+def test_classes_inside_classes_have_names_of_their_own():
+    names = {"A": "n.A", "A.B": "n.A.B"}
+    text = with_names("class A:\n    class B: pass\n    y = 1\n", names)
+    assert text == (
+        'class A:\n    __xpmid__ = "n.A"\n\n    class B:\n        __xpmid__ = "n.A.B"\n    y = 1\n'
+    )
+
+
+def test_imports_come_first_unless_something_else_has_their_name():
+    code = "import os\n\n\ndef f(): ...\n\n\nfrom a import f\n\n\nclass A: ...\n\n\nimport re\n"
+    assert module_text(code, "Doc.", ("annotations",), {"A": "n.A"}) == (
+        '"""Doc."""\n\nfrom __future__ import annotations\nimport os\nimport re\n\n\n'
+        'def f(): ...\n\n\nfrom a import f\n\n\nclass A:\n    __xpmid__ = "n.A"\n    ...\n'
+    )
+
+
+def test_a_class_that_is_not_there_is_named():
+    with pytest.raises(ExportError, match="B: there is no class statement"):
+        module_text("class A: ...\n", "Doc.", (), {"A": "n.A", "B": "n.B"})

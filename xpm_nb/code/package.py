@@ -1,0 +1,118 @@
+"""Statements of cells as a module: imports first, and type names that stay what they were.
+
+A class of a cell is named by its experiment. In a module it would be named by that: so each gets an
+``__xpmid__`` of its own, and identifiers, and all that was computed, stay.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from xpm_nb.code.cells import Cell, Statement
+from xpm_nb.errors import ExportError
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def module_text(code: str, doc: str, futures: tuple[str, ...], names: Mapping[str, str]) -> str:
+    """Write a module.
+
+    Parameters
+    ----------
+    code
+        Its statements, as a job has them.
+    doc
+        Its docstring, one line.
+    futures
+        Features of ``__future__``.
+    names
+        The ``__xpmid__`` of classes, by their qualified names.
+
+    Raises
+    ------
+    ExportError
+        If the code has not one of these classes, and exactly one.
+    """
+    imports: list[str] = [f"from __future__ import {', '.join(futures)}\n"] if futures else []
+    body: list[str] = []
+    left = dict(names)
+    statements = Cell(0, "", code).statements()
+    for statement in statements:
+        if isinstance(statement.node, ast.Import | ast.ImportFrom):
+            alone = _is_alone(statement, statements)
+            (imports if alone else body).append(statement.source)
+        else:
+            body.append(with_names(statement.source, left))
+    if left:
+        raise ExportError(f"{', '.join(sorted(left))}: there is no class statement to export")
+    parts = [f'"""{doc}"""\n', "".join(imports)]
+    return "\n".join(part for part in parts if part) + "\n\n" + "\n\n".join(body)
+
+
+def _is_alone(statement: Statement, statements: list[Statement]) -> bool:
+    """Tell whether nothing else binds the names of an import, which then may come first."""
+    return not any(other.binds & statement.binds for other in statements if other != statement)
+
+
+def with_names(source: str, names: dict[str, str]) -> str:
+    """Write ``__xpmid__`` into the classes of a statement; take those out of `names`."""
+    lines = source.split("\n")
+    (statement,) = ast.parse(source).body
+    for qualname, node in reversed(list(_classes(statement, ""))):
+        name = names.pop(qualname, None)
+        if name is not None:
+            _insert(lines, node, f'__xpmid__ = "{name}"')
+    return "\n".join(lines)
+
+
+def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """Give the classes of a statement with their qualified names, outermost first."""
+    if isinstance(node, ast.ClassDef):
+        yield prefix + node.name, node
+        prefix = f"{prefix}{node.name}."
+    elif isinstance(node, _SCOPES):
+        return
+    for part in ast.iter_child_nodes(node):
+        yield from _classes(part, prefix)
+
+
+def _insert(lines: list[str], node: ast.ClassDef, line: str) -> None:
+    """Put a line at the beginning of the body of a class, after its docstring."""
+    first = node.body[0]
+    described = ast.get_docstring(node, clean=False) is not None
+    header = lines[node.lineno - 1]
+    indent = header[: len(header) - len(header.lstrip())] + "    "
+    if _begins_on_the_header(lines, first):
+        text = lines[first.lineno - 1].encode()
+        before, after = (
+            text[: first.col_offset].decode().rstrip(),
+            text[first.col_offset :].decode(),
+        )
+        rest = [] if _is_pass(node) else [indent + after]
+        new = [*rest, "", indent + line] if described else [indent + line, *rest]
+        lines[first.lineno - 1 : first.lineno] = [before, *new]
+        return
+    opening = lines[first.lineno - 1]
+    indent = opening[: len(opening) - len(opening.lstrip())]
+    if described:
+        after_doc = first.end_lineno or first.lineno
+        lines[after_doc:after_doc] = ["", indent + line]
+        return
+    decorators: list[ast.expr] = getattr(first, "decorator_list", [])
+    top = min([first.lineno, *(d.lineno for d in decorators)])
+    if _is_pass(node):
+        lines[top - 1] = indent + line
+        return
+    while lines[top - 2].lstrip().startswith("#") or not lines[top - 2].strip():
+        top -= 1
+    lines[top - 1 : top - 1] = [indent + line, ""]
+
+
+def _begins_on_the_header(lines: list[str], first: ast.stmt) -> bool:
+    before = lines[first.lineno - 1].encode()[: first.col_offset].decode()
+    return bool(before.strip()) and not before.strip().startswith("@")
+
+
+def _is_pass(node: ast.ClassDef) -> bool:
+    return len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
