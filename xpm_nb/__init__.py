@@ -108,7 +108,7 @@ _HOMES = {
     "engine.experiment": "Experiment Job experiment start",
     "engine.settings": "Settings",
     "engine.tokens": "Token",
-    "errors": "CarrierError ConfigError ConfigTypeError FailedExperiment FrozenError"
+    "errors": "CarrierError ConfigError ConfigTypeError ExportError FailedExperiment FrozenError"
     " GracefulTimeout InternalError JobError LaunchError MissingClassError NoExperimentError"
     " RecordError StaleError TaskCancelled UnsetError WorkspaceError XpmError",
     "launchers.base": "Launcher",
