@@ -70,7 +70,7 @@ def test_what_fails_fails_its_jobs_and_is_tried_again_with_them(xp, fake, prepar
     other = Parse.C(corpus=Corpus.C(name="bad"), seed=2).submit()
     good = Parse.C(corpus=Corpus.C(name="good"), seed=1).submit()
     fake.wait_for(1)
-    for task in (bad, other):
+    for task in (bad, other):  # which may have been submitted after that
         assert task.wait(10) is JobState.ERROR
         view = task.job.view()
         assert view.reason is FailureReason.DEPENDENCY

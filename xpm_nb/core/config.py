@@ -930,7 +930,8 @@ class Prepare(Config):
 
     Its ``prepare(self)`` is called once for each identifier in a workspace, in a thread of the
     kernel, when the first task that holds it somewhere is submitted. The tasks wait for it; if it
-    raises they end in error. A job that is started without that kernel calls it itself.
+    raises they end in error. A job that is started without that kernel, or that is transient, calls
+    it itself.
 
     Examples
     --------

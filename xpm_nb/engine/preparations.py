@@ -61,8 +61,9 @@ class Preparations:
         if trace:
             self._errors[key] = trace.rpartition("\n")[2]
             for entry in users:
-                entry.voice.say(Said("error", trace))
-                entry.said = entry.voice.heard()
+                if self._plan.state(entry.id) is not JobState.ERROR:  # or it has been told before
+                    entry.voice.say(Said("error", trace))
+                    entry.said = entry.voice.heard()
             self._apply(Failed(key, FailureReason.FAILED, self._errors[key]))
         else:
             self._apply(Completed(key))
@@ -75,10 +76,14 @@ class Preparations:
         for preparation in self._mine(entry):
             state = self._plan.state(preparation.key)
             if state is JobState.ERROR:
-                return f"preparing {preparation.name}: {self._errors[preparation.key]}"
+                return self.failure(preparation.key)
             if state is JobState.RUNNING:
                 words.append(preparation.name)
         return f"preparing {', '.join(words)}" if words else ""
+
+    def failure(self, key: str) -> str:
+        """Say how a preparation failed, the last time that it did."""
+        return f"preparing {self._known[key].name}: {self._errors.get(key, 'it failed')}"
 
     def state(self, entry: Entry) -> JobState | None:
         """Give how the preparations of a job are all together, None if it has none."""

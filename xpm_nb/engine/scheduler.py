@@ -44,7 +44,7 @@ from xpm_nb.core.events import (
 )
 from xpm_nb.core.freshness import Stale
 from xpm_nb.core.plan import Plan
-from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import entries, limits, staleness
 from xpm_nb.engine.entries import Asked, Entry, Found
 from xpm_nb.engine.preparations import Preparations
@@ -434,6 +434,7 @@ class Scheduler:
         if message.prepare:
             if not live and message.asked is not None:
                 entry.ask(message.asked)
+                entry.voice.forget()
                 self._preparations.begin(entry)
         elif not live:
             self._arrive(entry, message.asked, generate=message.generate)
@@ -460,7 +461,7 @@ class Scheduler:
             self._attach(entry, slot=False)
         elif not generate:
             self._fresh(entry)
-            needs = self._needs(entry) + self._preparations.begin(entry)
+            needs = self._needs(entry) + self._begin(entry)
             again = self.plan.state(entry.id) is JobState.DONE  # its directory says otherwise
             self._apply(Rerun(entry.id, needs) if again else Submit(entry.id, needs))
 
@@ -597,6 +598,12 @@ class Scheduler:
                 self._recall(top)
         return tuple(e.id for e in self._dependencies(entry))
 
+    def _begin(self, entry: Entry) -> tuple[str, ...]:
+        """Begin with what has to be ready before a job, and give the plan's keys of that."""
+        if records.transient_mode(entry.wanted()) is not TransientMode.NONE:
+            return ()  # it may be left out: if it runs after all, its process makes that ready
+        return self._preparations.begin(entry)
+
     def _make_launcher(self, entry: Entry) -> None:
         if entry.launcher is None and entry.record is not None:
             stored = entry.record.launcher
@@ -674,7 +681,7 @@ class Scheduler:
             self._attach(entry, slot=False)
             return True
         self._fresh(entry)
-        self._apply(Rerun(entry.id, self._needs(entry) + self._preparations.begin(entry)))
+        self._apply(Rerun(entry.id, self._needs(entry) + self._begin(entry)))
         return True
 
     def _uses(self) -> entries.Uses:
@@ -786,7 +793,7 @@ class Scheduler:
                 text = self.plan.message(entry.id)
             return text or limits.progress(entry, state)
         if cause in self._preparations:
-            return self._preparations.message(entry)
+            return self._preparations.failure(cause)
         paths = self._entry_of(JobPaths.of(cause)).paths
         return f"needs {paths.name} {paths.identifier[:8]}, which is in error"
 
