@@ -549,6 +549,72 @@ def test_cancelled_by_an_engine_says_no_more(lab):
     assert records.read_outcome(job)[::2] == (FailureReason.CANCELLED, "cancelled")
 
 
+LIMITED = """
+    from xpm_nb import GracefulTimeout, ResumableTask
+
+    class Learn(ResumableTask):
+        def execute(self):
+            import time
+            left = self.remaining_time()
+            print("no limit" if left is None else f"limit {29 < left <= 30}")
+            try:
+                time.sleep(60)
+            except TaskCancelled as cancelled:
+                left = cancelled.remaining_time
+                raise END
+    """
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ("cancelled", "its time limit of 30 s was reached"),
+        ("GracefulTimeout(f'{8 < left <= 9}')", "stopped because of its time limit: True"),
+        ("ValueError(f'{8 < left <= 9}')", "ValueError: True"),
+    ],
+)
+def test_ended_at_the_time_limit(lab, end, message):
+    job = lab.job(LIMITED.replace("raise END", f"raise {end}"), launcher={"time_min": 0.5})
+    handle = lab.launch(job)
+    wait_for(job.stdout)
+    records.write_end_note(job, FailureReason.TIMEOUT, 9)
+    lab.launcher.kill(handle)
+    finish(handle)
+    failure = records.read_outcome(job)
+    assert (failure.reason, failure.message) == (FailureReason.TIMEOUT, message)
+    assert job.stdout.read_text() == "limit True\n"
+
+
+def test_cancelled_before_its_time_limit(lab):
+    job = lab.job(LIMITED.replace("raise END", "raise GracefulTimeout('so')"))
+    handle = lab.launch(job)
+    wait_for(job.stdout)
+    records.write_end_note(job)
+    lab.launcher.kill(handle)
+    finish(handle)
+    assert records.read_outcome(job)[::2] == (FailureReason.CANCELLED, "cancelled")
+    assert job.stdout.read_text() == "no limit\n"
+
+
+def test_by_hand_there_is_no_limit_and_files_of_earlier_attempts_stay(lab):
+    code = """
+        from xpm_nb import GracefulTimeout, ResumableTask
+
+        class Learn(ResumableTask):
+            def execute(self):
+                assert self.remaining_time() is None
+                if not Path("saved").exists():
+                    Path("saved").touch()
+                    raise GracefulTimeout
+                return 1
+        """
+    job = lab.job(code, launcher={"time_min": 0.5}, resumable=True)
+    assert lab.hand(job).returncode == 1
+    assert records.read_outcome(job).message == "stopped because of its time limit"
+    assert lab.hand(job).returncode == 0
+    assert records.read_outcome(job) == "done"
+
+
 def test_the_marker_comes_after_the_result(lab):
     job = lab.job("""
         class Looks:

@@ -31,6 +31,17 @@ def paths(tmp_path):
     return Workspace(tmp_path).create().cache("m.terms", HEX)
 
 
+def test_what_is_made_ready_is_made_ready_once(paths):
+    done = []
+    with pytest.raises(ValueError, match="no"):
+        cache.prepare(paths, lambda: int("no"))
+    assert not cache.is_prepared(paths)
+    assert cache.prepare(paths, lambda: done.append(1)) is True
+    assert cache.is_prepared(paths)
+    assert cache.prepare(paths, lambda: done.append(2)) is False
+    assert done == [1]
+
+
 @pytest.fixture
 def spawn(tmp_path):
     """Start Python code with `paths`; it says lines, and ends with the test."""

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -464,6 +465,54 @@ def test_archive_keeps_checkpoints_of_a_task_that_resumes(job):
     assert not job.stdout.exists()
     assert (target / "learn.out").read_text() == "out"
     assert not (target / "model.bin").exists()
+
+
+def test_why_an_attempt_is_asked_to_end(job):
+    assert records.read_end_note(job) is None
+    records.write_end_note(job)
+    assert records.read_end_note(job) == (FailureReason.CANCELLED, 0.0)
+    records.write_end_note(job, FailureReason.TIMEOUT, 10.0)
+    note = records.read_end_note(job)
+    assert note.reason is FailureReason.TIMEOUT
+    assert 0 < note.until - time.time() <= 10
+    job.cancel.write_text("{")
+    assert records.read_end_note(job).reason is FailureReason.CANCELLED
+    records.archive_attempt(job)
+    assert records.read_end_note(job) is None, "it was that of another attempt"
+
+
+def test_how_long_and_how_often(job):
+    record = RECORD._replace(launcher={"type": "local", "time_min": 0.5}, resumable=True)
+    assert records.time_limit_s(record) == 30
+    assert records.limit_reached(record) == "its time limit of 30 s was reached"
+    long = record._replace(launcher={"time_min": 90})
+    assert records.limit_reached(long) == "its time limit of 90 min was reached"
+    assert records.time_limit_s(record._replace(launcher={"time_min": "x"})) is None
+    assert records.limit_reached(None) == "its time limit was reached"
+    assert [record._replace(retries=n).retries_left for n in (0, 3, 9)] == [3, 0, 0]
+    assert record._replace(resumable=False).retries_left == 0
+
+
+def test_a_mode_of_a_newer_version_keeps_the_job():
+    modes = ["transient", "remove", "none", "sometimes"]
+    found = [records.transient_mode(RECORD._replace(transient=mode)).value for mode in modes]
+    assert found == ["transient", "remove", "none", "none"]
+    assert records.transient_mode(None).value == "none"
+
+
+def test_files_that_are_removed(job, tmp_path):
+    fill(job)
+    records.make_next(job.workspace, job.attempts)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").touch()
+    (job.path / "way out").symlink_to(outside)
+    inode = job.lock.stat().st_ino
+    records.remove_files(job)
+    assert {p.name for p in job.path.iterdir()} == {"learn.py", "params.json", ".experimaestro"}
+    assert {p.name for p in job.private.iterdir()} == {"job.json", "lock"}
+    assert job.lock.stat().st_ino == inode
+    assert (outside / "file").exists()
 
 
 def test_the_marker_goes_first(job, monkeypatch):
