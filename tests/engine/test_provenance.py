@@ -27,6 +27,17 @@ SECRETS = [
     "  !export SLACK_SECRET=canary && run",
     "url = 'https://user:canary@host/x'",
     "!git clone https://canary@github.com/a/b",
+    "wandb_key = 'canary'",
+    "aws_access_key_id = 'canary'",
+    "pwd = 'canary'",
+    "password = (\n    'canary'\n)",
+    "password = 'my' + 'canary'",
+    "xp.setenv('HF_TOKEN', 'canary')",
+    "os.environ.setdefault('SECRET', 'canary')",
+    "client.set_token('canary')",
+    "headers = {'Authorization': 'Bearer canary12'}",
+    "!curl -H 'Authorization: Bearer canary12' x",
+    "x = 'hf_canarycanarycanary'",
 ]
 HARMLESS = [
     "tokenizer = 'bert'",
@@ -36,6 +47,8 @@ HARMLESS = [
     "compass = 'north'",
     "url = 'https://host/x@y'",
     "print('password is', 3)",
+    "gpu = xp.token('gpu', 2)",
+    "task.tag('key', 'value')",
 ]
 
 
@@ -43,6 +56,15 @@ HARMLESS = [
 def test_secrets_are_masked(text):
     assert "canary" not in mask(f"a = 1\n{text}\nb = 'kept'")
     assert mask(f"a = 1\n{text}\nb = 'kept'").endswith("b = 'kept'")
+
+
+@pytest.mark.parametrize(
+    "line", ["export TOKEN=canary", "API_KEY=canary run", "run --secret=canary"]
+)
+def test_secrets_of_other_languages_are_masked(line):
+    assert mask(f"%%bash\nx=1\n{line}\necho done") == (
+        f"%%bash\nx=1\n{line.replace('canary', '***')}\necho done"
+    )
 
 
 @pytest.mark.parametrize("text", HARMLESS)

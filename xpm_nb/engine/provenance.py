@@ -28,18 +28,28 @@ from xpm_nb.store.records import RunJob
 GIT_S = 2.0  # a repository on a slow disk must not hold up the callbacks
 
 _SECRET = (
-    r"(?:(?<![a-z])pass(?![a-z])|passw(?:or)?d|passphrase|secret|token(?!iz)|api_?key|private_?key"
-    r"|credential|auth_?key)"
+    r"(?:(?<![a-z])pass(?![a-z])|passw(?:or)?d|passphrase|(?<![a-z])pwd(?![a-z])|secret"
+    r"|token(?!iz)|(?:api|private|access|auth|wandb)_?key|credential)"
 )
 _STRING = (
     r"[rbfu]{0,2}"
     r"(?:\"\"\".*?\"\"\"|'''.*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')"
 )
-# password = "…", token: str = "…", login(password="…"), {"api_key": "…"}, environ["SECRET"] = "…"
+_STRINGS = rf"{_STRING}(?:\s*\+?\s*{_STRING})*"  # what is put together from several
+# password = "…", token: str = ("…"), login(password="…"), {"api_key": "…"}, environ["SECRET"] = "…"
 _ASSIGNED = re.compile(
-    rf"(\b\w*{_SECRET}s?\w*[\"'\]]*\s*(?::\s*[\w.\[\]|]+\s*)?[=:]\s*){_STRING}",
+    rf"(\b\w*{_SECRET}s?\w*[\"'\]]*\s*(?::\s*[\w.\[\]|]+\s*)?[=:]\s*\(*\s*){_STRINGS}",
     re.IGNORECASE | re.DOTALL,
 )
+# setenv("HF_TOKEN", "…"), set_token("…")
+_GIVEN = re.compile(
+    rf"([\"'][\w.-]*{_SECRET}\w*[\"']\s*,\s*|\bset\w*{_SECRET}\w*\(\s*){_STRINGS}",
+    re.IGNORECASE | re.DOTALL,
+)
+_BASH = re.compile(rf"(?im)^(.*?\b\w*{_SECRET}\w*=)(\S+)")
+_BEARER = re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
+# What some services give out, which can be told by its beginning.
+_KNOWN = re.compile(r"\b(sk-|gh[pousr]_|github_pat_|hf_|glpat-|xox[abprs]-|AKIA)[A-Za-z0-9_-]{12,}")
 _SHELL = re.compile(rf"(?im)^(\s*[%!].*?\b\w*{_SECRET}\w*(?:=|\s+))(\S+)")
 _URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
 
@@ -123,8 +133,12 @@ def mask(text: str) -> str:
     >>> mask('API_KEY = "abc"; x = 1')
     'API_KEY = "***"; x = 1'
     """
+    if text.lstrip().startswith("%%"):  # a cell that is no Python, maybe
+        text = _BASH.sub(r"\1***", text)
     text = _ASSIGNED.sub(r'\1"***"', text)
+    text = _GIVEN.sub(r'\1"***"', text)
     text = _SHELL.sub(r"\1***", text)
+    text = _KNOWN.sub(r"\1***", _BEARER.sub(r"\1***", text))
     return _URL.sub(r"\1***@", text)
 
 
