@@ -50,7 +50,8 @@ def test_the_first_notebook(lab):
     text = (project / "run.py").read_text()
     assert "digits = Split.C().submit()" in text
     assert text.count(".submit()") == 14
-    assert text.count("tag(") == 12 * 2 + 13 + 2  # that of the winner, submitted again, too
+    assert text.count("tag(") == 12 * 3  # also of the run that was submitted again without tags
+    assert text.count("model=support_vectors)") == 2  # the winner: of its run, and of the test
     assert kernel.run("%xpm export project").result == said  # the same once more
 
 
