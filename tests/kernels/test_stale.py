@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -25,6 +26,7 @@ class Answer(Task):
     def execute(self):
         return [helper(self.n) + self.plus, tools.word()]
 """
+TEXT = "xp._repr_mimebundle_()['text/plain']"
 SUBMIT = "task = Answer.C(n=41).submit(); xp.wait(timeout_s=60)"
 TOOLS = "import more\n\ndef word():\n    return more.WORD\n"
 
@@ -89,3 +91,158 @@ def test_edits(lab, kernel):
         assert stale(kernel) == "", file
     (identifier,) = lab.started()
     assert lab.started()[identifier] == 1
+
+
+PIPELINE = """
+class Train(Task):
+    n: Param[int]
+    def load(self):
+        return Path(self.jobpath if hasattr(self, "jobpath") else ".")
+    def execute(self):
+        return train_helper(self.n)
+
+class Evaluate(Task):
+    train: Param[Train]
+    def execute(self):
+        return "evaluated"
+"""
+TRAIN_HELPER = "def train_helper(n):\n    return n + 1\n"
+RUN = """
+train = Train.C(n=1).submit()
+evaluate = Evaluate.C(train=train).submit()
+xp.wait(timeout_s=60)
+"""
+
+
+def both(kernel):
+    return kernel.value("[train.job.view().stale, evaluate.job.view().stale]")
+
+
+def test_a_stale_input_is_told_apart_from_own_changes(lab):
+    kernel = lab.kernel()
+    kernel.run("xp = start('inputs')")
+    for cell in (TRAIN_HELPER, PIPELINE, RUN):
+        kernel.run(cell)
+    assert both(kernel) == ["", ""]
+    kernel.run(TRAIN_HELPER.replace("+ 1", "+ 2"))
+    kernel.run(RUN)
+    assert both(kernel) == ["code", "input"]
+    assert kernel.value("len(xp.stale())") == 2
+    assert kernel.value("xp.plan(train, evaluate).counts['stale']") == 2
+    assert "2 stale" in kernel.value("xp.plan(train, evaluate).caption")
+    answer = kernel.value("evaluate.why().answer")
+    assert answer == "reused, but stale: what it needs has changed"
+
+    # Kept for the new code, it is an input like any other.
+    kernel.run("train.job.keep('only its speed')")
+    assert both(kernel) == ["", ""]
+    answer = kernel.value("train.why().answer")
+    assert answer.startswith("reused: it was accepted by ")
+    (kept,) = lab.workspace.glob("jobs/*train/*/.experimaestro/kept.jsonl")
+    row = json.loads(kept.read_text())
+    assert (row["reason"], bool(row["by"]), bool(row["host"])) == ("only its speed", True, True)
+    assert kernel.fails("train.job.keep()").error.startswith("ConfigError")
+
+    # Changed once more it is stale again; run anew, what needs it is not what was made from it.
+    kernel.run(TRAIN_HELPER.replace("+ 1", "+ 3"))
+    kernel.run("xp.rerun(train); xp.wait(timeout_s=60)")
+    assert kernel.value("train.result()") == 4
+    assert both(kernel) == ["", "input"]
+    kernel.run("%xpm rerun --stale")
+    kernel.run("xp.wait(timeout_s=60)")
+    assert both(kernel) == ["", ""]
+    assert kernel.value("[train.job.view().attempt, evaluate.job.view().attempt]") == [2, 2]
+
+
+POLICY = """
+class Said(Task):
+    {policy}
+    def execute(self):
+        return word()
+"""
+
+
+def test_policies(lab):
+    kernel = lab.kernel()
+    kernel.run("xp = start('policies', stale='rerun')")
+    kernel.run("def word():\n    return 'one'")
+    kernel.run(POLICY.format(policy=""))
+    submit = "task = Said.C().submit(); xp.wait(timeout_s=60)"
+    kernel.run(submit)
+    kernel.run("def word():\n    return 'two'")
+    kernel.run(submit)
+    assert kernel.value("task.result()") == "two"
+    kernel.run(submit)
+    assert kernel.value("task.job.view().attempt") == 2, "fresh is not run again"
+    kernel.run("def word():\n    return 'three'")
+    kernel.run(POLICY.format(policy="__stale__ = 'error'"))
+    error = kernel.fails("Said.C().submit()").error
+    assert error.startswith("StaleError: Said ")
+    assert "its code has changed since" in error
+    assert "%xpm keep" in error
+    kernel.run(POLICY.format(policy="__stale__ = 'ignore'"))
+    kernel.run(submit)
+    assert kernel.value("[task.result(), task.job.view().stale]") == ["two", ""]
+    kernel.run(POLICY.format(policy="__stale__ = 'rurun'"))
+    error = kernel.fails("Said.C().submit()").error
+    assert "did you mean 'rerun'?" in error
+    assert kernel.fails("start('policies', stale='x')").error.startswith("ConfigError: stale=: 'x'")
+
+
+def test_a_new_kernel_knows_what_other_code_made(lab):
+    first = lab.kernel()
+    first.run("xp = start('later')")
+    first.run("def word():\n    return 'one'")
+    first.run(POLICY.format(policy=""))
+    first.run("task = Said.C().submit(); xp.wait(timeout_s=60)")
+    first.kill()
+    kernel = lab.kernel()
+    kernel.run("xp = start('later'); job, = xp.jobs")
+    assert kernel.value("[len(xp.stale()), job.view().stale]") == [0, ""], "its class is not here"
+    kernel.run("def word():\n    return 'two'")
+    kernel.run(POLICY.format(policy=""))
+    assert kernel.value("job.view().stale") == ""
+    assert kernel.run("%xpm stale").result.startswith("1 job (1 done)")
+    assert kernel.value("job.view().stale") == "code"
+    text = kernel.run("job").result
+    assert text.endswith("done (stale: code changed)")
+    assert "done (stale: code changed)" in kernel.run("xp.jobs").result
+    assert "done (stale: code changed)" in kernel.run("print(xp.table())").stdout
+    assert "1 result stale: code changed" in kernel.value(TEXT)
+    kernel.run("%xpm rerun --stale")
+    kernel.run("xp.wait(timeout_s=60)")
+    assert kernel.value("[job.result(), job.view().stale]") == ["two", ""]
+    assert "stale" not in kernel.value(TEXT)
+
+
+def test_code_that_cannot_be_fingerprinted_is_unknown(lab, kernel):
+    write(lab, "more.py", "WORD = (\n")
+    kernel.run("task = Answer.C(n=41).submit()")
+    assert kernel.value("task.result()") == [42, "one"]
+    assert stale(kernel) == "unknown"
+    text = kernel.run("print(task.why())").stdout
+    assert "more.py is no Python" in text
+    assert kernel.value("len(xp.stale())") == 0
+    write(lab, "more.py", "WORD = 'one'\n")
+    kernel.run("task = Answer.C(n=41).submit(); xp.wait(timeout_s=60)")
+    assert stale(kernel) == ""
+
+
+def test_what_changes_before_the_start_is_what_is_recorded(lab, kernel):
+    kernel.run("xp.slots = 1")
+    kernel.run(
+        "class Gate(Task):\n    def execute(self):\n"
+        "        while not Path(os.environ['GATE']).exists(): time.sleep(0.01)"
+    )
+    kernel.run("xp.setenv('GATE', os.path.abspath('gate'))")
+    kernel.run("Gate.C().submit(); task = Answer.C(n=1).submit()")
+    write(lab, "more.py", "WORD = 'later'\n")
+    (lab.path / "gate").touch()
+    kernel.run("xp.wait(timeout_s=60)")
+    assert kernel.value("task.result()") == [2, "later"]
+    code = json.loads(kernel.value("(task.job.path / '.experimaestro' / 'code.json').read_text()"))
+    assert code["changed"] == "more"
+    assert "WORD = 'later'\n" in [part["source"] for part in code["parts"]]
+    assert stale(kernel) == "code", "it was submitted with other code"
+    kernel.run("task = Answer.C(n=1).submit(); xp.wait(timeout_s=60)")
+    assert stale(kernel) == ""

@@ -414,7 +414,7 @@ def completions(shell, text):
 
 def test_verbs_are_completed(shell, xp):
     assert completions(shell, "%xpm ") == list(magics.VERBS)
-    assert completions(shell, "%xpm st") == ["start", "status"]
+    assert completions(shell, "%xpm st") == ["start", "status", "stale"]
     assert completions(shell, "rows = %xpm jo") == ["jobs"]
     assert completions(shell, "%xpm help wa") == ["wait"]
     assert [item.type for item in completed(shell, "%xpm wai")] == [
@@ -443,7 +443,7 @@ def test_verbs_that_act_offer_the_jobs_on_which_they_do(shell, xp):
     assert completions(shell, "%xpm cancel ") == [*digits[2:], *options]
     assert completions(shell, f"%xpm cancel {digits[2]} ") == [digits[3], *options]
     assert completions(shell, "%xpm retry ") == [digits[1], *options]
-    assert completions(shell, "%xpm rerun ") == [*digits[:2], *options]
+    assert completions(shell, "%xpm rerun ") == [*digits[:2], *options, "--stale"]
     assert completions(shell, "%xpm rerun --all ") == [*digits[:2], "--state", "--task"]
     assert completions(shell, f"%xpm diff {digits[0]} ") == digits[1:]
 

@@ -24,6 +24,15 @@ class Stale(Enum):
     UNKNOWN = "unknown"  # the code that made it, or that would make it now, is not known
 
 
+BADGES = {
+    "code": "stale: code changed",
+    "default": "stale: default changed",
+    "input": "stale: input changed",
+    "unknown": "code unknown",
+}
+"""What displays say beside a state, by the values of `Stale`."""
+
+
 class Making(NamedTuple):
     """What a result is made from.
 

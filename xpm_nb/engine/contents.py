@@ -71,6 +71,7 @@ class Contents:
     workspace: Workspace
     namespace: str
     slots: int
+    stale_policy: str
     _loop: Loop
     _lock: threading.Lock
     _items: dict[str, Item]  # of this run, in order of submission
@@ -239,7 +240,9 @@ class Contents:
             For something that is no task, or would be refused.
         """
         if tasks:
-            rows = outlook.of_tasks(tasks, self.workspace, self.namespace, self._outlook)
+            rows = outlook.of_tasks(
+                tasks, self.workspace, self.namespace, self._outlook, self.stale_policy
+            )
         else:
             self._catch_up()
             rows = outlook.of_jobs(self._seen())
@@ -315,10 +318,18 @@ class Contents:
             paths = outlook.place_of(task, self.workspace, self.namespace)
         except XpmError as error:
             return outlook.no_identifier(error)
-        return self._outlook(paths)[0]
+        return self._outlook(paths, task)[0]
 
-    def _outlook(self, paths: JobPaths) -> tuple[outlook.Fate, JobView | None]:
+    def _outlook(self, paths: JobPaths, task: Any) -> tuple[outlook.Fate, JobView | None]:
         """Say what would become of a job, and what this kernel knows of it."""
+        fate, view = self._outlook_of(paths)
+        return (self._judged(fate, paths, task) if fate.kind == "computed" else fate), view
+
+    def _judged(self, fate: outlook.Fate, paths: JobPaths, task: Any) -> outlook.Fate:
+        """Say of a result whether it is stale."""
+        raise NotImplementedError
+
+    def _outlook_of(self, paths: JobPaths) -> tuple[outlook.Fate, JobView | None]:
         place = str(paths.path)
         with self._lock:
             item = self._items.get(place) or self._earlier.get(place)

@@ -273,6 +273,8 @@ class Entry:
     def ask(self, asked: Asked) -> None:
         """Take note of what is to be run."""
         self.asked, self.launcher = asked, asked.launcher
+        if asked.code is not None:
+            self.now = Making(asked.code.fingerprint, asked.code.left_out)
 
     def wanted(self) -> JobRecord | None:
         """Give the record of what is to be run, or was."""

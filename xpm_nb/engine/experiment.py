@@ -633,7 +633,9 @@ def fate(config: Any) -> outlook.Fate:
         return outlook.NONE
     job = submission.job_of(config)
     if job is not None:
-        return outlook.fate_of(job.entry.paths, job.view(), asked=job.entry.waits())
+        view = job.view()
+        fate = outlook.fate_of(job.entry.paths, view, asked=job.entry.waits())
+        return outlook.with_stale(fate, view.stale, job.entry.policy)
     xp = current()
     if xp is None:
         return outlook.Fate("none", f"no experiment is open: {doors.HOW_TO_OPEN}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import serial
-from xpm_nb.core.freshness import Making, Verdict
+from xpm_nb.core.freshness import Making
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import outlook, staleness, submission
 from xpm_nb.engine.codes import Codes
@@ -33,7 +33,6 @@ SYNC_S = 1.0  # how long a look at the jobs waits for the scheduler, at most
 class Judging(Contents):
     """The part of `Experiment` that knows with which code results were made."""
 
-    stale_policy: str
     _codes: Codes
 
     def _executed(self) -> submission.ExecutedCells | None:
@@ -138,19 +137,14 @@ class Judging(Contents):
     def _case(self, task: Any) -> Case:
         paths = outlook.place_of(task, self.workspace, self.namespace)
         name = configs.local_name(configs.info(task).cls)
-        fate, view = self._outlook(paths)
+        fate, view = self._outlook_of(paths)
         elsewhere = fate.kind == "running" and (view is None or view.elsewhere)
         code = self._codes.of(task, self._executed())
         policy = staleness.policy_of(configs.info(task).cls, self.stale_policy)
         kind = "elsewhere" if elsewhere else fate.kind
         case = Case(name, paths.identifier, kind, policy, now=code)
         if kind == "computed":
-            entry = Entry(paths, dry=True)
-            with suppress(RecordError):
-                entry.record = records.read_job(paths)
-                entry.changed = records.read_changed(paths)
-            entry.now = staleness.making(code)
-            return self._with_result(case, entry)
+            return self._with_result(case, self._looked_at(paths, code))
         if kind == "failed":
             with suppress(RecordError):
                 failure = records.read_failed(paths)
@@ -187,16 +181,23 @@ class Judging(Contents):
                 found.append(f"{needed.name}: {words.get(stale, 'it was computed anew')}")
         return found
 
-    def _verdict(self, paths: JobPaths, task: Any) -> Verdict | None:
-        """Judge the result of a task that was not submitted here; None if it has none."""
-        if not paths.done.is_file():
-            return None
+    def _judged(self, fate: outlook.Fate, paths: JobPaths, task: Any) -> outlook.Fate:
+        policy = staleness.policy_of(configs.info(task).cls, self.stale_policy)
+        if policy == "ignore":
+            return fate
+        entry = self._looked_at(paths, self._codes.of(task, self._executed()))
+        stale = staleness.of_entry(entry, self._loop.entry).stale
+        return fate if stale is None else outlook.with_stale(fate, stale.value, policy)
+
+    def _looked_at(self, paths: JobPaths, code: Code | None) -> Entry:
+        """Give what a directory says of a job that is done, to be judged with some code."""
         entry = Entry(paths, dry=True)
         with suppress(RecordError):
             entry.record = records.read_job(paths)
-            entry.changed = records.read_changed(paths)
-        entry.now = staleness.making(self._codes.of(task, self._executed()))
-        return staleness.of_entry(entry, self._loop.entry)
+            if entry.record is not None and entry.record.code.get("files"):
+                entry.changed = records.read_changed(paths)
+        entry.now = staleness.making(code)
+        return entry
 
 
 def _code(paths: JobPaths) -> Code | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import estimate
+from xpm_nb.core.freshness import BADGES
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import entries
@@ -25,16 +26,17 @@ from xpm_nb.store.layout import JobPaths, Workspace
 SAMPLE = 50  # done jobs of a type that are looked at to know how long it takes
 
 # What can become of a task, and how a plan counts it.
-KINDS = ("computed", "running", "waiting", "failed", "blocked", "new")
-_WORDS = {"computed": "reused", "failed": "failed before"}
-_WORDS_OF_RUN = {"computed": "done", "failed": "in error", "new": "would run"}
+KINDS = ("computed", "stale", "running", "waiting", "failed", "blocked", "new")
+_WORDS = {"computed": "reused", "stale": "stale", "failed": "failed before"}
+_WORDS_OF_RUN = {"computed": "done", "stale": "stale", "failed": "in error", "new": "would run"}
 
 
 class Fate(NamedTuple):
     """What would become of a task if it were submitted now."""
 
-    kind: str  # "computed", "running", "waiting", "failed", "new", "none"
+    kind: str  # "computed", "stale", "running", "waiting", "failed", "new", "none"
     text: str
+    again: bool = False  # of a stale one: it would run again
 
 
 NONE = Fate("none", "")
@@ -121,6 +123,27 @@ def fate_of(paths: JobPaths, view: JobView | None, *, asked: bool = False) -> Fa
     return _NEW
 
 
+def with_stale(fate: Fate, stale: str, policy: str = "warn") -> Fate:
+    """Say of a result that it is stale, if it is.
+
+    Parameters
+    ----------
+    fate : Fate
+        Of its task.
+    stale : str
+        See `JobView`.
+    policy : str
+        What becomes of stale results.
+    """
+    if fate.kind != "computed" or stale not in BADGES:
+        return fate
+    if stale == "unknown":
+        return Fate("computed", f"{fate.text} ({BADGES[stale]})")
+    if policy == "rerun":
+        return Fate("stale", f"would run again ({BADGES[stale]})", again=True)
+    return Fate("stale", f"{fate.text} ({BADGES[stale]})")
+
+
 def _failed(reason: FailureReason) -> Fate:
     return Fate("failed", f"failed before ({reason.value}): would run again")
 
@@ -158,13 +181,13 @@ class Prospect(NamedTuple):
     runs: bool  # it will take time
 
 
-Ask = Callable[[JobPaths], tuple[Fate, JobView | None]]
-"""What is known of a job by its directory."""
+Ask = Callable[[JobPaths, Any], tuple[Fate, JobView | None]]
+"""What is known of a job by its directory, and by its task."""
 
 
 def of_jobs(seen: Iterable[Seen]) -> list[Prospect]:
     """Say what has become, or will become, of jobs."""
-    fates = ((job, _OF_STATE[job.view.state]) for job in seen)
+    fates = ((job, with_stale(_OF_STATE[job.view.state], job.view.stale)) for job in seen)
     return [
         Prospect(job.view, job.tags, fate, fate.kind in ("new", "waiting", "running"))
         for job, fate in fates
@@ -172,7 +195,7 @@ def of_jobs(seen: Iterable[Seen]) -> list[Prospect]:
 
 
 def of_tasks(
-    tasks: Iterable[Any], workspace: Workspace, namespace: str, ask: Ask
+    tasks: Iterable[Any], workspace: Workspace, namespace: str, ask: Ask, policy: str = "warn"
 ) -> list[Prospect]:
     """Say what would become of tasks, and of those that they need, which come first.
 
@@ -190,12 +213,18 @@ def of_tasks(
         found[paths], places[id(task)] = (task, again), paths
     rows = []
     stuck: set[JobPaths] = set()
+    stale: set[JobPaths] = set()
     for paths, (task, again) in found.items():
         needs = [places[id(need)] for need in configs.dependencies(task)]
-        fate, view = ask(paths)
+        fate, view = ask(paths, task)
+        if any(need in stale for need in needs):
+            fate = with_stale(fate, "input", policy)
         fate = _planned(fate, again, any(need in stuck for need in needs))
         runs = fate.kind in ("new", "waiting", "running") or (fate.kind == "failed" and again)
-        if not runs and fate.kind != "computed":
+        runs = runs or fate.again
+        if fate.kind == "stale":
+            stale.add(paths)
+        if not runs and fate.kind not in ("computed", "stale"):
             stuck.add(paths)
         view = view or _view(paths, configs.local_name(configs.info(task).cls), fate)
         view = replace(view, dependencies=tuple(need.key for need in needs))
@@ -268,7 +297,9 @@ def _planned(fate: Fate, again: bool, blocked: bool) -> Fate:
             return _OF_STATE[JobState.ERROR]
         case "running":
             return Fate("running", f"is {fate.text}")
-        case "failed":
+        case "failed" | "stale":
+            return fate
+        case "computed" if fate.text != _COMPUTED.text:
             return fate
     return next(known for known in _OF_STATE.values() if known.kind == fate.kind)
 

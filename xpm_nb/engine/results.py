@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from xpm_nb.core import doors
+from xpm_nb.core.freshness import BADGES
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView, TableView
 from xpm_nb.engine.figures import Best, Spread, best_rows, check_best, is_number, spread, way_of
@@ -342,7 +343,7 @@ def _grouped(
     numbers = [any(is_number(mine[i]) for mine in figures) for i in range(width)]
     rows, keys = [], []
     for members in groups.values():
-        states = Counter(seen[i].view.state.value for i in members)
+        states = Counter(state_text(seen[i].view) for i in members)
         state = ", ".join(f"{count} {word}" for word, count in states.items())
         done = [figures[i] for i in members if seen[i].view.state is JobState.DONE]
         cells = [
@@ -374,7 +375,9 @@ def _best(
 
 
 def state_text(job: JobView) -> str:
-    """Write a state with its reason."""
+    """Write a state with its reason; of a result, whether it is stale."""
+    if job.stale in BADGES:
+        return f"{job.state.value} ({BADGES[job.stale]})"
     return job.state.value if job.reason is None else f"{job.state.value} ({job.reason.value})"
 
 

@@ -21,6 +21,7 @@ from xpm_nb.core.views import (
     JobView,
     SourceView,
     TableView,
+    WhyView,
 )
 from xpm_nb.notebook.html_configs import MAX_DEPTH, config_html, config_text
 from xpm_nb.notebook.html_job import job_html, job_text, log_html, text_html
@@ -39,6 +40,7 @@ from xpm_nb.notebook.html_tables import (
     table_html,
     table_text,
 )
+from xpm_nb.notebook.html_why import why_html, why_text
 from xpm_nb.notebook.markup import (
     MAX_MESSAGE,
     MAX_TEXT,
@@ -103,7 +105,9 @@ __all__ = [
     "text_html",
 ]
 
-View = ConfigView | JobView | ExperimentView | TableView | GraphView | DiffView | SourceView
+View = (
+    ConfigView | JobView | ExperimentView | TableView | GraphView | DiffView | SourceView | WhyView
+)
 
 Bundle = dict[str, str]
 
@@ -211,6 +215,8 @@ def bundle(
             return {"text/plain": table_text(view), "text/html": table_html(view, uid=uid)}
         case GraphView():
             return {"text/plain": graph_text(view), "text/html": graph_html(view)}
+        case WhyView():
+            return {"text/plain": why_text(view), "text/html": why_html(view)}
         case SourceView():
             return {"text/plain": source_text(view), "text/html": source_html(view)}
         case DiffView():

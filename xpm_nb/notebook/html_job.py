@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from xpm_nb.core.freshness import BADGES
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView, Said
 from xpm_nb.notebook.markup import (
@@ -97,6 +98,8 @@ def _job_facts(view: JobView, now: float | None, stable: bool) -> list[tuple[str
         facts.append(("what happened", el("code", clean(view.message, MAX_MESSAGE, lines=True))))
     if has_callback_error(view):
         facts.append(("callback", el("code", clean(view.callback_error, MAX_MESSAGE, lines=True))))
+    if view.stale in BADGES:
+        facts.append(("result", BADGES[view.stale]))
     if view.unknown:
         facts.append(("source", f"unknown, {source_words(view)}"))
     if view.tags:
@@ -217,6 +220,7 @@ def job_text(view: JobView, *, stable: bool = False) -> str:
     if not stable and view.state is JobState.RUNNING and view.progress is not None:
         line += f" {int(min(1.0, max(0.0, view.progress)) * 100)}%"
     line += " (source unknown)" if view.unknown else ""
+    line += f" ({BADGES[view.stale]})" if view.stale in BADGES else ""
     return line if not view.message else f"{line}\n  {first_line(view.message)}"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from xpm_nb.core import drawing
+from xpm_nb.core.freshness import BADGES
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import CurveView, ExperimentView, GraphView, JobView
 from xpm_nb.notebook.html_job import (
@@ -257,6 +259,7 @@ class _Notes:
         """Give small words behind a job's state."""
         words = ["the same message as above"] if self.repeats(job) else []
         words += ["source unknown"] if job.unknown else []
+        words += [BADGES[job.stale]] if job.stale in BADGES else []
         if not stable:
             words += ["reused"] if job.reused else []
             words += ["started by another kernel"] if job.elsewhere else []
@@ -346,9 +349,16 @@ def jobs_text(jobs: Sequence[JobView], title: str = "jobs") -> str:
         lines.append(f"  {_name(job)} {state_word(job)}" + (f": {why}" if why else ""))
     if len(bad) > 5:
         lines.append(f"  … and {len(bad) - 5} more in error")
+    lines += [f"  {text}" for text in _stale_lines(jobs)]
     told = [job for job in jobs if job.callback_error][:5]
     lines += [f"  {_name(job)} callback: {first_line(job.callback_error)}" for job in told]
     return "\n".join(lines)
+
+
+def _stale_lines(jobs: Sequence[JobView]) -> list[str]:
+    """Count what is stale, by why it is."""
+    found = Counter(job.stale for job in jobs)
+    return [f"{plural(found[why], 'result')} {text}" for why, text in BADGES.items() if found[why]]
 
 
 def _name(job: JobView) -> str:

@@ -305,6 +305,9 @@ class XpmMagics(Magics):
             %xpm log ID [-n LINES]                          the end of a job's output
             %xpm source ID [--insert]                       the code that a job ran
             %xpm export DIR                                 write its tasks as a package
+            %xpm why ID|TASK                                why a result is reused, or why not
+            %xpm stale                                      results that other code made
+            %xpm keep ID… [--reason TEXT]                   accept results for the present code
             %xpm cancel ID…                                 end jobs
             %xpm retry ID…                                  run jobs again that ended in error
             %xpm rerun ID…                                  run jobs again, also those that are done
@@ -456,9 +459,46 @@ class XpmMagics(Magics):
     @_ALL
     @_STATE
     @_TASK
+    @argument("--stale", action="store_true", help="all jobs whose results are stale")
     def rerun(self, line: str) -> Any:
         """Run jobs again that are over, also those that are done; what needs them is not."""
-        return _act(self.rerun, line, lambda state: state.final)
+        given = _parse(self.rerun, line)
+        if not given.stale:
+            return _act(self.rerun, line, lambda state: state.final)
+        if given.ids or given.all:
+            raise UsageError("--stale says which jobs: give no others")
+        current = _current()
+        chosen = set(_select(current, given.state, given.task))
+        jobs = Jobs(job for job in current.stale() if job in chosen)
+        if jobs:
+            current.rerun(*jobs)
+        return jobs
+
+    @magic_arguments("xpm why")
+    @argument("what", metavar="ID|TASK", help="first digits, or a variable with a task")
+    def why(self, line: str) -> Any:
+        """Tell why the result of a task is reused, or why not: what has changed since."""
+        current = _current()
+        return current.why(self._job_or_config(current, _parse(self.why, line).what))
+
+    @magic_arguments("xpm stale")
+    def stale(self, line: str) -> Jobs:
+        """List the jobs whose results other code, defaults or inputs made than there are now."""
+        _parse(self.stale, line)
+        found: Jobs = _current().stale()
+        return found
+
+    @magic_arguments("xpm keep")
+    @argument("ids", nargs="+", metavar="ID", help="first digits of identifiers")
+    @argument("--reason", "-r", default="", metavar="TEXT", help="why the change does not matter")
+    def keep(self, line: str) -> Any:
+        """Accept results for the code, defaults and inputs that there are now."""
+        given = _parse(self.keep, line)
+        current = _current()
+        jobs = Jobs(dict.fromkeys(_job(current, text) for text in given.ids))
+        for job in jobs:
+            job.keep(given.reason)
+        return jobs[0] if len(jobs) == 1 else jobs
 
     @magic_arguments("xpm help")
     @argument("verb", nargs="?", help="tell what this verb takes")
@@ -494,7 +534,7 @@ class XpmMagics(Magics):
 
 VERBS = (
     *("start", "status", "plan", "jobs", "graph", "table", "diff", "wait", "log"),
-    *("source", "export", "cancel", "retry", "rerun", "help"),
+    *("source", "export", "why", "stale", "keep", "cancel", "retry", "rerun", "help"),
 )
 _ASK = ("-h", "--help", "?")
 

@@ -31,6 +31,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from xpm_nb.core.freshness import BADGES
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
 
@@ -47,6 +48,7 @@ LETTERS = {
     JobState.ERROR: "e",
 }
 REUSED, ELSEWHERE, EARLIER, CALLBACK_ERROR = 1, 2, 4, 8
+STALE = {word: number << 4 for number, word in enumerate(("", *BADGES))}  # three bits
 
 MAX_NAME = 80  # characters of a tag's or metric's name
 MAX_TAG = 200  # of a tag's value
@@ -254,7 +256,8 @@ class Feed:
         return trimmed([short_id(view.key), task, self._time(view.submitted), tags], _EMPTY_S)
 
     def _dynamic(self, view: JobView) -> list[Any]:
-        flags = REUSED * view.reused + ELSEWHERE * view.elsewhere + EARLIER * view.earlier
+        flags = STALE.get(view.stale, 0)
+        flags += REUSED * view.reused + ELSEWHERE * view.elsewhere + EARLIER * view.earlier
         metrics: list[Any] = []
         for name, value in view.metrics:
             index = self._metrics.number(text(name, MAX_NAME))

@@ -59,7 +59,7 @@ import { clean } from "./format.js";
  */
 
 /** Mark of each fate: for the eye, always beside its words. @type {Record<string, string>} */
-const FATE_MARKS = { computed: "✓", running: "▶", waiting: "○", failed: "✗", new: "+", none: "" };
+const FATE_MARKS = { computed: "✓", stale: "!", running: "▶", waiting: "○", failed: "✗", new: "+", none: "" };
 const MOST_ROWS = 1000; // that are shown at once
 const WHOLE_TREE = 40; // rows of a tree that is shown unfolded from the start
 const SHORT_LIST = 12; // parameters of a config that is unfolded on the first level

@@ -7,6 +7,9 @@
 import { WORDS, STATES } from "./format.js";
 import { unpack } from "./packed.js";
 
+// By the number that the flags of a row hold; `freshness.BADGES` has the same words.
+const STALE = ["", "stale: code changed", "stale: default changed", "stale: input changed", "code unknown"];
+
 /**
  * @typedef {object} Row  one job; times are the kernel's, in seconds since the epoch
  * @property {number} i  its place
@@ -24,6 +27,7 @@ import { unpack } from "./packed.js";
  * @property {boolean} reused
  * @property {boolean} elsewhere
  * @property {boolean} earlier
+ * @property {string} stale why its result may not be what would be computed now
  * @property {boolean} callbackError
  * @property {Record<string, number | null>} metrics
  * @property {string} message
@@ -201,6 +205,7 @@ export function createStore(snapshot, clock = () => performance.now() / 1000) {
     row.elsewhere = (flags & 2) > 0;
     row.earlier = (flags & 4) > 0;
     row.callbackError = (flags & 8) > 0;
+    row.stale = STALE[(flags >> 4) & 7] ?? "";
     row.metrics = Object.create(null);
     (now[8] || []).forEach((/** @type {number | null} */ value, /** @type {number} */ n) => (row.metrics[store.metricNames[n]] = value));
     row.message = now[9] || "";
