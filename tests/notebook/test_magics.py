@@ -444,7 +444,12 @@ def test_verbs_that_act_offer_the_jobs_on_which_they_do(shell, xp):
     assert completions(shell, f"%xpm cancel {digits[2]} ") == [digits[3], *options]
     assert completions(shell, "%xpm retry ") == [digits[1], *options]
     assert completions(shell, "%xpm rerun ") == [*digits[:2], *options, "--stale"]
-    assert completions(shell, "%xpm rerun --all ") == [*digits[:2], "--state", "--task"]
+    assert completions(shell, "%xpm rerun --all ") == [
+        *digits[:2],
+        "--state",
+        "--task",
+        "--stale",
+    ]
     assert completions(shell, f"%xpm diff {digits[0]} ") == digits[1:]
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import is_
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from xpm_nb.code import carrier
@@ -316,9 +318,36 @@ def _json_text(record: JobRecord, what: str, data: Any) -> str:
         raise ConfigError(f"{record.task}: {what} cannot be written as JSON: {error}") from error
 
 
-def _stamp(value: Any) -> tuple[int, str]:
-    """Tell a value from another one, and a container from what it was before it was changed."""
-    return id(value), repr(value) if type(value) in (list, dict, set) else ""
+_MISSING = object()
+MAX_KNOWN = 64  # sets of classes whose code is kept in memory
+
+
+class _Stamp:
+    """What a value is made of: tells it from another, and from what a cell made of it since.
+
+    The parts are held, so that no other object gets the place of one.
+    """
+
+    __slots__ = ("_parts", "_text")
+
+    def __init__(self, value: Any) -> None:
+        parts, text = [value], ""
+        if isinstance(value, type):
+            kept = [pair for pair in vars(value).items() if not pair[0].startswith("__xpm_")]
+            parts += [part for _, part in kept]
+            text = " ".join(name for name, _ in kept)
+        elif isinstance(value, FunctionType):
+            parts += [value.__code__, value.__defaults__, value.__kwdefaults__]
+            parts += [value.__closure__, *vars(value).values()]
+        elif type(value) in (list, dict, set):
+            text = repr(value)
+        self._parts, self._text = parts, text
+
+    def is_of(self, value: Any) -> bool:
+        """Tell whether a value is still the one that this was made of."""
+        now = _Stamp(value)
+        mine, theirs = self._parts, now._parts
+        return len(mine) == len(theirs) and self._text == now._text and all(map(is_, mine, theirs))
 
 
 class Carrier:
@@ -329,7 +358,6 @@ class Carrier:
     """
 
     def __init__(self) -> None:
-        self._cells: tuple[int, int] = (0, 0)
         self._known: dict[tuple[type, ...], _Known] = {}
 
     def carry(self, task: Any, executed: ExecutedCells | None) -> carrier.Carried:
@@ -351,12 +379,9 @@ class Carrier:
         texts: Mapping[int, str] | None = None
         if executed is not None:
             numbers, texts = executed()
-        cells = (len(numbers), max(numbers.values(), default=0))
-        if cells != self._cells:
-            self._known, self._cells = {}, cells
         known = self._known.get(classes)
         # What is pickled may hold anything.
-        if known is None or known.carried.unknown or not known.holds(space):
+        if known is None or known.carried.unknown or not known.holds():
             carried = carrier.carry(
                 classes,
                 namespace_globals=space,
@@ -364,17 +389,41 @@ class Carrier:
                 texts=texts,
                 site=configs.site,
             )
-            known = _Known(carried, {name: _stamp(space.get(name)) for name in carried.names})
-            self._known[classes] = known
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            known = self._known[classes] = _known(carried, classes, space)
         return known.carried
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Code that was carried, and what the names in it stood for then."""
+    """Code that was carried, and what it was made from, as it was then."""
 
     carried: carrier.Carried
-    bound: Mapping[str, tuple[int, str]]
+    classes: tuple[tuple[type, _Stamp], ...]
+    names: tuple[tuple[Mapping[str, Any], str, _Stamp], ...]
 
-    def holds(self, space: Mapping[str, Any]) -> bool:
-        return all(_stamp(space.get(name)) == at for name, at in self.bound.items())
+    def holds(self) -> bool:
+        """Tell whether nothing of it was bound or changed since."""
+        return all(stamp.is_of(cls) for cls, stamp in self.classes) and all(
+            stamp.is_of(space.get(name, _MISSING)) for space, name, stamp in self.names
+        )
+
+
+def _known(carried: carrier.Carried, classes: Iterable[type], space: Mapping[str, Any]) -> _Known:
+    """Note what code was carried from: classes, what it binds, and all names that it reads."""
+    names: dict[tuple[int, str], tuple[Mapping[str, Any], str]] = {
+        (id(space), name): (space, name) for name in carried.names
+    }
+    for piece in carried.pieces:
+        if piece.statement is not None:
+            reads = piece.statement.reads
+            for name in (*reads.now, *reads.later, *reads.hints):
+                names[id(piece.space), name] = piece.space, name
+    above = dict.fromkeys(base for cls in classes for base in cls.__mro__)
+    ours = [cls for cls in above if cls.__module__ == "__main__"]
+    return _Known(
+        carried,
+        tuple((cls, _Stamp(cls)) for cls in ours),
+        tuple((where, name, _Stamp(where.get(name, _MISSING))) for where, name in names.values()),
+    )
