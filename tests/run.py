@@ -43,7 +43,7 @@ OTHER_KERNELS = {
     "7.1.0": ("ipykernel==7.1.0", "nest-asyncio>=1.6"),
 }
 # The tool whose workspaces open here; a program of its own that tests run.
-EXPERIMAESTRO_PACKAGE = "experimaestro==2.7.0"
+EXPERIMAESTRO_PACKAGES = ("experimaestro==2.7.0", "joblib")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Without the second, marks such as a tick are boxes in the pictures.
 CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core")
@@ -145,9 +145,9 @@ def install_experimaestro() -> None:
         shutil.rmtree(EXPERIMAESTRO, ignore_errors=True)
         run(str(PYTHON), "-m", "venv", str(EXPERIMAESTRO))
         pip_of = [str(EXPERIMAESTRO / "bin" / "python"), "-m", "pip"]
-        run(*pip_of, "install", "-q", "--disable-pip-version-check", EXPERIMAESTRO_PACKAGE)
+        run(*pip_of, "install", "-q", "--disable-pip-version-check", *EXPERIMAESTRO_PACKAGES)
 
-    once(VENV / "experimaestro.installed-for", EXPERIMAESTRO_PACKAGE, make)
+    once(VENV / "experimaestro.installed-for", " ".join(EXPERIMAESTRO_PACKAGES), make)
 
 
 def chromium() -> str:
