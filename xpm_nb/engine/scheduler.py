@@ -467,8 +467,10 @@ class Scheduler:
 
     def _renew(self, entry: Entry, asked: Asked | None) -> None:
         """Run a job again that is done, if it is stale and that is what is to become of it."""
+        if entry.policy != "rerun" or asked is None or entry.id in self._again:
+            return
         stale = entry.facts.stale and Stale(entry.facts.stale) in staleness.CHANGED
-        if (stale or entry.changed) and entry.policy == "rerun" and asked is not None and entry.id not in self._again:
+        if stale or entry.changed:
             entry.ask(asked)
             entry.expect()
             self._again[entry.id] = (entry, self._clock.monotonic(), 0)
