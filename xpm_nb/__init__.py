@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from xpm_nb.engine.experiment import Job as Job
     from xpm_nb.engine.experiment import experiment as experiment
     from xpm_nb.engine.experiment import start as start
+    from xpm_nb.engine.inspection import inspect_job as inspect_job
     from xpm_nb.engine.settings import Settings as Settings
     from xpm_nb.engine.tokens import Token as Token
     from xpm_nb.errors import CarrierError as CarrierError
@@ -106,6 +107,7 @@ _HOMES = {
     "core.methods": "cache initializer",
     "core.states": "FailureReason JobState TransientMode",
     "engine.experiment": "Experiment Job experiment start",
+    "engine.inspection": "inspect_job",
     "engine.settings": "Settings",
     "engine.tokens": "Token",
     "errors": "CarrierError ConfigError ConfigTypeError ExportError FailedExperiment FrozenError"

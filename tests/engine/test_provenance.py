@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
+from xpm_nb.core.masks import mask
 from xpm_nb.engine import callbacks
-from xpm_nb.engine.provenance import Run, commit, environment, mask
+from xpm_nb.engine.provenance import Run, commit, environment
 from xpm_nb.store import records
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import RunJob

@@ -815,3 +815,55 @@ def test_a_job_that_imports_nothing_loads_nothing_heavy(lab):
         """, {"x": 3})  # fmt: skip
     assert lab.engine(job) == 0, job.stderr.read_text()
     assert not HEAVY & set(records.load_result(job))
+
+
+# -- what is kept of a failure ------------------------------------------------------------------
+
+
+def test_frames_are_kept_of_a_failure_and_its_marker_comes_whatever_they_do(lab):
+    job = lab.job("""
+        class Nasty:
+            def __repr__(self):
+                while True:
+                    pass
+
+        class Raises:
+            def __repr__(self):
+                raise KeyboardInterrupt
+
+        class Learn(Task):
+            def execute(self):
+                nasty, raises, n = Nasty(), Raises(), 7
+                raise ValueError("as it should")
+    """)
+    assert lab.engine(job) == 1
+    assert records.read_failed(job).message == "ValueError: as it should"
+    (error,) = records.read_frames(job)["errors"]
+    (frame,) = error["frames"]
+    assert frame["function"] == "Learn.execute"
+    values = dict(frame["values"])
+    assert values["n"] == "7"
+    assert values["nasty"] == "<Nasty: looking at it took too long>"
+    assert values["raises"] == "<Raises: looking at it raised KeyboardInterrupt>"
+    lab.engine(job, attempt=2)
+    assert (job.attempts / "1" / job.frames.name).exists()
+
+
+def test_frames_cost_nothing_where_nothing_fails(lab):
+    job = lab.job("""
+        class Learn(Task):
+            def execute(self):
+                return [name for name in sys.modules if name.startswith("xpm_nb.runtime")]
+    """)
+    assert lab.engine(job) == 0
+    assert "xpm_nb.runtime.frames" not in records.load_result(job)
+
+
+def test_of_a_job_that_was_cancelled_no_frames_are_kept(lab):
+    job = lab.job("""
+        class Learn(Task):
+            def execute(self):
+                raise TaskCancelled("asked to")
+    """)
+    assert lab.engine(job) != 0
+    assert records.read_frames(job) is None

@@ -751,6 +751,10 @@ class Task(Config):
         """Say why its result is reused, or why not: what has changed; see `Experiment.why`."""
         return doors.explainer(_node(self).config)
 
+    def rerun_here(self) -> Any:
+        """Execute the submitted task in this process, for debugging; see `Job.rerun_here`."""
+        return _job(self).rerun_here()
+
     def submit(
         self,
         *,

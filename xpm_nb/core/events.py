@@ -279,7 +279,7 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
             Released: _W,
             Cancel: _R,
         },
-        _D: {Submit: _D, FoundDone: _D, Attached: _R, Rerun: _W, Spent: _U},
+        _D: {Submit: _D, FoundDone: _D, FoundFailed: _E, Attached: _R, Rerun: _W, Spent: _U},
         _E: {Submit: _W, Offer: _U, FoundDone: _D, FoundFailed: _E, Attached: _R, Rerun: _W},
     }
 )

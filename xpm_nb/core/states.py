@@ -46,3 +46,4 @@ class FailureReason(Enum):
     CANCELLED = "cancelled"
     REJECTED = "rejected"  # the launcher would not start it
     LOST = "lost"  # its process vanished
+    DISOWNED = "disowned"  # it was done, and somebody trusts its result no more

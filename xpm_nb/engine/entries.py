@@ -105,6 +105,7 @@ class Facts:
     unknown: tuple[str, ...] = ()
     holder: str = ""  # who has it, where that may be a mistake
     note: str = ""  # why it could not be run again
+    doubt: str = ""  # why its result is not to be trusted
     waits: str = ""  # for which shares, and who has them
     stale: str = ""  # see `freshness.Stale`
     damage: str = ""  # which file of it cannot be understood, and why
@@ -351,7 +352,7 @@ class Entry:
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
-        facts.holder = facts.note = facts.damage = facts.stale = self.changed = ""
+        facts.holder = facts.note = facts.doubt = facts.damage = facts.stale = self.changed = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -535,6 +536,10 @@ class Uses:
         for needed in self._needed(entry):
             if needed.view.state is JobState.ERROR and needed.id not in besides:
                 return f"it needs {needed.name}, which is in error: retry that first"
+        return self.reader(entry)
+
+    def reader(self, entry: Entry) -> str:
+        """Say which running job may read the files of this one, "" if none does."""
         user = self._users.get(entry.id)
         if user is None:
             return ""

@@ -30,6 +30,7 @@ from xpm_nb.core.states import JobState, TransientMode
 from xpm_nb.engine import (
     callbacks,
     entries,
+    garbage,
     loop,
     outlook,
     preparing,
@@ -475,6 +476,61 @@ class Experiment(Judging, Keeping, Contents):
     def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
         return tuple(self[job] for job in jobs) or self.jobs
 
+    def gc(
+        self,
+        *,
+        failed: bool = False,
+        stale: bool = False,
+        unreferenced: bool = False,
+        orphans: bool = False,
+        older_than: str | float | None = None,
+    ) -> garbage.Garbage:
+        """Find what nobody needs in the workspace: a preview, whose ``delete()`` deletes it.
+
+        Without a choice: all of it. What runs or waits, in whatever kernel, what that needs, and
+        what lies behind a link, is never part of it.
+
+        Parameters
+        ----------
+        failed : bool
+            Jobs that ended in error.
+        stale : bool
+            Done jobs whose code has changed.
+        unreferenced : bool
+            Jobs that no experiment refers to.
+        orphans : bool
+            Directories without a record, earlier attempts, rehearsals, files that were begun,
+            caches of configurations that no job has.
+        older_than : str or float, optional
+            Only what did not change for so long: ``"30d"``, ``"12h"``, or a number of days.
+
+        Raises
+        ------
+        ConfigError
+            For an age that is none.
+        """
+        every = not (failed or unreferenced or orphans)
+        return garbage.find(
+            self.workspace,
+            failed=failed,
+            stale=stale,
+            unreferenced=unreferenced,
+            orphans=orphans,
+            older_than=older_than,
+            is_stale=self._stale_ones() if stale or every else None,
+            busy=self._busy,
+            forget=_forget,
+        )
+
+    def _stale_ones(self) -> Callable[[JobPaths], bool]:
+        found = {job.path for job in self.stale()}
+        return lambda paths: paths.path in found
+
+    def _busy(self) -> Iterable[str]:
+        """Give the keys of jobs that this kernel is about to run, or runs."""
+        known = self._loop.known()
+        return [e.paths.key for e in known if e.paths.workspace == self.workspace.root]
+
     @property
     def slots(self) -> int:
         """How many local jobs run at once in this kernel, for all its experiments together."""
@@ -593,6 +649,17 @@ def _dry_entry(paths: JobPaths, record: JobRecord) -> Entry:
 _guard = threading.RLock()
 _live: dict[tuple[str, str], Experiment] = {}  # by workspace and name
 _opened: list[Experiment] = []  # by `start`, the latest last
+
+
+def _forget(jobs: Iterable[JobPaths]) -> None:
+    """Take jobs out of all experiments that are open: they were deleted."""
+    ids = {str(paths.path) for paths in jobs}
+    for xp in list(_live.values()):
+        with xp._lock:
+            for known in (xp._items, xp._earlier):
+                for gone in ids & known.keys():
+                    del known[gone]
+            xp._submissions[:] = [item for item in xp._submissions if item.entry.id not in ids]
 
 
 def _place(xp: Experiment) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import CurveView, JobView, Said
 from xpm_nb.engine import callbacks, entries, reading, staleness
+from xpm_nb.engine.afterwards import Afterwards
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Asked, Entry
@@ -59,7 +60,7 @@ inside: ContextVar[Any] = ContextVar("xpm_nb_experiment", default=None)
 """The experiment of the `with` block, or of the job whose callback runs."""
 
 
-class Job:
+class Job(Afterwards):
     """One task with one set of parameters, in one workspace.
 
     Two handles are equal when they are on the same directory.

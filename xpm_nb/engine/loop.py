@@ -167,6 +167,12 @@ class Loop:
             known = list(self._entries.values())
         return [e for e in known if e.view.state in (JobState.SCHEDULED, JobState.RUNNING)]
 
+    def known(self) -> list[Entry]:
+        """Give the jobs that are not over: they run, wait, or were asked for just now."""
+        with self._lock:
+            known = list(self._entries.values())
+        return [e for e in known if e.waits() or e.view.state is JobState.RUNNING]
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Have a function called in the loop's thread with the keys of jobs that changed.
 

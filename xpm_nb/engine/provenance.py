@@ -19,6 +19,7 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
+from xpm_nb.core.masks import mask
 from xpm_nb.engine import callbacks
 from xpm_nb.errors import WorkspaceError
 from xpm_nb.store import records
@@ -26,32 +27,6 @@ from xpm_nb.store.layout import ExperimentPaths, RunPaths
 from xpm_nb.store.records import RunJob
 
 GIT_S = 2.0  # a repository on a slow disk must not hold up the callbacks
-
-_SECRET = (
-    r"(?:(?<![a-z])pass(?![a-z])|passw(?:or)?d|passphrase|(?<![a-z])pwd(?![a-z])|secret"
-    r"|token(?!iz)|(?:api|private|access|auth|wandb)_?key|credential)"
-)
-_STRING = (
-    r"[rbfu]{0,2}"
-    r"(?:\"\"\".*?\"\"\"|'''.*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')"
-)
-_STRINGS = rf"{_STRING}(?:\s*\+?\s*{_STRING})*"  # what is put together from several
-# password = "…", token: str = ("…"), login(password="…"), {"api_key": "…"}, environ["SECRET"] = "…"
-_ASSIGNED = re.compile(
-    rf"(\b\w*{_SECRET}s?\w*[\"'\]]*\s*(?::\s*[\w.\[\]|]+\s*)?[=:]\s*\(*\s*){_STRINGS}",
-    re.IGNORECASE | re.DOTALL,
-)
-# setenv("HF_TOKEN", "…"), set_token("…")
-_GIVEN = re.compile(
-    rf"([\"'][\w.-]*{_SECRET}\w*[\"']\s*,\s*|\bset\w*{_SECRET}\w*\(\s*){_STRINGS}",
-    re.IGNORECASE | re.DOTALL,
-)
-_BASH = re.compile(rf"(?im)^(.*?\b\w*{_SECRET}\w*=)(\S+)")
-_BEARER = re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
-# What some services give out, which can be told by its beginning.
-_KNOWN = re.compile(r"\b(sk-|gh[pousr]_|github_pat_|hf_|glpat-|xox[abprs]-|AKIA)[A-Za-z0-9_-]{12,}")
-_SHELL = re.compile(rf"(?im)^(\s*[%!].*?\b\w*{_SECRET}\w*(?:=|\s+))(\S+)")
-_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
 
 
 class Run:
@@ -127,21 +102,6 @@ class Run:
             records.write_notebook(self.paths.notebook, masked)
 
 
-def mask(text: str) -> str:
-    """Take values out of a text whose names look like secrets, and the logins out of addresses.
-
-    >>> mask('API_KEY = "abc"; x = 1')
-    'API_KEY = "***"; x = 1'
-    """
-    if text.lstrip().startswith("%%"):  # a cell that is no Python, maybe
-        text = _BASH.sub(r"\1***", text)
-    text = _ASSIGNED.sub(r'\1"***"', text)
-    text = _GIVEN.sub(r'\1"***"', text)
-    text = _SHELL.sub(r"\1***", text)
-    text = _KNOWN.sub(r"\1***", _BEARER.sub(r"\1***", text))
-    return _URL.sub(r"\1***@", text)
-
-
 def environment(notebook: str = "") -> dict[str, Any]:
     """Describe this process: Python, packages, machine, user, commit."""
     return {
@@ -188,12 +148,13 @@ def _user() -> str:
 
 
 def commit(directory: str) -> dict[str, Any] | None:
-    """Say which commit a directory is at, and whether files differ from it; None if it has none."""
+    """Say at which commit and branch a directory is, and whether files differ; None for none."""
     head = _git(directory, "rev-parse", "HEAD")
     if head is None:
         return None
     changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": head, "dirty": bool(changes)}
+    branch = _git(directory, "rev-parse", "--abbrev-ref", "HEAD")
+    return {"commit": head, "branch": branch or "", "dirty": bool(changes)}
 
 
 def _git(directory: str, *words: str) -> str | None:

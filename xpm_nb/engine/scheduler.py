@@ -45,7 +45,7 @@ from xpm_nb.core.events import (
 from xpm_nb.core.freshness import Stale
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
-from xpm_nb.engine import entries, limits, staleness
+from xpm_nb.engine import entries, limits, staleness, trust
 from xpm_nb.engine.entries import Asked, Entry, Found
 from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.shares import Shares
@@ -161,6 +161,13 @@ class JudgeJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAgain:
+    """A job that was done is so no more: its result was disowned."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
 class SetSlots:
     """How many jobs may run at once."""
 
@@ -210,6 +217,7 @@ Message = (
     SubmitJob
     | OpenJobs
     | CancelJobs
+    | LookAgain
     | RetryJobs
     | RerunJobs
     | JudgeJobs
@@ -299,6 +307,8 @@ class Scheduler:
                 for entry, code in wanted:
                     entry.now = staleness.making(code) or entry.now
                 self._judge(*(entry for entry, _ in wanted))
+            case LookAgain(entry):
+                self._guard(entry, partial(self._look_again, entry))
             case SetSlots(slots):
                 self._carry_out(self.plan.set_slots(slots))
             case CountToken(workspace, name):
@@ -529,6 +539,7 @@ class Scheduler:
         if asked is not None:
             entry.facts.tags = entries.as_tags(asked.record.tags)
             entry.facts.submitted = asked.record.submitted
+        self._doubt(entry)
         needs = tuple(e.id for e in self._dependencies(entry))
         self._apply(FoundDone(entry.id, needs))
         self._judge(entry)
@@ -555,6 +566,29 @@ class Scheduler:
             entry.read_reports()
         except RecordError as error:
             entry.facts.damage = entry.facts.damage or f"{error}; move it away, or rerun()"
+
+    def _look_again(self, entry: Entry) -> None:
+        """Find out that a result was disowned, and what was made from it."""
+        _, failure = entries.look(entry)
+        if failure is None or self.plan.state(entry.id) is not JobState.DONE:
+            return
+        entry.forget_attempt()
+        needs = self.plan.dependencies(entry.id)
+        self._apply(FoundFailed(entry.id, needs, failure.reason, failure.message))
+        self._changed[entry.id] = entry
+        told = [entry.id]
+        while told:
+            key = told.pop()
+            for other in self.plan.dependents(key):
+                made = self._entries[other]
+                if self.plan.state(other) is JobState.DONE and not made.facts.doubt:
+                    self._doubt(made)
+                    self._changed[other] = made
+                    told.append(other)
+
+    def _doubt(self, entry: Entry) -> None:
+        """Learn whether something that a done job was made from was disowned since."""
+        entry.facts.doubt = trust.doubt(entry, self._dependencies(entry))
 
     def _attach(self, entry: Entry, *, slot: bool) -> None:
         """Follow a job that somebody else has."""
@@ -783,7 +817,7 @@ class Scheduler:
             if self.plan.state(entry.id) is JobState.UNSCHEDULED:
                 return entry.facts.note or LEFT_OUT
             state = self.plan.state(entry.id)
-            if state is JobState.DONE and (said := entry.facts.note or entry.facts.damage):
+            if state is JobState.DONE and (said := _first(entry.facts)):
                 return said
             if entry.facts.waits and state is JobState.READY:
                 return entry.facts.waits
@@ -972,6 +1006,8 @@ class Scheduler:
             entry.facts.ended = self._clock.time()
         if isinstance(event, Failed):
             event = limits.judged(entry, event)
+        elif isinstance(event, Completed):
+            self._doubt(entry)
         self._apply(event)
         self._judge(entry)
 
@@ -1023,6 +1059,11 @@ class Scheduler:
             self._apply(FoundFailed(entry.id, needs, FailureReason.REJECTED, text))
         elif state in _UNDER_WAY:
             self._apply(Failed(entry.id, FailureReason.LOST, text))
+
+
+def _first(facts: entries.Facts) -> str:
+    """Give what is to be said of a job that is done."""
+    return facts.note or facts.damage or facts.doubt
 
 
 def _descriptor(entry: Entry) -> int | None:

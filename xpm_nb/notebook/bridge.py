@@ -89,7 +89,10 @@ def _bundle(thing: Any) -> Bundle:
     tail = ""
     if isinstance(view, views.JobView) and view.state in (JobState.RUNNING, JobState.ERROR):
         tail = "" if stable else thing.log(n=LOG_LINES)
-    return html.bundle(view, log=tail, now=time.time(), stable=stable)
+    drift = ""
+    if isinstance(view, views.JobView) and view.state is JobState.DONE and not stable:
+        drift = str(thing.drift())
+    return html.bundle(view, log=tail, now=time.time(), stable=stable, drift=drift)
 
 
 # -- where we are -------------------------------------------------------------------------------

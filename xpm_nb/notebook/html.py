@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xpm_nb.core.kept import FramesView
 from xpm_nb.core.views import (
     ConfigView,
     CurveView,
@@ -23,7 +24,10 @@ from xpm_nb.core.views import (
     TableView,
     WhyView,
 )
+from xpm_nb.engine.inspection import InspectionView
 from xpm_nb.notebook.html_configs import MAX_DEPTH, config_html, config_text
+from xpm_nb.notebook.html_frames import frames_html, frames_text
+from xpm_nb.notebook.html_inspection import inspection_html, inspection_text
 from xpm_nb.notebook.html_job import job_html, job_text, log_html, text_html
 from xpm_nb.notebook.html_jobs import (
     MAX_ROWS,
@@ -83,6 +87,8 @@ __all__ = [
     "duration_text",
     "experiment_html",
     "experiment_text",
+    "frames_html",
+    "frames_text",
     "graph_html",
     "graph_text",
     "job_html",
@@ -106,7 +112,16 @@ __all__ = [
 ]
 
 View = (
-    ConfigView | JobView | ExperimentView | TableView | GraphView | DiffView | SourceView | WhyView
+    ConfigView
+    | JobView
+    | ExperimentView
+    | TableView
+    | GraphView
+    | DiffView
+    | SourceView
+    | WhyView
+    | FramesView
+    | InspectionView
 )
 
 Bundle = dict[str, str]
@@ -170,6 +185,7 @@ def bundle(
     graph: GraphView | None = None,
     curves: Sequence[CurveView] = (),
     fate: str = "",
+    drift: str = "",
 ) -> Bundle:
     """Give the mime bundle of a view: `text/html` and `text/plain`.
 
@@ -190,13 +206,15 @@ def bundle(
         needs what, metrics over steps.
     fate : str
         Of a config: what would become of it if it were submitted, in words.
+    drift : str
+        Of a job: how its environment differs from the present one, in words.
     """
     match view:
         case ConfigView():
             page = config_html(view, stable=stable, uid=uid, fate=fate)
             return {"text/plain": config_text(view, stable=stable), "text/html": page}
         case JobView():
-            page = job_html(view, log=log, now=now, stable=stable)
+            page = job_html(view, log=log, now=now, stable=stable, drift=drift)
             return {"text/plain": job_text(view, stable=stable), "text/html": page}
         case ExperimentView():
             page = experiment_html(
@@ -221,3 +239,9 @@ def bundle(
             return {"text/plain": source_text(view), "text/html": source_html(view)}
         case DiffView():
             return {"text/plain": diff_text(view), "text/html": diff_html(view)}
+        case FramesView():
+            page = frames_html(view, stable=stable)
+            return {"text/plain": frames_text(view, stable=stable), "text/html": page}
+        case InspectionView():
+            page = inspection_html(view, stable=stable)
+            return {"text/plain": inspection_text(view, stable=stable), "text/html": page}

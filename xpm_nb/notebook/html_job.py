@@ -48,7 +48,12 @@ _SAID = {"out": "printed", "err": "stderr", "display": "displayed", "error": "ra
 
 
 def job_html(
-    view: JobView, *, log: str = "", now: float | None = None, stable: bool = False
+    view: JobView,
+    *,
+    log: str = "",
+    now: float | None = None,
+    stable: bool = False,
+    drift: str = "",
 ) -> str:
     """Show one job: state, what went wrong, tags, progress, times, path, and the end of its log.
 
@@ -62,6 +67,8 @@ def job_html(
         The time, for the elapsed time of a running job.
     stable : bool
         Leave out what differs between two runs of one notebook.
+    drift : str
+        How the environment differs from the one in which it ran.
     """
     head = el(
         "p",
@@ -81,6 +88,9 @@ def job_html(
         )
         for name, value in _job_facts(view, now, stable)
     ]
+    if drift:
+        name = el("th", "environment", scope="row", cls="xpm-dim")
+        rows.append(el("tr", name, el("td", clean(drift, MAX_MESSAGE), cls="xpm-wrap")))
     table = el("table", el("tbody", join(rows, "\n")), cls="xpm-table")
     parts: list[object] = [head, table]
     if view.said:

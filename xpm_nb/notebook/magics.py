@@ -28,7 +28,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import drawing
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import GraphView, JobView
-from xpm_nb.engine import callbacks, experiment
+from xpm_nb.engine import callbacks, experiment, rehearsal
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.settings import Settings
@@ -81,6 +81,7 @@ def install(shell: Any) -> None:
     experiment.executed_cells = partial(executed_cells, shell)
     experiment.notebook_name = notebook_name
     experiment.on_wait = bridge.watch
+    rehearsal.opens_pdb = True
     bridge.install(shell)
     if not Settings.initialized():  # with the shell as parent, it reads IPython's configuration
         Settings.instance(parent=shell)
@@ -103,6 +104,7 @@ def unload_ipython_extension(shell: Any) -> None:
     callbacks.fill(None)
     experiment.cells_source = experiment.executed_cells = None
     experiment.notebook_name = experiment.on_wait = None
+    rehearsal.opens_pdb = False
     bridge.uninstall(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("xpm", None)
@@ -308,9 +310,11 @@ class XpmMagics(Magics):
             %xpm why ID|TASK                                why a result is reused, or why not
             %xpm stale                                      results that other code made
             %xpm keep ID… [--reason TEXT]                   accept results for the present code
+            %xpm debug ID                                   pdb at the failure of a job
             %xpm cancel ID…                                 end jobs
             %xpm retry ID…                                  run jobs again that ended in error
             %xpm rerun ID…                                  run jobs again, also those that are done
+            %xpm gc [--failed] [--older-than AGE] [--yes]   what nobody needs; --yes deletes it
             %xpm help [VERB]                                this, or what a verb takes
 
         ID stands for the first digits of a job's identifier; instead of it, the verbs that act on
@@ -436,6 +440,12 @@ class XpmMagics(Magics):
         given = _parse(self.export, line)
         return _current().export(given.directory)
 
+    @magic_arguments("xpm debug")
+    @argument("id", help="first digits of the job's identifier")
+    def debug(self, line: str) -> None:
+        """Open what a failed job kept of its frames in pdb; its values are texts."""
+        _job(_current(), _parse(self.debug, line).id).debug()
+
     @magic_arguments("xpm cancel")
     @_IDS
     @_ALL
@@ -500,6 +510,25 @@ class XpmMagics(Magics):
             job.keep(given.reason)
         return jobs[0] if len(jobs) == 1 else jobs
 
+    @magic_arguments("xpm gc")
+    @argument("--failed", action="store_true", help="jobs that ended in error")
+    @argument("--stale", action="store_true", help="done jobs whose code has changed")
+    @argument("--unreferenced", action="store_true", help="jobs that no experiment refers to")
+    @argument("--orphans", action="store_true", help="what belongs to no job, and old attempts")
+    @argument("--older-than", metavar="AGE", help="only what did not change for 30d, 12h, 2w")
+    @argument("--yes", action="store_true", help="delete it")
+    def gc(self, line: str) -> Any:
+        """Show what of the workspace nobody needs, by size; --yes deletes it."""
+        given = _parse(self.gc, line)
+        found = _current().gc(
+            failed=given.failed,
+            stale=given.stale,
+            unreferenced=given.unreferenced,
+            orphans=given.orphans,
+            older_than=given.older_than,
+        )
+        return found.delete() if given.yes else found
+
     @magic_arguments("xpm help")
     @argument("verb", nargs="?", help="tell what this verb takes")
     def help(self, line: str) -> Help:
@@ -535,6 +564,7 @@ class XpmMagics(Magics):
 VERBS = (
     *("start", "status", "plan", "jobs", "graph", "table", "diff", "wait", "log"),
     *("source", "export", "why", "stale", "keep", "cancel", "retry", "rerun", "help"),
+    *("debug", "gc"),
 )
 _ASK = ("-h", "--help", "?")
 

@@ -65,7 +65,7 @@ def main(script: str, namespace: Mapping[str, Any] | None = None) -> NoReturn:
     if namespace is None:
         namespace = vars(sys.modules["__main__"])
     try:
-        job = _Job(JobPaths.of(path), namespace)
+        job = RunningJob(JobPaths.of(path), namespace)
         code = job.by_hand() if fd is None else job.by_engine(int(fd), int(attempt or 1))
     except XpmError as error:  # before the task has begun: a workspace or record we cannot use
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
@@ -73,7 +73,7 @@ def main(script: str, namespace: Mapping[str, Any] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-class _Job:
+class RunningJob:
     """What `main` was called for."""
 
     def __init__(self, paths: JobPaths, namespace: Mapping[str, Any]) -> None:
@@ -206,6 +206,7 @@ class _Job:
                 _flush()
                 report.close_job()
                 records.write_text(paths.error, text)
+            _keep_frames(paths, error, failure)
         records.write_times(paths, started, time(), self.changes())
         if failure is None:
             records.write_done(paths)
@@ -479,6 +480,20 @@ def _describe(error: BaseException, received: int | None = None) -> tuple[record
         return records.Failure(reason, 1, message[:2000]), f"{message}\n"
     lines = traceback.format_exception(type(error), error, _users(error.__traceback__))
     return records.Failure(reason, 1, message[:2000]), "".join(lines)
+
+
+def _keep_frames(paths: JobPaths, error: BaseException, failure: records.Failure) -> None:
+    """Keep what can be looked at afterwards, of an error that is nobody's wish."""
+    if failure.reason not in (FailureReason.FAILED, FailureReason.MEMORY):
+        return
+    if isinstance(error, XpmError) and _all_ours(error.__traceback__):
+        return
+    try:
+        from xpm_nb.runtime import frames
+
+        records.write_frames(paths, frames.describe(error, _users(error.__traceback__)))
+    except BaseException as trouble:  # a border: the failure as it is must still find its marker
+        sys.stderr.write(f"xpm_nb: its frames are not kept: {type(trouble).__name__}\n")
 
 
 def _message(error: BaseException) -> str:

@@ -26,10 +26,13 @@ from xpm_nb.errors import ConfigError, WorkspaceError
 MARKER = ".__experimaestro__"
 PARAMS = "params.json"
 PRIVATE = ".experimaestro"
+DELETING = ".deleting"  # of a workspace: what is there is on its way out
 
 # The longest thing made of a name is "<name>.failed"; 255 bytes is what file systems take.
 _MAX_BYTES = 255 - len(".failed")
 _HEX = re.compile(r"[0-9a-f]{64}")
+_WORD_OF_HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_ASIDE = re.compile(r"\.writing-(\d+)-[0-9a-f]{8}")
 _FILES = re.compile(r"files-[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -106,6 +109,12 @@ def aside(path: Path) -> Path:
     private = path.parent / PRIVATE
     place = private if path.parent.name != PRIVATE and private.is_dir() else path.parent
     return place / f".writing-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def writer_of(name: str) -> int | None:
+    """Give the process that wrote an `aside`, from its name; None if it is none."""
+    found = _ASIDE.fullmatch(name)
+    return None if found is None else int(found[1])
 
 
 def numbered(directory: Path) -> list[Path]:
@@ -317,6 +326,16 @@ class JobPaths:
     def error(self) -> Path:
         """The traceback of the failure, as text."""
         return self.private / "error.txt"
+
+    @property
+    def frames(self) -> Path:
+        """What is kept of the frames of the failure: lines and values."""
+        return self.private / "frames.json"
+
+    @property
+    def disowned(self) -> Path:
+        """The note that somebody trusts the result no more; it moves with the attempt."""
+        return self.private / "disowned.json"
 
     @property
     def cancel(self) -> Path:
@@ -664,6 +683,21 @@ class Workspace:
         """Name the file that says who writes in a directory that tasks share."""
         return self.shared(relative) / PRIVATE / "token.json"
 
+    @property
+    def deleting(self) -> Path:
+        """Where things are on their way out; there only while somebody deletes, or broke off."""
+        return self.root / DELETING
+
+    def caches(self) -> list[CachePaths]:
+        """List what configurations keep, by type name and identifier."""
+        folder = self.root / "config"
+        return [
+            CachePaths(self.root, name, identifier)
+            for name in _names(folder)
+            for identifier in _names(folder / name)
+            if _HEX.fullmatch(identifier)
+        ]
+
     def job_at(self, relative: str) -> JobPaths:
         """Name the files of a job from ``jobs/<type>/<64 hex>`` or ``<type>/<64 hex>``.
 
@@ -704,6 +738,11 @@ class Workspace:
         """List the experiments that have a directory."""
         names = [name for name in _names(self.experiments_dir) if _NAME.fullmatch(name)]
         return [ExperimentPaths(self.root, name) for name in names]
+
+
+def identifiers_in(text: str) -> set[str]:
+    """Give everything in a text that looks like an identifier."""
+    return set(_WORD_OF_HEX.findall(text))
 
 
 def _names(directory: Path) -> list[str]:

@@ -82,9 +82,10 @@ class _Ours:
             after_in_child=self.forget,
         )
 
-    def open(self, path: Path) -> int:
+    def open(self, path: Path | str, dir_fd: int | None = None) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with self.guard:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            fd = os.open(path, flags, 0o666, dir_fd=dir_fd)
             self.fds.add(fd)
         return fd
 
@@ -147,10 +148,23 @@ def try_lock(paths: JobPaths) -> JobLock | None:
     return None
 
 
-def _is_file(fd: int, path: Path) -> bool:
+def try_lock_in(directory: int, name: str) -> JobLock | None:
+    """Take a lock whose file is in an open directory; None if somebody holds it. Never waits."""
+    fd = _ours.open(name, directory)
+    try:
+        if _take(fd) and _is_file(fd, name, directory):
+            return JobLock(fd)
+    except BaseException:
+        _ours.close(fd)
+        raise
+    _ours.close(fd)
+    return None
+
+
+def _is_file(fd: int, path: Path | str, directory: int | None = None) -> bool:
     """Tell whether a descriptor is of the file that has this name now (see Rule 2)."""
     try:
-        named = os.lstat(path)
+        named = os.stat(path, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
     mine = os.fstat(fd)

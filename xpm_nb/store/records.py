@@ -223,6 +223,15 @@ class Output(NamedTuple):
         return json.dumps([self.method, list(self.args), dict(self.options)], sort_keys=True)
 
 
+class Disowned(NamedTuple):
+    """Who took a result back, when (seconds since the epoch) and why."""
+
+    by: str
+    time: float
+    reason: str
+    format: int = FORMAT
+
+
 class RunJob(NamedTuple):
     """One line of a run's list of jobs; `job` is ``jobs/<type name>/<64 hex>``."""
 
@@ -733,6 +742,16 @@ def write_failed(
     write_json(paths.failed, data, durable=True)
 
 
+def write_frames(paths: JobPaths, data: Mapping[str, Any]) -> None:
+    """Keep the frames of a failure (see `runtime.frames`); written before the marker."""
+    write_json(paths.frames, {"format": FORMAT, **data})
+
+
+def read_frames(paths: JobPaths) -> dict[str, Any] | None:
+    """Read what was kept of the frames of a failure; None if nothing; raises `RecordError`."""
+    return read_object(paths.frames)
+
+
 def read_failed(paths: JobPaths) -> Failure | None:
     """Read the marker of failure, ours or experimaestro's; None if there is none.
 
@@ -769,6 +788,25 @@ def read_outcome(paths: JobPaths) -> Outcome:
     if paths.done.is_file():  # a directory of that name is no marker
         return "done"
     return read_failed(paths)
+
+
+def disown(paths: JobPaths, note: Disowned) -> Path:
+    """Move a result away, with a note; the job has failed then. The caller holds the job lock."""
+    target = archive_attempt(paths)
+    assert target is not None  # its marker was there
+    write_json(target / paths.disowned.name, note._asdict())
+    write_failed(paths, FailureReason.DISOWNED, None, f"disowned by {note.by}: {note.reason}")
+    return target
+
+
+def read_disowned(path: Path) -> Disowned | None:
+    """Read the note of an attempt that was disowned; None if it was not; raises `RecordError`."""
+    data = read_object(path)
+    if data is None:
+        return None
+    return Disowned(
+        str(data.get("by", "")), _number(data.get("time")) or 0.0, str(data.get("reason", ""))
+    )
 
 
 # --- results ---------------------------------------------------------------------------------
@@ -1020,13 +1058,21 @@ def add_run_job(run: RunPaths, row: RunJob) -> None:
 
 def read_run_jobs(run: RunPaths) -> list[RunJob]:
     """Read a run's list of jobs, in order of submission; a damaged line is left out."""
-    rows = []
+    rows: list[RunJob] = []
     for data in read_lines(run.jobs)[0]:
+        if "deleted" in data:
+            rows = [row for row in rows if row.job != data.get("job")]
+            continue
         try:
             rows.append(RunJob(**_fields(run.jobs, data, RunJob)))
         except RecordError:  # a line, of which only this one is lost
             continue
     return rows
+
+
+def forget_run_job(run: RunPaths, job: str, deleted: float) -> None:
+    """Note in a run's list that a job was deleted: it is not in the list any more."""
+    append_line(run.jobs, {"format": FORMAT, "job": job, "deleted": deleted})
 
 
 def write_notebook(
@@ -1076,8 +1122,10 @@ def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
         The new directory, or None if there was nothing to move.
     """
     inside(paths.workspace, paths.private)
+    _forget_disowned(paths)
     markers = (paths.done, paths.failed)
     private = [paths.process, paths.outcome, paths.progress, paths.error, paths.cancel, paths.kept]
+    private.append(paths.frames)
     private += [paths.result_json, paths.result_pickle]
     logs = [paths.stdout, paths.stderr, paths.pid]
     if not keep_files:
@@ -1115,6 +1163,16 @@ def remove_files(paths: JobPaths) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def _forget_disowned(paths: JobPaths) -> None:
+    """Take away the marker of a job that was disowned: its attempt is among the others already."""
+    try:
+        failure = read_failed(paths)
+    except RecordError:
+        return
+    if failure is not None and failure.reason is FailureReason.DISOWNED:
+        paths.failed.unlink()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,0 +1,133 @@
+"""Jobs as their directories tell them, without their classes; and what has changed around them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine import inspection
+from xpm_nb.engine.inspection import drift, inspect_job, read
+from xpm_nb.errors import ConfigError
+from xpm_nb.notebook import html
+from xpm_nb.store import records
+from xpm_nb.store.layout import Workspace
+from xpm_nb.store.records import Code, JobRecord, RunJob
+
+HEX = "ab" * 32
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A job of a class that is nowhere."""
+    workspace = Workspace(tmp_path / "ws").create()
+    paths = workspace.job("gone.learn", HEX).create()
+    model = {
+        "id": 1, "module": "gone", "type": "Model", "typename": "gone.model",
+        "identifier": "cd" * 32, "fields": {"hidden": 64},
+    }  # fmt: skip
+    task = {
+        "id": 2, "module": "gone", "type": "Learn", "typename": "gone.learn", "identifier": HEX,
+        "fields": {"lr": 0.5, "model": {"type": "python", "value": 1}},
+    }  # fmt: skip
+    records.write_params(paths, {"format": 1, "version": 3, "objects": [model, task]})
+    record = JobRecord("gone.learn", HEX, "learn", "Learn", experiment="tour", submitted=7.0)
+    records.write_job(paths, record)
+    paths.stdout.write_text("epoch 1\nepoch 2\n")
+    records.append_line(paths.metrics, {"metrics": {"loss": 0.25}, "step": 1})
+    (paths.path / "model.bin").write_bytes(b"x" * 10)
+    records.write_done(paths)
+    return paths
+
+
+def test_everything_is_read_and_nothing_imported(job):
+    before = set(sys.modules)
+    found = read(job)
+    assert found.state is JobState.DONE
+    assert found.values() == {"lr": "0.5", "model.hidden": "64"}
+    assert found.metrics == {"loss": 0.25}
+    assert found.log() == "epoch 1\nepoch 2"
+    assert "model.bin" in found.files
+    assert "gone" not in set(sys.modules) - before
+    view = found.view()
+    for text in html.bundle(view).values():
+        for word in ("Learn", "hidden", "64", "0.25", "model.bin"):
+            assert word in text
+    assert "<script" not in html.bundle(view)["text/html"]
+
+
+@pytest.mark.parametrize("name", ["params", "record", "metrics", "stdout"])
+def test_what_is_missing_or_damaged_is_left_out(job, name):
+    getattr(job, name).write_bytes(b"\xff{nonsense")
+    assert read(job).state is JobState.DONE
+    getattr(job, name).unlink()
+    assert html.bundle(read(job).view())["text/plain"]
+
+
+def test_a_failed_job(job):
+    job.done.unlink()
+    records.write_failed(job, FailureReason.MEMORY, 1, "too large")
+    found = read(job)
+    assert (found.state, found.job.reason) == (JobState.ERROR, FailureReason.MEMORY)
+    assert found.job.message == "too large"
+    assert not found.frames
+
+
+def test_by_the_first_digits(job):
+    root = job.workspace
+    assert inspect_job("abab", workspace=root).path == job.path
+    with pytest.raises(ConfigError, match="did you mean abababab"):
+        inspect_job("abababac", workspace=root)
+    Workspace(root).job("gone.other", HEX).create()
+    with pytest.raises(ConfigError, match=r"stands for 2 jobs: gone\.learn abababab, gone\.other"):
+        inspect_job("abab", workspace=root)
+    with pytest.raises(ConfigError, match="no job"):
+        inspect_job("", workspace=root)
+
+
+# -- drift --------------------------------------------------------------------------------------
+
+
+def test_versions_of_what_it_imports(job, tmp_path):
+    import numpy
+
+    code = Code("0" * 64, packages={"numpy": numpy.__version__})
+    records.write_code(job, code)
+    assert not drift(job, str(tmp_path))
+    records.write_code(job, code._replace(packages={"numpy": "0.9", "gone-too": "1"}))
+    found = drift(job, str(tmp_path))
+    assert found.changes == (
+        ("numpy", "0.9", numpy.__version__),
+        ("gone-too", "1", "not installed"),
+    )
+    assert str(found).startswith("numpy 0.9 then, ")
+
+
+def test_branch_commit_and_python(job, tmp_path, monkeypatch):
+    def git(*words):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        subprocess.run(command, cwd=tmp_path / "code", check=True, capture_output=True)
+
+    (tmp_path / "code").mkdir()
+    git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    monkeypatch.setattr(inspection, "NOW_S", 1e-6)  # git is asked each time
+    run = Workspace(job.workspace).experiment("tour").create_run("20260101-000000-000-1")
+    records.add_run_job(run, RunJob(job.relative, "Learn", submitted=7.0))
+    then = {"format": 1, "python": "3.1.4"}
+    then["git"] = inspection.provenance.commit(str(tmp_path / "code"))
+    records.write_json(run.environment, then)
+    assert [what for what, *_ in drift(job, str(tmp_path / "code")).changes] == ["Python"]
+    git("switch", "-q", "-c", "other")
+    git("commit", "-q", "--allow-empty", "-m", "second")
+    found = {what: (old, new) for what, old, new in drift(job, str(tmp_path / "code")).changes}
+    assert found["branch"] == ("main", "other")
+    assert found.keys() == {"Python", "branch", "commit"}
+
+
+def test_without_anything_to_compare(job, tmp_path):
+    job.record.unlink()
+    assert not drift(job, str(tmp_path))
+    assert str(drift(job, str(tmp_path))) == ""

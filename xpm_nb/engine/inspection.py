@@ -1,0 +1,270 @@
+"""A job as its directory tells it: read without its classes, and without importing anything.
+
+For jobs whose classes exist no more, of experiments that nobody opens, of other kernels.
+"""
+
+from __future__ import annotations
+
+import difflib
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from xpm_nb.core import doors
+from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.views import ConfigView, JobView, describe_params
+from xpm_nb.engine import entries, postmortem, provenance
+from xpm_nb.engine.entries import Entry, Found
+from xpm_nb.engine.reading import Files, tail
+from xpm_nb.engine.settings import workspace_root
+from xpm_nb.errors import ConfigError, RecordError, XpmError
+from xpm_nb.store import records
+from xpm_nb.store.layout import JobPaths, RunPaths, Workspace, numbered
+from xpm_nb.store.records import JobRecord
+
+LOG_LINES = 40
+MAX_FILES = 200
+NOW_S = 10.0  # how long what git says is good for
+
+_STATES = {
+    Found.DONE: JobState.DONE,
+    Found.FAILED: JobState.ERROR,
+    Found.LOST: JobState.ERROR,
+    Found.HELD: JobState.RUNNING,
+    Found.NOTHING: JobState.WAITING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionView:
+    """What a job's directory tells: state, parameters, files, the end of its log."""
+
+    job: JobView
+    params: ConfigView
+    files: tuple[tuple[str, int], ...] = ()  # name, bytes
+    log: str = ""
+    attempts: int = 0  # earlier ones
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Inspection:
+    """A job as its directory tells it, at one moment; displayed as a card.
+
+    Attributes
+    ----------
+    path : Path
+        The job's directory.
+    job : JobView
+        State, times, tags, metrics and so on.
+    params : ConfigView
+        Its parameters as a tree.
+    record : JobRecord or None
+        What was submitted.
+    """
+
+    path: Path
+    job: JobView
+    params: ConfigView
+    record: JobRecord | None
+    attempts: tuple[Path, ...] = ()
+
+    @property
+    def state(self) -> JobState:
+        """The state."""
+        return self.job.state
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The latest value of each metric."""
+        return dict(self.job.metrics)
+
+    @property
+    def files(self) -> Files:
+        """The files of its directory."""
+        return Files(JobPaths.of(self.path))
+
+    @property
+    def frames(self) -> postmortem.Frames:
+        """What it kept of the frames of its failure."""
+        return postmortem.read(JobPaths.of(self.path), self.job.task)
+
+    def values(self) -> dict[str, str]:
+        """Give its parameters as texts, those of nested configs as ``model.hidden``."""
+        return dict(_flat(self.params, ""))
+
+    def log(self, n: int = LOG_LINES) -> str:
+        """Give the last lines of what it printed; the error stream comes last."""
+        paths = JobPaths.of(self.path)
+        return "\n".join(text for p in (paths.stdout, paths.stderr) if (text := tail(p, n)))
+
+    def view(self) -> InspectionView:
+        """Give the frozen copy for displays."""
+        rows = []
+        for name, path in islice(self.files.items(), MAX_FILES):
+            try:
+                rows.append((name, path.stat().st_size))
+            except OSError:
+                continue
+        return InspectionView(self.job, self.params, tuple(rows), self.log(), len(self.attempts))
+
+    def __repr__(self) -> str:
+        return str(doors.renderer(self)["text/plain"])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return doors.renderer(self)
+
+
+def _flat(view: ConfigView, before: str) -> Iterator[tuple[str, str]]:
+    for param in view.params:
+        if param.config is None:
+            yield before + param.name, param.text
+        else:
+            yield from _flat(param.config, f"{before}{param.name}.")
+
+
+def read(paths: JobPaths) -> Inspection:
+    """Read a job's directory; what is missing or damaged is left out."""
+    entry = Entry(paths, dry=True)
+    record = entries.read_record(entry)
+    entries.note_times(entry)
+    with suppress(RecordError):  # figures to look at
+        entry.read_reports()
+    found, failure = entries.look(entry)
+    reason, message = (None, "") if failure is None else (failure.reason, failure.message)
+    if found is Found.LOST:
+        reason, message = FailureReason.LOST, "its process vanished without a trace"
+    entry.freeze(_STATES[found], reason, message)
+    try:
+        document: Mapping[str, Any] = records.read_params(paths) or {}
+    except RecordError:
+        document = {}
+    attempts = tuple(numbered(paths.attempts))
+    return Inspection(paths.path, entry.view, describe_params(document), record, attempts)
+
+
+def inspect_job(
+    identifier: str, *, workspace: str | PathLike[str] | Workspace | None = None
+) -> Inspection:
+    """Look at a job of a workspace by the first digits of its identifier.
+
+    Its class need not exist any more, and no experiment be open; nothing is imported or changed.
+
+    Parameters
+    ----------
+    identifier : str
+        The first digits.
+    workspace : path, optional
+        By default the one that `start` would take.
+
+    Raises
+    ------
+    ConfigError
+        No job begins like this, or several do.
+    """
+    if not isinstance(workspace, Workspace):
+        workspace = Workspace(workspace_root(workspace))
+    wanted = identifier.strip().lower()
+    jobs = workspace.jobs()
+    found = [paths for paths in jobs if wanted and paths.identifier.startswith(wanted)]
+    if len(found) == 1:
+        return read(found[0])
+    if found:
+        names = ", ".join(f"{p.type_name} {p.identifier[: len(wanted) + 4]}" for p in found[:6])
+        raise ConfigError(f"{identifier!r} stands for {len(found)} jobs: {names}")
+    known = [paths.identifier[: max(8, len(wanted))] for paths in jobs]
+    near = difflib.get_close_matches(wanted, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"no job of {workspace.root} begins with {identifier!r}{hint}")
+
+
+# -- what has changed around it -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the environment differs from the one in which a job ran: information, no more.
+
+    Attributes
+    ----------
+    changes : tuple
+        What, as it was then, and as it is now, each as text.
+    """
+
+    changes: tuple[tuple[str, str, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{what} {then} then, {now} now" for what, then, now in self.changes)
+
+
+def drift(paths: JobPaths, directory: str) -> Drift:
+    """Compare the environment of a job's run with the present one.
+
+    Compared are Python, the versions of the installed distributions that its code imports, and the
+    git branch and commit of the working directory.
+    """
+    changes = []
+    try:
+        code = records.read_code(paths)
+    except RecordError:
+        code = None
+    for name, version in (code.packages if code is not None else {}).items():
+        if (present := _version(name)) != version:
+            changes.append((name, str(version), present))
+    environment = _environment(paths)
+    python = environment.get("python")
+    if python and python != platform.python_version():
+        changes.append(("Python", str(python), platform.python_version()))
+    git, now_git = environment.get("git"), _commit(directory, int(time.monotonic() / NOW_S))
+    if isinstance(git, dict) and now_git is not None:
+        pairs = [(_commit_text(git), _commit_text(now_git), "commit")]
+        pairs += [(str(git["branch"]), str(now_git.get("branch")), "branch")] * ("branch" in git)
+        changes += [(what, then, now) for then, now, what in pairs if then != now]
+    return Drift(tuple(changes))
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@lru_cache(maxsize=4)
+def _commit(directory: str, moment: int) -> dict[str, Any] | None:
+    return provenance.commit(directory)
+
+
+def _commit_text(git: Mapping[str, Any]) -> str:
+    return str(git.get("commit", ""))[:8] + (" and changes" if git.get("dirty") else "")
+
+
+def _environment(paths: JobPaths) -> Mapping[str, Any]:
+    """Read the environment of the run whose submission started a job, {} if there is none."""
+    try:
+        run = _run_of(paths)
+        return {} if run is None else records.read_object(run.environment) or {}
+    except (XpmError, OSError):
+        return {}
+
+
+def _run_of(paths: JobPaths) -> RunPaths | None:
+    record = records.read_job(paths)
+    if record is None or not record.experiment:
+        return None
+    runs = Workspace(paths.workspace).experiment(record.experiment).runs()
+    for run in runs:
+        for row in records.read_run_jobs(run):
+            if row.job == paths.relative and row.submitted == record.submitted:
+                return run
+    return None
