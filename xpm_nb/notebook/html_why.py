@@ -75,7 +75,8 @@ def _line(text: str | None, sign: str, changed: bool) -> Html:
         return el("td")
     shown = body(clean(text, MAX_LINE, lines=True)) or "\u00a0"
     if not changed:
-        return el("td", el("code", shown, style="white-space:pre-wrap"), style="text-align:left")
+        code = el("code", "\u00a0\u00a0", shown, style="white-space:pre-wrap")
+        return el("td", code, style="text-align:left")
     colour = "color:var(--xpm-ok)" if sign == "+" else "color:var(--xpm-bad)"
     code = el("code", f"{sign} ", shown, style=f"white-space:pre-wrap;{colour}")
     return el("td", code, style="text-align:left")
