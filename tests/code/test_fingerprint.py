@@ -209,9 +209,12 @@ def test_a_base_class_counts_whole(book):
 def test_nothing_is_made_twice(book, monkeypatch):
     wanted = book.wanted()
     code = book.prints.of(wanted, {"Learn.x": "1"})
-    monkeypatch.setattr(modules, "reach", None)
-    assert book.prints.of(wanted, {"Learn.x": "1"}) is code
-    assert book.prints.of(wanted, {"Learn.x": "2"}).fingerprint == code.fingerprint
+    with monkeypatch.context() as patched:
+        patched.setattr(modules, "reach", None)
+        assert book.prints.of(wanted, {"Learn.x": "1"}) is code
+        assert book.prints.of(wanted, {"Learn.x": "2"}).fingerprint == code.fingerprint
+    book.write("more.py", "word = 'b'\n")
+    assert book.prints.of(wanted, {"Learn.x": "1"}).fingerprint != code.fingerprint
 
 
 def test_a_change_before_the_start_is_noticed(book):
