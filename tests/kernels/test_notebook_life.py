@@ -16,6 +16,22 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_first_experiment.ipynb"
 
 THREADS = "import threading; print(sum(t.name == 'xpm-scheduler' for t in threading.enumerate()))"
 
+# Ctrl-C, when the cell is in the wait.
+INTERRUPT = """
+import signal, sys, threading, traceback
+
+def interrupt_the_wait():
+    main = threading.main_thread().ident
+
+    def act():
+        frame = lambda: sys._current_frames()[main]
+        while "wait_for" not in [f.f_code.co_name for f, _ in traceback.walk_stack(frame())]:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=act).start()
+"""
+
 # Each job says when it runs, and stays until a file appears (or not, without a gate).
 GATED = """
 class Gated(Task):
@@ -109,6 +125,9 @@ def test_interrupting_a_wait_leaves_the_jobs_alone(lab):
     assert answer.status == "error"
     assert answer.error.startswith("KeyboardInterrupt")
     assert answer.traceback == "KeyboardInterrupt: the waiting has ended, the jobs go on"
+    kernel.run(INTERRUPT)
+    for wait in ("job.wait()", "job.result()"):
+        assert kernel.fails(f"interrupt_the_wait()\n{wait}").traceback == answer.traceback
     assert kernel.value("job.state.value") == "running"
     gate.touch()
     kernel.run("xp.wait(timeout_s=60)")

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,9 @@ log = logging.getLogger("xpm_nb")
 TICK_S = 0.1  # how long one wait is: in between, an interrupt gets through
 CALLBACKS_S = 10.0  # how long a wait goes on for callbacks of what it waited for, at most
 VIEWS_S = 1.0  # and for the views of what callbacks did, at most
+
+# What the notebook side puts round a wait for one job; nothing outside a notebook.
+while_waiting: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 TAIL_LINES = 20
 TRACE_FRAMES = 8  # of a callback's exception
 
@@ -281,13 +285,15 @@ class Job(Afterwards):
         """
         timeout_s = seconds(timeout_s)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        if wait_for([self._entry], self._loop, timeout_s):
-            flush(deadline)
-            self._loop.sync(VIEWS_S)  # what callbacks said is in the view now
+        with while_waiting():
+            if wait_for([self._entry], self._loop, timeout_s):
+                flush(deadline)
+                self._loop.sync(VIEWS_S)  # what callbacks said is in the view now
         return self.state
 
     def __await__(self) -> Generator[Any, None, JobState]:
-        yield from settled([self._entry], self._loop).__await__()
+        with while_waiting():
+            yield from settled([self._entry], self._loop).__await__()
         return self.state
 
     def result(self) -> Any:
@@ -298,8 +304,9 @@ class Job(Afterwards):
         JobError
             It ended in error: with its traceback, its last lines, and where its logs are.
         """
-        wait_for([self._entry], self._loop, None)
-        flush(None)
+        with while_waiting():
+            wait_for([self._entry], self._loop, None)
+            flush(None)
         if self.state is not JobState.DONE:
             raise self.error()
         return records.load_result(self._entry.paths)

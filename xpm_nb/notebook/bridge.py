@@ -529,13 +529,13 @@ def watch(experiment: Any) -> Iterator[None]:
         yield
     elif deterministic() or not _is_kernel(shell):
         try:
-            with _calm():
+            with calm():
                 yield
         finally:
             _send(_last_picture(experiment))
             _publisher.note(experiment, shell)
     else:
-        with _calm():
+        with calm():
             _publisher.draw(experiment, shell)
             try:
                 yield
@@ -544,7 +544,7 @@ def watch(experiment: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _calm() -> Iterator[None]:
+def calm() -> Iterator[None]:
     """Let whoever interrupts a wait read what that did, and not in which of our lines it was."""
     try:
         yield

@@ -9,6 +9,7 @@ displays it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import inspect
 import os
@@ -29,6 +30,7 @@ from xpm_nb.core import drawing
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import GraphView, JobView
 from xpm_nb.engine import callbacks, experiment, rehearsal
+from xpm_nb.engine import job as one_job
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.settings import Settings
@@ -82,6 +84,7 @@ def install(shell: Any) -> None:
     experiment.notebook_name = notebook_name
     experiment.on_wait = bridge.watch
     rehearsal.opens_pdb = True
+    one_job.while_waiting = bridge.calm
     bridge.install(shell)
     if not Settings.initialized():  # with the shell as parent, it reads IPython's configuration
         Settings.instance(parent=shell)
@@ -105,6 +108,7 @@ def unload_ipython_extension(shell: Any) -> None:
     experiment.cells_source = experiment.executed_cells = None
     experiment.notebook_name = experiment.on_wait = None
     rehearsal.opens_pdb = False
+    one_job.while_waiting = contextlib.nullcontext
     bridge.uninstall(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("xpm", None)
