@@ -515,6 +515,7 @@ class Scheduler:
             elif damage not in failure.message:
                 failure = failure._replace(message=f"{failure.message}; {damage}")
         if failure is None:
+            self._note_change(entry)  # also where it is left out, which changes no state
             self._apply(Submit(entry.id, needs))
             return
         entries.note_times(entry)
