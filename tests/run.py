@@ -33,8 +33,9 @@ PYTHON = VENV / "bin" / "python"
 NODE_TOOLS = VENV / "node"
 KERNELS = VENV / "kernels"
 EXPERIMAESTRO = VENV / "experimaestro"
+PYTHONS = VENV / "pythons"
 CELL_TIMEOUT_S = 300
-OWN_STEPS = ("interchange", "matrix", "browser")  # folders of tests that need more
+OWN_STEPS = ("interchange", "pythons", "matrix", "browser")  # folders of tests that need more
 
 NODE_PACKAGES = ("typescript@7", "axe-core@4")
 # Beside the current one: the last of version 6 and the first of version 7 that we support.
@@ -44,6 +45,9 @@ OTHER_KERNELS = {
 }
 # The tool whose workspaces open here; a program of its own that tests run.
 EXPERIMAESTRO_PACKAGES = ("experimaestro==2.7.0", "joblib")
+# Beside the one that runs the tests; those that are on this machine.
+OTHER_PYTHONS = ("3.12", "3.13")
+PYTHONS_PACKAGES = ("ipykernel!=7.0.0", "nbclient")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Without the second, marks such as a tick are boxes in the pictures.
 CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core")
@@ -150,6 +154,37 @@ def install_experimaestro() -> None:
     once(VENV / "experimaestro.installed-for", " ".join(EXPERIMAESTRO_PACKAGES), make)
 
 
+def interpreter(version: str) -> str | None:
+    """Find a Python on this machine: the present one, on the path, or among those of pyenv."""
+    folder = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [sys.executable, shutil.which(f"python{version}")]
+    found += [str(path) for path in sorted(folder.glob(f"{version}.*/bin/python"))]
+    for path in filter(None, found):
+        asked = [path, "-I", "-c", "import ensurepip, sys; print('%d.%d' % sys.version_info[:2])"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if done.stdout.strip() == version:
+            return path
+    return None
+
+
+def install_pythons() -> list[str]:
+    """Make an environment for each other Python that is here; give their versions."""
+    PYTHONS.mkdir(exist_ok=True)
+    here = {v: path for v in OTHER_PYTHONS if (path := interpreter(v)) is not None}
+    for version, path in here.items():
+        folder = PYTHONS / version
+
+        def make(folder: Path = folder, path: str = path) -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            run(path, "-m", "venv", str(folder))
+            pip_of = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q"]
+            run(*pip_of, "--disable-pip-version-check", "-e", str(ROOT), *PYTHONS_PACKAGES)
+
+        wanted = (ROOT / "pyproject.toml").read_bytes() + repr((path, PYTHONS_PACKAGES)).encode()
+        once(PYTHONS / f"{version}.installed-for", hashlib.sha256(wanted).hexdigest(), make)
+    return list(here)
+
+
 def chromium() -> str:
     """Find Chromium, or install it."""
     for _ in range(2):
@@ -197,6 +232,14 @@ def with_experimaestro(step: Step) -> None:
     step.env["XPM_TEST_EXPERIMAESTRO"] = str(EXPERIMAESTRO / "bin" / "python")
 
 
+def with_pythons(step: Step) -> None:
+    """Have other Pythons, and tell the tests which must be there."""
+    here = install_pythons()
+    if not here:
+        raise Skip(f"there is no Python {' or '.join(OTHER_PYTHONS)} on this machine")
+    step.env["XPM_TEST_PYTHONS"] = " ".join(here)
+
+
 def with_browser(step: Step) -> None:
     """Have a browser and what looks for barriers in a page; the tests must not be without."""
     step.env["XPM_TEST_CHROMIUM"] = chromium()
@@ -232,6 +275,7 @@ def steps(workspace: str) -> list[Step]:
         Step("front, types", [tsc, "-p", "tests/front/tsconfig.json"], prepare=with_node),
         Step("pytest", [*pytest, *(f"--ignore=tests/{name}" for name in OWN_STEPS)]),
         Step("interchange", [*pytest, "tests/interchange"], prepare=with_experimaestro),
+        Step("pythons", [*pytest, "tests/pythons"], prepare=with_pythons),
         Step("matrix", [*pytest, "tests/matrix"], prepare=with_kernels),
         Step("browser", [*pytest, "tests/browser"], prepare=with_browser),
         Step("nbval", nbval(), stable),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.run import interpreter
 from xpm_nb.code import canonical
 from xpm_nb.code.canonical import digest
 
@@ -107,20 +106,6 @@ def test_a_tree_can_be_asked_twice():
 
 def test_the_digest_of_the_sample():
     assert digest(SAMPLE) == DIGEST
-
-
-def interpreter(version: str) -> str | None:
-    """An interpreter of a version that starts."""
-    folder = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [str(p) for p in sorted(folder.glob(f"{version}.*/bin/python"))]
-    if f"{sys.version_info[0]}.{sys.version_info[1]}" == version:
-        found.insert(0, sys.executable)
-    for path in filter(None, [*found, shutil.which(f"python{version}")]):
-        asked = [path, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
-        if done.stdout.strip() == version:
-            return path
-    return None
 
 
 @pytest.mark.slow
