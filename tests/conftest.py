@@ -1,11 +1,46 @@
-"""What all tests share: hypothesis profiles, and nothing left behind."""
+"""What all tests share: hypothesis profiles, the plan that checks itself, and stories of failures."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from xpm_nb.core.plan import Plan
+from xpm_nb.engine import story
+from xpm_nb.store.layout import MARKER, Workspace
 
 settings.register_profile("ci", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fast", parent=settings.get_profile("ci"), max_examples=10)
 settings.load_profile("fast" if os.environ.get("FAST") == "1" else "ci")
+
+Plan.checked = True  # here, and in the processes that tests start
+os.environ["XPM_DEBUG"] = "1"
+
+STORIES = 40  # how many jobs of a failed test are told of
+
+
+def workspaces(arguments):
+    """The workspaces that a test used, by what its fixtures gave it."""
+    places = [*arguments]
+    for name in ("path", "root", "workspace"):
+        places += [getattr(a, name, None) for a in arguments if not isinstance(a, Path)]
+    roots = {place for place in places if isinstance(place, Path) and place.is_dir()}
+    patterns = (MARKER, f"*/{MARKER}", f"*/*/{MARKER}")
+    found = {mark.parent for root in roots for pattern in patterns for mark in root.glob(pattern)}
+    return [Workspace(path) for path in sorted(found)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test tells the stories of the jobs of its workspaces."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for workspace in workspaces(list(getattr(item, "funcargs", {}).values())):
+            jobs = workspace.jobs()
+            told = "\n".join(str(story.tell(paths)) for paths in jobs[:STORIES])
+            more = f"\nand {len(jobs) - STORIES} jobs more" if len(jobs) > STORIES else ""
+            report.sections.append((f"Stories of {workspace.root}", told + more))
+    return report

@@ -184,6 +184,7 @@ class Lab:
         self.env = {
             k: v for k, v in os.environ.items() if not k.startswith(("XPM_", "COV_", "PYTEST"))
         } | {
+            "XPM_DEBUG": "1",
             "PYTHONPATH": os.pathsep.join([str(site), str(Path(__file__).parents[2])]),
             "XPM_TEST_REFEREE": str(self.referee_log),
             "XPM_TEST_LOG": str(self.log),

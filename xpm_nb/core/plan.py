@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
+from itertools import islice
 
 from xpm_nb.core.events import (
     TABLE,
@@ -36,6 +36,7 @@ from xpm_nb.core.events import (
     Offer,
     Refused,
     Rejected,
+    Released,
     Remove,
     Rerun,
     Retry,
@@ -47,6 +48,7 @@ from xpm_nb.core.events import (
     Vanished,
     next_state,
 )
+from xpm_nb.core.planned import Node, faults
 from xpm_nb.core.pools import Needs, Pools
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.errors import InternalError
@@ -56,26 +58,8 @@ _INTERNAL = (DependenciesDone, DependencyReopened, DependencyFailed)
 _UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 _BLOCKABLE = (JobState.WAITING, JobState.READY)
 
-
-@dataclass(slots=True)
-class _Node:
-    """What the plan knows of one job."""
-
-    key: str
-    order: int
-    state: JobState = JobState.UNSCHEDULED
-    reason: FailureReason | None = None
-    message: str = ""
-    cause: str | None = None  # the job that it stands in error because of
-    dependencies: tuple[str, ...] = ()
-    missing: set[str] = field(default_factory=set)  # dependencies that are not done
-    dependents: dict[str, None] = field(default_factory=dict)  # an ordered set
-    slot: bool = False  # it holds one
-    asks: bool = False  # ready, and being given its shares
-    cancelled: bool = False  # somebody wants it to end
-    overdue: bool = False  # its time limit was reached
-    limit_at: float | None = None  # when that will be
-    kill_at: float | None = None  # its processes were asked to end: when asking is over
+FAULTS = 5  # how many contradictions are named
+OFTEN = 100  # a plan of more jobs is looked at after each n-th change, n being a part of its size
 
 
 class Plan:
@@ -87,10 +71,18 @@ class Plan:
         How many jobs may be launched at once.
     grace_s : float
         How long a job that is asked to end has before it is killed.
+
+    Attributes
+    ----------
+    checked : bool
+        Whether each change is followed by `validate` (of large plans, now and then): a mistake is
+        then an `InternalError` where it is made. On in tests, and with ``XPM_DEBUG=1``.
     """
 
+    checked = False
+
     def __init__(self, *, slots: int = 1, grace_s: float = 5.0) -> None:
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, Node] = {}
         self._transient: dict[str, TransientMode] = {}  # those that may be left out
         self._ready: list[tuple[int, str]] = []  # a heap; entries that are out of date are skipped
         self._pools = Pools()
@@ -98,6 +90,7 @@ class Plan:
         self._used = 0
         self._limited: dict[str, None] = {}  # an ordered set: those with a time limit or a kill_at
         self._grace_s = grace_s
+        self._unchecked = 0  # changes since `validate` was called
 
     # -- reading --------------------------------------------------------------------------
 
@@ -194,6 +187,19 @@ class Plan:
         needs = {k: [d for d in self._nodes[k].dependencies if d in causes] for k in causes}
         return list(TopologicalSorter(needs).static_order())
 
+    def validate(self) -> None:
+        """See that what the plan knows fits together.
+
+        Raises
+        ------
+        InternalError
+            Saying what does not.
+        """
+        found = faults(self._nodes, self._pools, self._limited, self._slots, self._used)
+        texts = list(islice(found, FAULTS))
+        if texts:
+            raise InternalError(f"the plan contradicts itself: {'; '.join(texts)}")
+
     # -- changing -------------------------------------------------------------------------
 
     def apply(self, event: Event, now: float) -> list[Effect]:
@@ -208,8 +214,8 @@ class Plan:
         if node is None:
             if not isinstance(event, _ARRIVALS):
                 raise InternalError(f"job {event.key} is not known: {type(event).__name__}")
-            node = _Node(event.key, order=len(self._nodes))
-        event = self._offered(node, _again(node, event))
+            node = Node(event.key, order=len(self._nodes))
+        event = self._offered(node, _again(node, _given_up(node, event)))
         next_state(node.state, event)  # raises before anything is changed
         needs = event.dependencies if isinstance(event, (*_ARRIVALS, Rerun)) else None
         if needs is not None and needs != node.dependencies:
@@ -217,8 +223,7 @@ class Plan:
         self._nodes[event.key] = node
         effects: list[Effect] = []
         self._step(node, event, now, effects)
-        self._grant(effects)
-        return effects
+        return self._settle(effects)
 
     def tick(self, now: float) -> list[Effect]:
         """Say which jobs have had their time, and which of those asked to end have not done so.
@@ -236,8 +241,7 @@ class Plan:
                 reason = self.asked_to_end(node.key) or FailureReason.CANCELLED
                 effects.append(Kill(node.key, force=True, reason=reason))
         self._pools.due(now)
-        self._grant(effects)
-        return effects
+        return self._settle(effects)
 
     def set_transient(self, key: str, mode: TransientMode) -> None:
         """Note whether a job may be left out, before the event with which it arrives."""
@@ -249,9 +253,7 @@ class Plan:
     def set_slots(self, slots: int) -> list[Effect]:
         """Change how many jobs may be launched at once; running ones go on."""
         self._slots = slots
-        effects: list[Effect] = []
-        self._grant(effects)
-        return effects
+        return self._settle([])
 
     def want(self, key: str, needs: Needs) -> None:
         """Note which shares a job needs, before the event with which it arrives."""
@@ -260,20 +262,16 @@ class Plan:
     def set_total(self, pool: str, total: int) -> list[Effect]:
         """Change how many units of something there are; what is held stays held."""
         self._pools.set_total(pool, total)
-        effects: list[Effect] = []
-        self._grant(effects)
-        return effects
+        return self._settle([])
 
     def freed(self, pools: Iterable[str]) -> list[Effect]:
         """Take note that there may be room again where the world had none."""
         self._pools.open(pools)
-        effects: list[Effect] = []
-        self._grant(effects)
-        return effects
+        return self._settle([])
 
     # -- inside ---------------------------------------------------------------------------
 
-    def _link(self, node: _Node, event: Event, needs: tuple[str, ...]) -> None:
+    def _link(self, node: Node, event: Event, needs: tuple[str, ...]) -> None:
         """Note what a job needs. A job under way keeps what it was started with."""
         if node.state not in (JobState.UNSCHEDULED, JobState.DONE, JobState.ERROR):
             return
@@ -303,9 +301,9 @@ class Plan:
                 stack += self._nodes[key].dependencies
         return False
 
-    def _step(self, node: _Node, event: Event, now: float, effects: list[Effect]) -> None:
+    def _step(self, node: Node, event: Event, now: float, effects: list[Effect]) -> None:
         """Move one job, and those that follow from it (a loop: chains may be thousands long)."""
-        todo = deque[tuple[_Node, Event]]([(node, event)])
+        todo = deque[tuple[Node, Event]]([(node, event)])
         while todo:
             node, event = todo.popleft()
             if isinstance(event, _INTERNAL) and node.state not in _BLOCKABLE:
@@ -337,7 +335,7 @@ class Plan:
                 node.reason, node.message = event.reason, event.message
             todo += self._consequences(node, old)
 
-    def _enter(self, node: _Node, event: Event, new: JobState) -> None:
+    def _enter(self, node: Node, event: Event, new: JobState) -> None:
         node.state = new
         node.reason, node.message = _why(node, event) if new is JobState.ERROR else (None, "")
         node.cause = event.by if isinstance(event, DependencyFailed) else None
@@ -359,9 +357,9 @@ class Plan:
             node.limit_at = node.kill_at = None
             self._limited.pop(node.key, None)
 
-    def _consequences(self, node: _Node, old: JobState) -> list[tuple[_Node, Event]]:
+    def _consequences(self, node: Node, old: JobState) -> list[tuple[Node, Event]]:
         """Say what a job's new state means for itself and for those that need it."""
-        out: list[tuple[_Node, Event]] = []
+        out: list[tuple[Node, Event]] = []
         if node.state is JobState.WAITING:
             failed = next((k for k in node.missing if self.state(k) is JobState.ERROR), None)
             if failed is not None:
@@ -392,7 +390,7 @@ class Plan:
                 out.append((other, DependencyReopened(key)))
         return out
 
-    def _offered(self, node: _Node, event: Event) -> Event:
+    def _offered(self, node: Node, event: Event) -> Event:
         """Leave a job out that may be, unless something waits for it already."""
         if not isinstance(event, Submit) or node.key not in self._transient:
             return event
@@ -412,13 +410,22 @@ class Plan:
         node, idle = self._nodes[key], (JobState.DONE, JobState.UNSCHEDULED)
         return node.state is JobState.DONE and all(self.state(k) in idle for k in node.dependents)
 
-    def _ask_to_end(self, node: _Node, now: float, effects: list[Effect]) -> None:
+    def _ask_to_end(self, node: Node, now: float, effects: list[Effect]) -> None:
         if node.kill_at is None:  # the second reason to end gives no more time than the first
             node.kill_at = now + self._grace_s
         self._limited[node.key] = None
         effects.append(
             Kill(node.key, reason=self.asked_to_end(node.key) or FailureReason.CANCELLED)
         )
+
+    def _settle(self, effects: list[Effect]) -> list[Effect]:
+        """Give what is free, as the last of each change."""
+        self._grant(effects)
+        self._unchecked += 1
+        if self.checked and self._unchecked * OFTEN > len(self._nodes):
+            self._unchecked = 0
+            self.validate()
+        return effects
 
     def _grant(self, effects: list[Effect]) -> None:
         self._offer()
@@ -442,7 +449,14 @@ class Plan:
             heappush(self._ready, (self._nodes[key].order, key))
 
 
-def _again(node: _Node, event: Event) -> Event:
+def _given_up(node: Node, event: Event) -> Event:
+    """Take what would have a job start anew for its end, if somebody cancelled it meanwhile."""
+    if node.cancelled and isinstance(event, (Released, Refused)):
+        return Failed(event.key, FailureReason.CANCELLED, "cancelled")
+    return event
+
+
+def _again(node: Node, event: Event) -> Event:
     """Take the end of a job that may be run again by itself for the beginning of its next attempt.
 
     Not if somebody cancelled it meanwhile.
@@ -455,7 +469,7 @@ def _again(node: _Node, event: Event) -> Event:
     return Again(event.key, needs)
 
 
-def _why(node: _Node, event: Event) -> tuple[FailureReason, str]:
+def _why(node: Node, event: Event) -> tuple[FailureReason, str]:
     """Give reason and message of a job that comes into error."""
     match event:
         case Failed(_, reason, message) | FoundFailed(_, _, reason, message):

@@ -11,7 +11,7 @@ Rule 2: who asks for more than there is (the total became smaller since) gets al
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush, nsmallest
 
 Needs = tuple[tuple[str, int], ...]  # names of pools, and how many units of each
@@ -47,6 +47,24 @@ class Pools:
     def holds(self, key: str) -> bool:
         """Tell whether a job holds its units."""
         return key in self._held
+
+    def waits(self, key: str) -> bool:
+        """Tell whether a job stands in a queue."""
+        return key in self._waiting
+
+    def faults(self) -> Iterator[str]:
+        """Say what contradicts itself here; nothing if all is well."""
+        held: dict[str, int] = {}
+        for needs in self._held.values():
+            for pool, units in needs:
+                held[pool] = held.get(pool, 0) + units
+        for pool in {*held, *self._used}:
+            if held.get(pool, 0) != self.used(pool):
+                yield f"{self.used(pool)} units of {pool} are said to be used, not {held.get(pool)}"
+        queued = {(pool, key) for pool, queue in self._queues.items() for _, key in queue}
+        for key, pools in self._waiting.items():
+            if any((pool, key) not in queued for pool in pools):
+                yield f"{key} waits and stands in no queue"
 
     def queue(self, pool: str, count: int) -> list[str]:
         """Name the first of those that wait for a pool."""

@@ -21,7 +21,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import CurveView, JobView, Said
-from xpm_nb.engine import callbacks, entries, reading, staleness
+from xpm_nb.engine import callbacks, entries, reading, staleness, story
 from xpm_nb.engine.afterwards import Afterwards
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
@@ -275,6 +275,13 @@ class Job(Afterwards):
         """
         self._loop.sync(VIEWS_S)  # what was submitted just now is being written
         return Source(self._entry.paths, self.view())
+
+    def story(self) -> story.Story:
+        """Tell what happened to it, from the files of its directory; printed as text.
+
+        With its earlier attempts, how each ended, and who holds its lock now.
+        """
+        return story.tell(self._entry.paths)
 
     # -- waiting --------------------------------------------------------------------------
 

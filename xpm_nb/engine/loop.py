@@ -88,8 +88,10 @@ class Loop:
         for fd in (self._wake_read, self._wake_write):
             os.set_blocking(fd, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
+        plan = Plan(slots=slots, grace_s=grace_s)
+        plan.checked = plan.checked or os.environ.get("XPM_DEBUG") == "1"
         self._scheduler = Scheduler(
-            Plan(slots=slots, grace_s=grace_s),
+            plan,
             self.clock,
             self,
             self.entry,

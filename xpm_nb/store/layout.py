@@ -357,6 +357,12 @@ class JobPaths:
         known = numbered(self.attempts)
         return int(known[-1].name) + 1 if known else 1
 
+    def attempt(self, number: int) -> JobPaths:
+        """Name the files of an earlier attempt, which stand in one directory."""
+        paths = JobPaths(self.workspace, self.type_name, self.identifier)
+        paths.path = paths.private = self.attempts / str(number)
+        return paths
+
     @property
     def by_hand(self) -> Path:
         """Rehearsals started from a terminal, numbered from 1."""

@@ -722,6 +722,14 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
+def written_at(path: Path) -> float | None:
+    """Tell when a file was written, seconds since the epoch; None if there is none."""
+    try:
+        return _mtime(path)
+    except OSError:
+        return None
+
+
 def _mtime(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
