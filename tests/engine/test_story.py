@@ -15,7 +15,7 @@ from xpm_nb.core.states import FailureReason
 from xpm_nb.engine.story import Line, Story, tell
 from xpm_nb.store import locks, records
 from xpm_nb.store.layout import Workspace
-from xpm_nb.store.records import JobRecord, Kept, ProcessRecord
+from xpm_nb.store.records import Disowned, JobRecord, Kept, ProcessRecord
 
 HEX = "ab" * 32
 
@@ -58,6 +58,7 @@ def test_a_whole_life_with_two_attempts(job):
     records.write_times(job, 1003.0, 1005.0)
     records.write_done(job)
     records.add_kept(job, Kept("f", reason="only faster", by="ada", time=1010.0))
+    records.write_json(job.disowned, Disowned("bob", 1011.0, "bad data")._asdict())
     story = tell(job)
     lines = [re.sub(r"^.*asked", "asked", line) for line in map(str.strip, str(story).split("\n"))]
     assert re.sub(r"from .*", "from", lines[0]) == "Learn abababab (m.learn), from"
@@ -72,6 +73,7 @@ def test_a_whole_life_with_two_attempts(job):
         "+3.50 s  progress (1): 0.5",
         "+4.00 s  metrics (1): {'loss': 0.25}",
         "+5.00 s  done",
+        "+11.00 s  disowned by bob: bad data",
         "+10.00 s  accepted for other code by ada: only faster",
     ]
     assert repr(story) == str(story)

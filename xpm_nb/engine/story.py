@@ -104,6 +104,10 @@ def _attempt(paths: JobPaths, number: int) -> Iterator[Line]:
         lines.append(Line(ended, "ended without a marker"))
     if changed := _read(lines, lambda: records.read_changed(paths)):
         lines.append(Line(None, f"its code changed while it started: {_cut(changed)}"))
+    disowned = _read(lines, lambda: records.read_disowned(paths.disowned))
+    if disowned is not None:
+        text = f"disowned by {disowned.by or 'somebody'}: {_cut(disowned.reason)}"
+        lines.append(Line(disowned.time or None, text))
     for kept in records.read_kept(paths):
         text = f"accepted for other code by {kept.by or 'somebody'}: {_cut(kept.reason)}"
         lines.append(Line(kept.time or None, text))
