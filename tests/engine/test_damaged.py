@@ -176,6 +176,7 @@ def test_a_damaged_job(root, monkeypatch, name, file, damage, state, said):
     assert len(shown) == 4
     view = shown[paths.identifier]
     assert (view.state, said in view.message) == (state, True), view.message
+    assert str(root) not in view.message, "a table has no room for what all messages begin with"
     assert bool(view.message) is bool(said) or state is ERROR
     for other_name in LRS.keys() - {name}:
         job = shown[paths_of(root, other_name).identifier]

@@ -421,7 +421,7 @@ def _glance(paths: JobPaths) -> tuple[Found, Failure | None]:
     try:
         outcome = records.read_outcome(paths)  # after the probe: who let go has written it before
     except RecordError as error:
-        outcome = Failure(FailureReason.FAILED, None, str(error))
+        outcome = Failure(FailureReason.FAILED, None, shortly(paths, str(error)))
     if outcome == "done":
         return Found.DONE, None
     if held:
@@ -455,18 +455,23 @@ def read_record(entry: Entry) -> JobRecord | None:
     try:
         record = records.read_job(entry.paths)
     except RecordError as error:
-        entry.facts.damage = str(error)
+        entry.facts.damage = shortly(entry.paths, str(error))
         return None
     if record is not None:
         entry.note_record(record)
     return record
 
 
+def shortly(paths: JobPaths, text: str) -> str:
+    """Name the files of a job as they are called in its directory, for what stands at its row."""
+    return text.replace(f"{paths.path}/", "")
+
+
 def find_damage(entry: Entry) -> str:
     """Say what is damaged among the files of a job that was read just now (`read_record`)."""
     found = entry.facts.damage or damage.of_params(entry.paths) or damage.of_marker(entry.paths)
-    entry.facts.damage = found
-    return found
+    entry.facts.damage = shortly(entry.paths, found)
+    return entry.facts.damage
 
 
 def mend(entry: Entry, asked: Asked) -> None:

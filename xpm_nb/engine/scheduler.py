@@ -566,7 +566,8 @@ class Scheduler:
         try:
             entry.read_reports()
         except RecordError as error:
-            entry.facts.damage = entry.facts.damage or f"{error}; move it away, or rerun()"
+            text = entries.shortly(entry.paths, f"{error}; move it away, or rerun()")
+            entry.facts.damage = entry.facts.damage or text
 
     def _look_again(self, entry: Entry) -> None:
         """Find out that a result was disowned, and what was made from it."""
