@@ -100,7 +100,7 @@ def test_the_files_are_where_the_folder_is():
     back = through(Leaf.C(data="/a/b"), carry=carry, data=Path("/elsewhere"))
     assert told == [(1, "Leaf.data", Path("/a/b"))]
     assert back.data == Path("/elsewhere/files/x")
-    with pytest.raises(ConfigError, match="give data="):
+    with pytest.raises(ConfigError, match="give the path"):
         through(Leaf.C(), carry=carry)
     with pytest.raises(ConfigError, match="leads out"):
         through(Leaf.C(), carry=lambda *_: ("../x", False), data=Path("/elsewhere"))

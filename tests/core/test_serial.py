@@ -137,7 +137,7 @@ def test_paths_move_with_the_workspace(submitter):
     document = serial.dump(made, namespace=None, workspace=Path("/ws"), job=info(made).root)
     back = serial.load(document, resolve=resolve, job=Path("/new/job"))[-1]
     assert back.inside == Path("/new/job/x/y.txt")
-    with pytest.raises(ConfigError, match="where is the job"):
+    with pytest.raises(ConfigError, match="lies in the job's directory"):
         serial.load(document, resolve=resolve)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.some_tasks import Learn, Model
+from tests.engine.some_tasks import Learn, Model, Score, Scored
 from xpm_nb.core.config import RunMode
 from xpm_nb.engine import callbacks
 from xpm_nb.engine.experiment import experiment, start
@@ -30,6 +30,21 @@ def test_what_is_saved_in_one_experiment_is_loaded_in_another(xp, new_kernel):
         other.load("none")
     with pytest.raises(ConfigError, match="cannot be a name"):
         other.save(model, "../x")
+
+
+def test_what_is_saved_moves_with_the_workspace(xp, new_kernel, tmp_path):
+    outside = tmp_path / "elsewhere.txt"
+    learn = Learn.C(lr=0.1)
+    xp.submit(learn)
+    score = xp.submit(Score.C(learn=learn))
+    xp.save([score, Scored.C(path=outside)])
+    place = xp.workspace.root
+    moved = place.with_name("mo ved")
+    new_kernel()
+    place.rename(moved)
+    inside, other = start("tour", workspace=moved).load("tour")
+    assert inside.path == moved / score.path.relative_to(place)
+    assert other.path == outside
 
 
 def test_the_latest_run_that_saved_it_counts(xp, new_kernel, fake):

@@ -138,7 +138,7 @@ def test_states(model, tmp_path):
     save(model, tmp_path / "out")
     state = definition(tmp_path / "out")
     assert from_state_dict(state, tmp_path / "out").words.data.read_text() == "words"
-    with pytest.raises(RecordError, match="give data="):
+    with pytest.raises(RecordError, match="give the path"):
         from_state_dict(state)
 
 

@@ -87,6 +87,7 @@ def load_value(
     *,
     resolve: Resolve,
     data: Folder | None = None,
+    workspace: Path | None = None,
     producers: bool = False,
 ) -> Any:
     """Make the value that `dump_value` wrote.
@@ -103,6 +104,8 @@ def load_value(
         See `load`.
     data : Path, or what finds files as one, optional
         Where the files are that went along.
+    workspace : Path, optional
+        The directory that relative paths start from.
     producers : bool
         Also make the tasks that only produced something.
 
@@ -116,7 +119,7 @@ def load_value(
     value = document["data"]
     objects = _checked(document, value)
     roots = [item["id"] for item in objects] if producers else _references([value])
-    reader = _Reader(document, resolve, {"data": data})
+    reader = _Reader(document, resolve, {"data": data, "workspace": workspace})
     made = [info(config) for config in reader.read(objects, _needed(objects, roots))]
     for node in made:
         complete(node)
@@ -229,6 +232,14 @@ def _blank(item: Mapping[str, Any], resolve: Resolve) -> ConfigInfo:
     return node
 
 
+_WHERE = {
+    "data": "give the path of the folder that was saved",
+    "workspace": "it lies in the workspace, and this file does not any more",
+    "job": "it lies in the job's directory: give that",
+}
+"""What to do about a relative path that starts from a place nobody named."""
+
+
 class _Reader:
     def __init__(
         self, document: Mapping[str, Any], resolve: Resolve, bases: dict[str, Folder | None]
@@ -299,7 +310,7 @@ class _Reader:
             return path
         start = self.bases.get(base)
         if start is None:
-            raise ConfigError(f"where is the {base} of {text!r}? give {base}=")
+            raise ConfigError(f"{text!r} is not to be found: {_WHERE.get(base, base)}")
         if base == "data" and ".." in path.parts:
             raise ConfigError(f"{text!r} leads out of the folder that was saved")
         return start / text

@@ -92,7 +92,9 @@ def dump(
     }
 
 
-def dump_value(value: Any, *, namespace: str | None, carry: Carry) -> dict[str, Any]:
+def dump_value(
+    value: Any, *, namespace: str | None, carry: Carry, workspace: PurePath | None = None
+) -> dict[str, Any]:
     """Write any value that holds configurations: ``load_value(dump_value(v)) == v``.
 
     The dictionary has the shape of experimaestro 2.7's ``experimaestro.json``: beside the objects,
@@ -106,6 +108,8 @@ def dump_value(value: Any, *, namespace: str | None, carry: Carry) -> dict[str, 
         Stands for ``__main__`` in type names. Without it, classes that need one have no identifier.
     carry : callable
         Takes care of what the `DataPath` parameters name.
+    workspace : PurePath, optional
+        Directory to which paths below it are relative.
 
     Raises
     ------
@@ -115,7 +119,7 @@ def dump_value(value: Any, *, namespace: str | None, carry: Carry) -> dict[str, 
         For a required parameter without a value.
     """
     nodes = walk_all(nested([value]), producers=True)
-    writer = _Carrier({node: number for number, node in enumerate(nodes, 1)}, carry)
+    writer = _Carrier({node: number for number, node in enumerate(nodes, 1)}, carry, workspace)
     digests: list[bytes]
     try:
         digests = digests_of(nodes, namespace, node_of)
@@ -330,8 +334,10 @@ class _Writer:
 class _Carrier(_Writer):
     """Writes what is saved with the files that it names."""
 
-    def __init__(self, numbers: dict[ConfigInfo, int], carry: Carry) -> None:
-        super().__init__(numbers, None, None)
+    def __init__(
+        self, numbers: dict[ConfigInfo, int], carry: Carry, workspace: PurePath | None
+    ) -> None:
+        super().__init__(numbers, workspace, None)
         self.carry = carry
 
     def field(self, node: ConfigInfo, name: str) -> Any:

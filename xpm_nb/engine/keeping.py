@@ -54,7 +54,7 @@ class Keeping:
         if self.run_mode is RunMode.DRY_RUN:
             return
         folder = self._run.open().saved(name)
-        saved.save(obj, make_directory(self.workspace.root, folder))
+        saved.keep(obj, make_directory(self.workspace.root, folder), self.workspace.root)
 
     def load(self, reference: str, name: str = "default", run_id: str | None = None) -> Any:
         """Load what an experiment of this workspace saved.

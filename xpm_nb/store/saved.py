@@ -28,7 +28,7 @@ from xpm_nb.core.nodes import info
 from xpm_nb.core.standins import stand_in
 from xpm_nb.errors import ConfigError, MissingClassError, RecordError, WorkspaceError
 from xpm_nb.store import records
-from xpm_nb.store.layout import PARAMS, JobPaths, SavedPaths
+from xpm_nb.store.layout import MARKER, PARAMS, JobPaths, SavedPaths
 
 Place: TypeAlias = "str | PathLike[str] | Callable[[str], str | PathLike[str]]"
 """A folder, or a function that gives the path of a file in it."""
@@ -71,12 +71,25 @@ def save(
     >>> load("models/small").hidden  # doctest: +SKIP
     64
     """
-    paths = SavedPaths(Path(save_directory), definition_filename)
+    _save(obj, SavedPaths(Path(save_directory), definition_filename))
+
+
+def keep(obj: Any, folder: Path, workspace: Path) -> None:
+    """Save as `save` does in a folder of a workspace, with which it may be moved."""
+    _save(obj, SavedPaths(folder, _DEFINITION), workspace)
+
+
+def _save(obj: Any, paths: SavedPaths, workspace: Path | None = None) -> None:
     before = paths.folders()
     files = _Files(paths)
     try:
         paths.path.mkdir(parents=True, exist_ok=True)
-        document = serial.dump_value(obj, namespace=doors.submitter.namespace(), carry=files.carry)
+        document = serial.dump_value(
+            obj,
+            namespace=doors.submitter.namespace(),
+            carry=files.carry,
+            workspace=workspace,
+        )
         records.write_text(paths.definition, records.params_text(document))
     except OSError as error:
         shutil.rmtree(files.folder, ignore_errors=True)
@@ -324,6 +337,7 @@ class _Reading:
                 document,
                 resolve=self.resolve,
                 data=None if path is None else _Base(_finder(path)),
+                workspace=None if path is None else _workspace_of(_finder(path)("")),
                 producers=self.producers,
             ),
         )
@@ -411,6 +425,11 @@ def find_class(module: str, qualname: str, kind: type) -> type:
     if not isinstance(found, type) or not issubclass(found, kind):
         raise LookupError("no cell defines it" if module == "__main__" else "no class of that name")
     return found
+
+
+def _workspace_of(folder: Path) -> Path | None:
+    """Find the workspace that a folder lies in."""
+    return next((one for one in folder.absolute().parents if (one / MARKER).is_file()), None)
 
 
 def _finder(path: Place) -> Callable[[str], Path]:
