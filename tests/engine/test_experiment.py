@@ -293,6 +293,32 @@ def test_a_dry_run_writes_nothing_at_all(new_kernel, tmp_path, fake):
     assert xp.workspace.marker.exists()
 
 
+def test_what_was_open_as_a_dry_run_is_opened_in_earnest(new_kernel, fake):
+    xp = start("tour", run_mode=RunMode.DRY_RUN, launcher=fake)
+    learn().submit()
+    assert xp.plan().rows[0][-1] == "would run"
+    assert start("tour") is xp  # the same cell, without run_mode=
+    task = learn().submit()
+    fake.wait_for(1)
+    assert state(task.job) == "running"
+    with opened(xp.workspace, "tour", run_mode=RunMode.GENERATE_ONLY):
+        assert xp.run_mode is RunMode.GENERATE_ONLY
+
+
+def test_options_that_are_none(xp):
+    for wrong in ("local", LocalLauncher):
+        with pytest.raises(ConfigError, match="launcher is a launcher, as LocalLauncher"):
+            start("tour", launcher=wrong)
+        with pytest.raises(ConfigError, match="launcher is a launcher"):
+            learn().submit(launcher=wrong)
+    with pytest.raises(ConfigError, match=r"run_mode is one of RunMode.NORMAL, .*, not 'dry-run'"):
+        start("tour", run_mode="dry-run")
+    with pytest.raises(ConfigError, match="run_mode is one of"):
+        learn().submit(run_mode=3)
+    with pytest.raises(TypeError, match=r"init_tasks is a list: write init_tasks=\[…\]"):
+        learn().submit(init_tasks=Model.C())
+
+
 def test_what_is_only_generated_is_not_run_by_the_next_kernel(xp, fake, new_kernel):
     learn().submit(run_mode=RunMode.GENERATE_ONLY)
     xp.wait(5)

@@ -791,6 +791,8 @@ class Task(Config):
         ConfigError
             If a value is missing or cannot be used.
         """
+        if is_config(init_tasks):
+            raise ConfigTypeError(f"init_tasks is a list: write init_tasks=[…] ({place_text()})")
         return doors.submitter.submit(
             _node(self).config,
             launcher=launcher,

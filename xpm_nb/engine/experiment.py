@@ -237,7 +237,7 @@ class Experiment(Judging, Keeping, Contents):
         token = inside.set(self)  # what the task's own methods ask for is asked of this one
         try:
             options = submission.Options(
-                launcher=launcher or self.launcher,
+                launcher=_launcher(launcher) or self.launcher,
                 namespace=self.namespace,
                 experiment=self.name,
                 environ=dict(self._environ),
@@ -254,7 +254,7 @@ class Experiment(Judging, Keeping, Contents):
             raise NoExperimentError(
                 f"the experiment {self.name!r} is closed: open it again with start({self.name!r})"
             )
-        mode = self.run_mode if run_mode is None else RunMode(run_mode)
+        mode = self.run_mode if run_mode is None else _run_mode(run_mode)
         if mode is not RunMode.DRY_RUN and self.run_mode is RunMode.DRY_RUN:
             self.workspace.create()  # which a dry run did not
         return mode
@@ -626,6 +626,22 @@ def _whole(name: str, value: Any) -> int | None:
     return value
 
 
+def _launcher(launcher: Any) -> Any:
+    verbs = ("launch", "attach", "poll", "kill", "as_dict")
+    able = all(callable(getattr(launcher, verb, None)) for verb in verbs)
+    if launcher is not None and (isinstance(launcher, type) or not able):
+        raise ConfigError(f"launcher is a launcher, as LocalLauncher() is, not {launcher!r}")
+    return launcher
+
+
+def _run_mode(mode: Any) -> RunMode:
+    try:
+        return RunMode(mode)
+    except ValueError:
+        known = ", ".join(f"RunMode.{one.name}" for one in RunMode)
+        raise ConfigError(f"run_mode is one of {known}, not {mode!r}") from None
+
+
 def _transient(mode: Any) -> TransientMode:
     if mode is None or isinstance(mode, TransientMode):
         return mode or TransientMode.NONE
@@ -765,7 +781,8 @@ def _open(
         _check_name(namespace, "a namespace")
     if stale is not None:
         staleness.check_policy(stale, "stale=")
-    mode = None if run_mode is None else RunMode(run_mode)
+    mode = None if run_mode is None else _run_mode(run_mode)
+    launcher = _launcher(launcher)
     if not isinstance(workspace, Workspace):
         workspace = Workspace(settings.workspace_root(workspace))
     if mode is not RunMode.DRY_RUN:  # which writes nothing
@@ -829,7 +846,8 @@ def start(
     launcher : Launcher, optional
         How jobs are started, by default a `LocalLauncher`.
     run_mode : RunMode, optional
-        What becomes of submitted tasks.
+        What becomes of submitted tasks from now on; by default they run, also where the
+        experiment was open as a dry run.
     provenance : bool, optional
         False keeps neither environment nor cells.
     stale : str, optional
@@ -850,7 +868,7 @@ def start(
         slots=slots,
         namespace=namespace,
         launcher=launcher,
-        run_mode=run_mode,
+        run_mode=RunMode.NORMAL if run_mode is None else run_mode,
         provenance=provenance,
         stale=stale,
     )
