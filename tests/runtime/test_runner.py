@@ -585,6 +585,22 @@ def test_ended_at_the_time_limit(lab, end, message):
     assert job.stdout.read_text() == "limit True\n"
 
 
+def test_what_is_imported_takes_its_part_of_the_time_limit(lab):
+    code = """
+        import time
+        from xpm_nb import ResumableTask
+
+        time.sleep(0.6)
+
+        class Learn(ResumableTask):
+            def execute(self):
+                return self.remaining_time() < 29.5
+        """
+    job = lab.job(code, launcher={"time_min": 0.5})
+    finish(lab.launch(job))
+    assert records.load_result(job) is True
+
+
 def test_cancelled_before_its_time_limit(lab):
     job = lab.job(LIMITED.replace("raise END", "raise GracefulTimeout('so')"))
     handle = lab.launch(job)

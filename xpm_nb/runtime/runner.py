@@ -296,7 +296,7 @@ class RunningJob:
         """Let the task know how long it may take."""
         limit_s, process = records.time_limit_s(record), records.read_process(self.paths)
         if limit_s is not None and process is not None:
-            deadline = process.started + limit_s
+            deadline = locks.began(process) + limit_s  # imports have taken their part of it
             doors.fill(remaining_time=lambda: max(0.0, deadline - time()))
 
     def shared(self, record: records.JobRecord | None, root: Path) -> dict[Path, Path]:

@@ -279,6 +279,14 @@ def identify(pid: int, *, attempt: int = 1, started: float = 0.0) -> ProcessReco
     return ProcessRecord(pid, start, boot_id(), os.uname().nodename, attempt, started)
 
 
+def began(record: ProcessRecord) -> float:
+    """Tell when a process of this machine began, before it was a job's; seconds since the epoch."""
+    if not record.start:
+        return record.started
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - record.start / os.sysconf("SC_CLK_TCK")
+    return time.time() - age_s
+
+
 def alive(record: ProcessRecord) -> bool:
     """Tell whether that very process lives, here and now: number, start time and boot agree."""
     if record.boot_id != boot_id() or record.host != os.uname().nodename:
