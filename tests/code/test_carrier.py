@@ -526,6 +526,27 @@ REFUSED = {
         ["class Learn:\n  depth = 2\n  def execute(self): return self.depth", "Learn.depth = 3"],
         ["Learn.depth (In[1], line 1) is 3, and would be 2", "Run In[1] again"],
     ),
+    "None in place of which there is something": (
+        ["class Learn:\n  depth = None\n  def execute(self): return self.depth", "Learn.depth = 3"],
+        ["Learn.depth (In[1], line 1) is 3, and would be None", "Run In[1] again"],
+    ),
+    "a list of the class changed in place": (
+        ["class model:\n  sizes = [1]\n  def f(self): pass", "model.sizes.append(2)", LEARN],
+        ["`model`", "model.sizes (In[1], line 1) is [1, 2], and would be [1]"],
+    ),
+    "a value added to the class": (
+        ["class Learn:\n  def execute(self): return self.depth", "Learn.depth = (3, {'a': None})"],
+        ["Learn.depth was set to (3, {'a': None}) after In[1], line 1", "Set it in the class"],
+    ),
+    "a value added to a data class": (
+        [
+            "from dataclasses import dataclass",
+            "@dataclass\nclass model:\n  x: int = None\n  def f(self): pass",
+            "model.depth = 3",
+            LEARN,
+        ],
+        ["`model`", "model.depth was set to 3 after In[2], line 1"],
+    ),
     "made by type()": (
         ["Learn = type('Learn', (), {'execute': lambda self: 1})"],
         ["Learn", "in no cell"],

@@ -206,6 +206,16 @@ def test_a_base_class_counts_whole(book):
     assert book.hex("Longer", needed=["Learn"]) != before
 
 
+def test_what_is_registered_for_a_type_counts(book):
+    book.cell("from functools import singledispatch\n@singledispatch\ndef show(x): return deep(x)")
+    book.cell("class Learn(Noted):\n    def execute(self):\n        return show('a')")
+    prints = [book.hex()]
+    for text in ("return 1", "return 2", "return helper(2)"):
+        book.cell(f"@show.register(str)\ndef of_text(x):\n    {text}")
+        prints.append(book.hex())
+    assert len({*prints}) == 4
+
+
 def test_nothing_is_made_twice(book, monkeypatch):
     wanted = book.wanted()
     code = book.prints.of(wanted, {"Learn.x": "1"})

@@ -19,7 +19,13 @@ def notebook(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", fake.main)
     fake.space.update(Task=Task, Param=Param)
     fake.cell("from xpm_nb import Param, Task\nWORDS = ['a']\ndef helper(x=1):\n    return x")
-    fake.cell("class Learn(Task):\n  def execute(self):\n    return helper(), WORDS, later()")
+    fake.cell("from collections import Counter\nCOUNTS = Counter()\nNESTED = ([], 1)")
+    fake.cell("from types import SimpleNamespace\nSPACE = SimpleNamespace(x={})")
+    fake.cell("from functools import singledispatch\n@singledispatch\ndef show(x): return 1")
+    fake.cell(
+        "class Learn(Task):\n  sizes = [1]\n  def execute(self):\n"
+        "    return helper(), WORDS, later(), show(1), COUNTS, NESTED, SPACE"
+    )
     yield fake
     fake.close()
 
@@ -55,7 +61,17 @@ def test_what_is_defined_anew_is_carried_anew(notebook, carry, text):
 
 
 @pytest.mark.parametrize(
-    "text", ["WORDS.append('b')", "Learn.execute = None", "helper.__defaults__ = (2,)"]
+    "text",
+    [
+        "WORDS.append('b')",
+        "Learn.execute = None",
+        "helper.__defaults__ = (2,)",
+        "NESTED[0].append(2)",
+        "SPACE.x['a'] = 2",
+        "COUNTS['a'] += 1",
+        "Learn.sizes.append(2)",
+        "show.register(str)(lambda x: 3)",
+    ],
 )
 def test_what_is_changed_in_place_is_looked_at_again(notebook, carry, text):
     before = carry()

@@ -7,6 +7,7 @@ statement again, as a job does, would then give something else. That is an error
 
 from __future__ import annotations
 
+import abc
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from xpm_nb.code.cells import Statement, functions_in
 from xpm_nb.code.values import NotPlain, evaluate, same_value
 
 _ATOMS = (bool, int, float, complex, str, bytes)
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+_MISSING = object()
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -83,10 +86,14 @@ def check_class(cls: type, statement: Statement, node: ast.ClassDef, context: Co
             check_defaults(value, statement, function, inner)
     travels = hasattr(cls, "__xpm_config__")  # values of parameters reach a job by another way
     annotated = {ast.unparse(n.target) for n in node.body if isinstance(n, ast.AnnAssign)}
+    alone = _is_made_alone(cls, node)
     for name, written in values.items():
         if written is not None and not (travels and name in annotated):
             what = f"{cls.__qualname__}.{name}"
-            _check_value(what, vars(cls).get(name), written, statement, inner)
+            live = vars(cls).get(name, _MISSING)
+            _check_value(what, live, written, statement, inner, whole=alone)
+    if alone:
+        _check_added(cls, statement, node)
 
 
 def check_defaults(
@@ -112,17 +119,30 @@ def check_defaults(
 
 
 def _check_value(
-    what: str, live: Any, written: ast.expr, statement: Statement, context: Context
+    what: str,
+    live: Any,
+    written: ast.expr,
+    statement: Statement,
+    context: Context,
+    *,
+    whole: bool = True,
 ) -> None:
-    """Refuse a number, a text, a function that would be another one if it were made again."""
+    """Refuse a number, a text, a function that would be another one if it were made again.
+
+    `whole`: also None, and lists and the like of plain things.
+    """
+
+    def counts(value: Any) -> bool:
+        return isinstance(value, (*_ATOMS, FunctionType)) or (whole and _is_data(value))
+
     names = {n.id for n in ast.walk(written) if isinstance(n, ast.Name)}
-    if not isinstance(live, (*_ATOMS, FunctionType)) or names & context.local:
+    if not counts(live) or names & context.local:
         return
     try:
         made = evaluate(written, context.space)
     except NotPlain:
         return
-    if isinstance(made, (*_ATOMS, FunctionType)):
+    if counts(made):
         if same_value(live, made, context.finder.alike):
             return
         raise Refused(
@@ -130,6 +150,42 @@ def _check_value(
             "if it were made again",
             f"Run {statement.cell.name} again, or set the value back",
         )
+
+
+def _is_data(value: Any, depth: int = 0) -> bool:
+    """Tell whether a value is made of nothing but numbers, texts and containers of Python's own."""
+    if value is None or isinstance(value, _ATOMS):
+        return True
+    if type(value) not in _CONTAINERS or depth > 20:
+        return False
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    return all(_is_data(part, depth + 1) for part in parts)
+
+
+def _is_made_alone(cls: type, node: ast.ClassDef) -> bool:
+    """Tell whether nothing but its statement had a hand in making a class."""
+    named = {ast.unparse(d).partition("(")[0].rpartition(".")[2] for d in node.decorator_list}
+    hooks = any("__init_subclass__" in vars(c) for c in cls.__mro__ if c.__module__ == "__main__")
+    return named <= {"dataclass"} and not hooks and type(cls) in (type, abc.ABCMeta)
+
+
+def _check_added(cls: type, statement: Statement, node: ast.ClassDef) -> None:
+    """Refuse a class that got a plain value which neither its body nor a method of it sets."""
+    written = {n.name for n in ast.walk(node) if isinstance(n, (*_SCOPES, ast.alias))}
+    written |= {n.asname for n in ast.walk(node) if isinstance(n, ast.alias) and n.asname}
+    written |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    written |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and _is_set(n)}
+    for name, value in vars(cls).items():
+        if name not in written and not name.startswith("_") and _is_data(value):
+            raise Refused(
+                f"in which {cls.__qualname__}.{name} was set to {_shown(value)} after "
+                f"{statement.place} had defined the class",
+                "Set it in the class statement, and run that cell again",
+            )
+
+
+def _is_set(node: ast.Attribute) -> bool:
+    return isinstance(node.ctx, ast.Store)
 
 
 def _check_methods(cls: type, statement: Statement, node: ast.ClassDef, finder: Finder) -> None:

@@ -359,8 +359,9 @@ class Gathering:
             # Behind a later statement, a decorated definition may be what that has wrapped.
             wrapped = refusals and isinstance(statement.node, DEFINITIONS)
             if refused is None and not wrapped:
-                self._add_implementations(user, value)
-                return [self._piece(statement, user.space, user.root, value)]
+                piece = self._piece(statement, user.space, user.root, value)
+                self._add_implementations(piece, value)
+                return [piece]
             if refused is not None:
                 refusals.append(refused)
         if refusals:
@@ -370,14 +371,15 @@ class Gathering:
             return []  # IPython puts its own `open` and `exit` before Python's
         return [self._made_up(user, name, value, changed=bool(imports))]
 
-    def _add_implementations(self, user: Piece, value: Any) -> None:
+    def _add_implementations(self, piece: Piece, value: Any) -> None:
         """Add what other statements have registered with a `functools.singledispatch` function."""
         registry = getattr(value, "registry", None)
         for function in registry.values() if isinstance(registry, MappingProxyType) else ():
             if isinstance(function, FunctionType):
                 statement = self._origins.of_function(function)
                 if statement is not None:
-                    self._piece(statement, self._space_of(function, statement), user.root)
+                    space = self._space_of(function, statement)
+                    piece.later.append(self._piece(statement, space, piece.root))
 
     def _by_object(self, name: str, value: Any) -> Statement | None:
         """Give the definition that made a class or function, if it is what bound the name."""

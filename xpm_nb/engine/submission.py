@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import is_
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any
 
 from xpm_nb.code import carrier
@@ -319,6 +320,7 @@ def _json_text(record: JobRecord, what: str, data: Any) -> str:
 
 
 _MISSING = object()
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque, MappingProxyType)
 MAX_KNOWN = 64  # sets of classes whose code is kept in memory
 
 
@@ -339,15 +341,32 @@ class _Stamp:
         elif isinstance(value, FunctionType):
             parts += [value.__code__, value.__defaults__, value.__kwdefaults__]
             parts += [value.__closure__, *vars(value).values()]
-        elif type(value) in (list, dict, set):
-            text = repr(value)
-        self._parts, self._text = parts, text
+        sizes = [str(len(inner)) for part in [*parts] for inner in _containers(part, parts)]
+        self._parts, self._text = parts, " ".join([text, *sizes])
 
     def is_of(self, value: Any) -> bool:
         """Tell whether a value is still the one that this was made of."""
         now = _Stamp(value)
         mine, theirs = self._parts, now._parts
         return len(mine) == len(theirs) and self._text == now._text and all(map(is_, mine, theirs))
+
+
+def _containers(value: Any, parts: list[Any]) -> Iterator[Any]:
+    """Give a container with those inside it, and add what they hold to `parts`: no code runs."""
+    stack, seen = [value], set[int]()
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is SimpleNamespace:
+            item, kind = vars(item), dict
+        known = kind.__module__ in ("builtins", "collections") and isinstance(item, _CONTAINERS)
+        if not known or id(item) in seen:
+            continue
+        seen.add(id(item))
+        inside = [*item, *item.values()] if isinstance(item, Mapping) else [*item]
+        parts += inside
+        stack += inside
+        yield item
 
 
 class Carrier:
