@@ -18,6 +18,10 @@ THEMES = ("JupyterLab Light", "JupyterLab Dark")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+# Only the end of a log may come first: of anything else, the words would be turned around.
+TURNED = """() => [...document.querySelectorAll("pre.xpm-log")].filter(pre =>
+  pre.childNodes.length > 1 && getComputedStyle(pre).flexDirection.endsWith("reverse")).length"""
+
 
 def run_all(window: Window, code: list[int], before: int) -> None:
     """Run all cells; before them, so many were executed in this kernel."""
@@ -44,6 +48,7 @@ def test_it_can_be_left_half_way_and_run_again(window: Window, path: Path) -> No
     window.ready()
     run_all(window, code, before=0)
     run_all(window, code, before=len(code))
+    assert window.page.evaluate(TURNED) == 0
     for theme in THEMES:
         window.execute("apputils:change-theme", theme=theme)
         expect(window.page.locator("body")).to_have_attribute("data-jp-theme-name", theme)

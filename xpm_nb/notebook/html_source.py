@@ -36,18 +36,22 @@ def source_html(view: SourceView) -> str:
     for place, text in view.parts:
         parts += [
             el("p", el("code", clean(place, MAX_TEXT)), cls="xpm-foot"),
-            el("pre", highlighted(text), cls="xpm-log", tabindex="0"),
+            _code(highlighted(text)),
         ]
     if view.changes:
         shown = view.changes[:MAX_CHANGES]
         lines = join((_changed(line) for line in shown), "\n")
-        block = el("pre", lines, cls="xpm-log", tabindex="0")
-        parts.append(el("details", el("summary", clean(view.note)), block, open=""))
+        parts.append(el("details", el("summary", clean(view.note)), _code(lines), open=""))
         if len(view.changes) > len(shown):
             parts.append(foot(f"… and {plural(len(view.changes) - len(shown), 'more line')}"))
     elif view.note:
         parts.append(foot(clean(view.note, MAX_MESSAGE)))
     return page("source", *parts)
+
+
+def _code(lines: Html) -> Html:
+    """Show lines from their beginning: words right below a ``pre`` would be those of a log."""
+    return el("pre", el("code", lines), cls="xpm-log", tabindex="0")
 
 
 def highlighted(text: str) -> Html:
