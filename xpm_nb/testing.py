@@ -20,7 +20,7 @@ from typing import Any
 from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import LaunchError
 from xpm_nb.launchers.base import Handle, LaunchRequest, Status
-from xpm_nb.store import records
+from xpm_nb.store import files, records, results
 from xpm_nb.store.layout import JobPaths, Workspace
 
 
@@ -179,7 +179,7 @@ class FakeLauncher:
     def finish(self, key: str | FakeHandle, result: object = None) -> None:
         """Let a job end well."""
         handle = key if isinstance(key, FakeHandle) else self.running(key)
-        records.store_result(handle.paths, result)
+        results.store_result(handle.paths, result)
         records.write_done(handle.paths)
         handle.end(0)
 
@@ -191,7 +191,7 @@ class FakeLauncher:
     ) -> None:
         """Let a job end badly."""
         handle = key if isinstance(key, FakeHandle) else self.running(key)
-        records.write_text(handle.paths.error, f"Traceback (fake)\n{message}\n")
+        files.write_text(handle.paths.error, f"Traceback (fake)\n{message}\n")
         records.write_failed(handle.paths, reason, 1, message)
         handle.end(1)
 

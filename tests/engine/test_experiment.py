@@ -16,6 +16,7 @@ from xpm_nb.engine import callbacks, experiment, loop
 from xpm_nb.engine.experiment import Experiment, current, start
 from xpm_nb.engine.experiment import experiment as opened
 from xpm_nb.engine.job import Job
+from xpm_nb.engine.outlook import Fate
 from xpm_nb.errors import (
     ConfigError,
     ConfigTypeError,
@@ -26,7 +27,7 @@ from xpm_nb.errors import (
     WorkspaceError,
 )
 from xpm_nb.launchers.local import LocalLauncher
-from xpm_nb.store import records
+from xpm_nb.store import files, records
 
 
 def learn(lr=0.5, **options):
@@ -607,7 +608,7 @@ def test_tables(xp, fake):
     for n in range(3):
         handle = fake.wait_for(n + 1)[n]
         paths = handle.paths
-        records.append_line(paths.metrics, {"metrics": {"loss": n / 3}})
+        files.append_line(paths.metrics, {"metrics": {"loss": n / 3}})
         fake.finish(handle, {"accuracy": n})
     xp.wait(10)
     table = xp.table()
@@ -789,7 +790,7 @@ def test_the_way_back_reads_well(new_kernel):
 def test_fate_follows_a_task(xp, fake):
     tasks = [learn(n) for n in (1, 2, 3)]
     one, two, three = tasks
-    assert [experiment.fate(task) for task in tasks] == [("new", "new")] * 3
+    assert [experiment.fate(task) for task in tasks] == [Fate("new", "new")] * 3
     assert not experiment.configs.info(one).sealed, "it can still be changed"
     assert not (xp.workspace.jobs_dir / "tests.engine.some_tasks.learn").exists()
     for task in tasks:
@@ -804,13 +805,13 @@ def test_fate_follows_a_task(xp, fake):
     assert experiment.fate(score).kind == "new"
     score.submit()
     assert loop.current().sync(10)
-    assert experiment.fate(score) == ("waiting", "waiting for other jobs")
+    assert experiment.fate(score) == Fate("waiting", "waiting for other jobs")
     fake.finish(fake.handles[0])
     fake.fail(fake.handles[1])
     for task in tasks[:2]:
         task.job.wait(10)
-    assert experiment.fate(one) == experiment.fate(learn(1)) == ("computed", "computed already")
-    assert experiment.fate(two) == ("failed", "failed before (failed): would run again")
+    assert experiment.fate(one) == experiment.fate(learn(1)) == Fate("computed", "computed already")
+    assert experiment.fate(two) == Fate("failed", "failed before (failed): would run again")
     assert experiment.fate(learn(2)).kind == "failed"
     xp.cancel(three)
     score.job.wait(10)
@@ -819,14 +820,14 @@ def test_fate_follows_a_task(xp, fake):
 
 
 def test_fate_of_what_has_none(xp):
-    assert experiment.fate(Model.C()) == ("none", "")
-    assert experiment.fate(3) == ("none", "")
-    assert experiment.fate(Learn) == xp.fate(Model.C()) == ("none", "")
-    kind, text = experiment.fate(Learn.C())
+    assert experiment.fate(Model.C()) == Fate("none", "")
+    assert experiment.fate(3) == Fate("none", "")
+    assert experiment.fate(Learn) == xp.fate(Model.C()) == Fate("none", "")
+    kind, text, _ = experiment.fate(Learn.C())
     assert kind == "none"
     assert "lr" in text
     xp.close()
-    kind, text = experiment.fate(learn())
+    kind, text, _ = experiment.fate(learn())
     assert kind == "none"
     assert 'start("name")' in text
 
@@ -840,7 +841,7 @@ def test_fate_in_a_new_kernel_is_what_the_directory_says(xp, fake, new_kernel):
     start("other", workspace=xp.workspace, launcher=fake)
     before = sorted(xp.workspace.root.rglob("*"))
     assert experiment.fate(learn(1)).kind == "computed"
-    assert experiment.fate(learn(2)) == ("running", "running elsewhere")
+    assert experiment.fate(learn(2)) == Fate("running", "running elsewhere")
     fake.fail(fake.handles[1])
     assert experiment.fate(learn(2)).text == "failed before (failed): would run again"
     assert experiment.fate(learn(3)).kind == "new"
@@ -877,7 +878,7 @@ def test_a_table_fills_in_while_jobs_finish(xp, fake):
     assert loop.current().sync(10)
     assert [row[1] for row in table.rows] == ["running", "running", "ready"]
     for n, handle in enumerate(fake.wait_for(2)):
-        records.append_line(handle.paths.metrics, {"metrics": {"loss": n / 2}})
+        files.append_line(handle.paths.metrics, {"metrics": {"loss": n / 2}})
         fake.finish(handle)
     handle = fake.wait_for(3)[2]
     xp.wait(0.01)

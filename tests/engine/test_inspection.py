@@ -12,7 +12,7 @@ from xpm_nb.engine import inspection
 from xpm_nb.engine.inspection import drift, inspect_job, read
 from xpm_nb.errors import ConfigError
 from xpm_nb.notebook import html
-from xpm_nb.store import records
+from xpm_nb.store import files, records
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import Code, JobRecord, RunJob
 
@@ -36,7 +36,7 @@ def job(tmp_path):
     record = JobRecord("gone.learn", HEX, "learn", "Learn", experiment="tour", submitted=7.0)
     records.write_job(paths, record)
     paths.stdout.write_text("epoch 1\nepoch 2\n")
-    records.append_line(paths.metrics, {"metrics": {"loss": 0.25}, "step": 1})
+    files.append_line(paths.metrics, {"metrics": {"loss": 0.25}, "step": 1})
     (paths.path / "model.bin").write_bytes(b"x" * 10)
     records.write_done(paths)
     return paths
@@ -118,7 +118,7 @@ def test_branch_commit_and_python(job, tmp_path, monkeypatch):
     records.add_run_job(run, RunJob(job.relative, "Learn", submitted=7.0))
     then = {"format": 1, "python": "3.1.4"}
     then["git"] = inspection.provenance.commit(str(tmp_path / "code"))
-    records.write_json(run.environment, then)
+    files.write_json(run.environment, then)
     assert [what for what, *_ in drift(job, str(tmp_path / "code")).changes] == ["Python"]
     git("switch", "-q", "-c", "other")
     git("commit", "-q", "--allow-empty", "-m", "second")

@@ -13,7 +13,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import loop
 from xpm_nb.engine.jobs import Jobs, name_of
-from xpm_nb.store import records
+from xpm_nb.store import files
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def jobs(xp, fake):
     tasks = [Learn.C(lr=tag(lr)).submit() for lr in (0.1, 0.2, 0.3)]
     Score.C(learn=tasks[2]).submit()
     handles = fake.wait_for(2)
-    records.append_line(handles[0].paths.metrics, {"metrics": {"loss": 0.5}})
+    files.append_line(handles[0].paths.metrics, {"metrics": {"loss": 0.5}})
     fake.finish(handles[0])
     fake.fail(handles[1], "ValueError: no luck\nat all")
     for task in tasks[:2]:

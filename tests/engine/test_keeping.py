@@ -9,7 +9,7 @@ from xpm_nb.core.config import RunMode
 from xpm_nb.engine import callbacks
 from xpm_nb.engine.experiment import experiment, start
 from xpm_nb.errors import ConfigError, RecordError
-from xpm_nb.store import records
+from xpm_nb.store import files, records
 
 
 def test_what_is_saved_in_one_experiment_is_loaded_in_another(xp, new_kernel):
@@ -72,7 +72,7 @@ def test_results_lie_in_the_run_beside_its_jobs(xp):
     xp._loop.sync(10)
     assert len(xp.workspace.experiment("tour").runs()) == 1
     assert callbacks.current().flush(30, chores=True)
-    assert records.read_object(xp.workspace.experiment("tour").runs()[0].environment)
+    assert files.read_object(xp.workspace.experiment("tour").runs()[0].environment)
 
 
 def test_a_dry_run_writes_nothing(new_kernel, fake, tmp_path):

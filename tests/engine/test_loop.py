@@ -15,7 +15,7 @@ from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine import entries
 from xpm_nb.engine.scheduler import SetSlots, Wake
 from xpm_nb.errors import InternalError
-from xpm_nb.store import locks, records
+from xpm_nb.store import files, locks, records
 
 
 def end(desk, name, how="finish", **options):
@@ -696,12 +696,12 @@ def test_progress_and_metrics_are_read_while_the_job_runs(desk):
     desk.sync()
     paths = desk.paths("a")
     report = {"progress": 0.5, "level": 0, "desc": "half"}
-    records.append_line(paths.progress, report)
-    records.append_line(paths.metrics, {"metrics": {"loss": 2.0}, "step": 1})
+    files.append_line(paths.progress, report)
+    files.append_line(paths.metrics, {"metrics": {"loss": 2.0}, "step": 1})
     desk.clock.advance(1)
     view = desk.view("a")
     assert (view.progress, view.progress_text, dict(view.metrics)) == (0.5, "half", {"loss": 2.0})
-    records.append_line(paths.metrics, {"metrics": {"loss": 1.0, "acc": 0.75}, "step": 2})
+    files.append_line(paths.metrics, {"metrics": {"loss": 1.0, "acc": 0.75}, "step": 2})
     end(desk, "a")
     assert dict(desk.view("a").metrics) == {"loss": 1.0, "acc": 0.75}
 

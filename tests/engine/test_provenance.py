@@ -10,7 +10,7 @@ import pytest
 from xpm_nb.core.masks import mask
 from xpm_nb.engine import callbacks
 from xpm_nb.engine.provenance import Run, commit, environment
-from xpm_nb.store import records
+from xpm_nb.store import files, records
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import RunJob
 
@@ -120,7 +120,7 @@ def test_a_run_has_its_directory_from_the_first_job_on(tmp_path):
     assert callbacks.current().flush(30, chores=True)
     (paths,) = workspace.experiment("e").runs()
     assert len(records.read_run_jobs(paths)) == 1
-    assert len(records.read_object(paths.notebook)["cells"]) == 2
+    assert len(files.read_object(paths.notebook)["cells"]) == 2
     second = Run(workspace.experiment("e"), keep=False, cells=lambda: None, notebook=lambda: "")
     second.add(RunJob("jobs/t/" + "0" * 64, "T"))
     names = [found.run_id for found in workspace.experiment("e").runs()]

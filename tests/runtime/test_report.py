@@ -9,7 +9,7 @@ import time
 import pytest
 
 from xpm_nb.runtime import report
-from xpm_nb.store import records
+from xpm_nb.store import files
 from xpm_nb.store.layout import Workspace
 
 HEX = "ab" * 32
@@ -40,7 +40,7 @@ def clock(monkeypatch):
 
 
 def rows(path):
-    return [{k: v for k, v in row.items() if k != "time"} for row in records.read_lines(path)[0]]
+    return [{k: v for k, v in row.items() if k != "time"} for row in files.read_lines(path)[0]]
 
 
 def test_outside_a_job_nothing_happens(job):
@@ -67,7 +67,7 @@ def test_rare_calls_are_written_at_once(opened):
         {"progress": 0.5, "level": 0, "desc": "epoch"},
     ]
     assert rows(opened.metrics) == [{"step": 1, "metrics": {"loss": 0.5, "n": 3}}]
-    assert before <= records.read_lines(opened.metrics)[0][0]["time"] <= time.time()
+    assert before <= files.read_lines(opened.metrics)[0][0]["time"] <= time.time()
 
 
 def test_many_calls_are_coalesced_and_no_metric_is_lost(clock, job):
@@ -133,7 +133,7 @@ def test_a_full_disk_ends_no_job_for_its_progress(opened, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(records.Appender, "write", full)
+    monkeypatch.setattr(files.Appender, "write", full)
     report.progress(0.5)
     with pytest.raises(OSError, match="No space"):
         report.log_metrics({"loss": 1})

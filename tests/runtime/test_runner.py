@@ -19,7 +19,7 @@ from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import RecordError
 from xpm_nb.launchers.base import LaunchRequest
 from xpm_nb.launchers.local import LocalLauncher
-from xpm_nb.store import locks, records
+from xpm_nb.store import attempts, files, locks, records, results
 from xpm_nb.store.layout import Workspace
 
 pytestmark = pytest.mark.slow
@@ -75,7 +75,7 @@ class Lab:
     def launch(self, job, attempt=1, keep_files=False):
         lock = locks.try_lock(job)
         assert lock is not None
-        records.archive_attempt(job, keep_files)
+        attempts.archive_attempt(job, keep_files)
         request = LaunchRequest(job.path, job.name, {}, attempt, lock.fileno())
         handle = self.launcher.launch(request)
         lock.hand_over()
@@ -171,7 +171,7 @@ def test_a_job_from_start_to_marker(lab):
     assert lab.engine(job) == 0, job.stderr.read_text()
     assert records.read_outcome(job) == "done"
     assert (job.path / "out.txt").read_text() == "0.5 64"
-    assert records.load_result(job) == {
+    assert results.load_result(job) == {
         "cwd": str(job.path),
         "taskdir": str(job.path),
         "main": str(job.path),
@@ -440,7 +440,7 @@ def test_a_fork_that_comes_back_writes_no_marker(lab):
                 return "from the parent"
         """)
     assert lab.engine(job) == 0, job.stderr.read_text()
-    assert records.load_result(job) == "from the parent"
+    assert results.load_result(job) == "from the parent"
     assert job.stdout.read_text() == "child\n"
     assert "ValueError: in the child" in job.stderr.read_text()
     assert not job.failed.exists()
@@ -516,7 +516,7 @@ def test_init_tasks_run_first_and_share(lab):
     ]  # fmt: skip
     job = lab.job(code, model, objects=objects, init=[2, 3])
     assert lab.engine(job) == 0, job.stderr.read_text()
-    assert records.load_result(job) == ["load", "warm"]
+    assert results.load_result(job) == ["load", "warm"]
 
 
 def test_reports_of_a_job(lab):
@@ -528,8 +528,8 @@ def test_reports_of_a_job(lab):
                     log_metrics({"n": n}, step=n)
         """)
     assert lab.engine(job) == 0
-    assert len(records.read_lines(job.metrics)[0]) == 1000
-    assert records.read_lines(job.progress)[0][-1]["progress"] == 1.0
+    assert len(files.read_lines(job.metrics)[0]) == 1000
+    assert files.read_lines(job.progress)[0][-1]["progress"] == 1.0
     assert job.stderr.read_text() == ""
 
 
@@ -642,7 +642,7 @@ def test_the_marker_comes_after_the_result(lab):
                 return Looks()
         """)
     assert lab.engine(job) == 0
-    assert records.load_result(job) == "not yet"
+    assert results.load_result(job) == "not yet"
     assert records.read_outcome(job) == "done"
 
 
@@ -655,7 +655,7 @@ def test_a_result_that_cannot_be_kept_says_so_when_asked(lab):
         """)
     assert lab.engine(job) == 0
     with pytest.raises(RecordError, match="cannot be stored"):
-        records.load_result(job)
+        results.load_result(job)
 
 
 @pytest.mark.parametrize("what", ["damaged", "missing", "class"])
@@ -682,7 +682,7 @@ def test_by_hand_when_nobody_has_run_it(lab):
     done = lab.hand(job)
     assert done.returncode == 0, done.stderr
     assert records.read_outcome(job) == "done"
-    assert records.load_result(job)["taskdir"] == str(job.path)
+    assert results.load_result(job)["taskdir"] == str(job.path)
     assert f"here {job.path}" in done.stdout
     assert "there" in done.stderr
     assert f"depends on t.split/{HEX}, which is not done" in done.stderr
@@ -714,7 +714,7 @@ def test_a_rehearsal_touches_nothing(lab):
         assert "there\n" in done.stderr
         assert (folder / "out.txt").read_text() == "0.5 64"
         assert checksums(job) == before
-    assert records.load_result(job)["out"] == str(job.path / "out.txt")
+    assert results.load_result(job)["out"] == str(job.path / "out.txt")
     assert not locks.held(job)
 
 
@@ -807,7 +807,7 @@ def test_scripts_named_like_modules(lab, name):
         if evil != job.name:
             (job.path / f"{evil}.py").write_text("raise SystemExit('evil')")
     assert lab.engine(job, keep_files=True) == 0, job.stderr.read_text()
-    assert records.load_result(job) == ["random", "code", "types", "json"]
+    assert results.load_result(job) == ["random", "code", "types", "json"]
     done = lab.hand(job)
     assert done.returncode == 0, done.stderr
     assert list(job.by_hand.iterdir()) == [job.by_hand / "1"]
@@ -830,7 +830,7 @@ def test_a_job_that_imports_nothing_loads_nothing_heavy(lab):
                 return sorted(sys.modules)
         """, {"x": 3})  # fmt: skip
     assert lab.engine(job) == 0, job.stderr.read_text()
-    assert not HEAVY & set(records.load_result(job))
+    assert not HEAVY & set(results.load_result(job))
 
 
 # -- what is kept of a failure ------------------------------------------------------------------
@@ -872,7 +872,7 @@ def test_frames_cost_nothing_where_nothing_fails(lab):
                 return [name for name in sys.modules if name.startswith("xpm_nb.runtime")]
     """)
     assert lab.engine(job) == 0
-    assert "xpm_nb.runtime.frames" not in records.load_result(job)
+    assert "xpm_nb.runtime.frames" not in results.load_result(job)
 
 
 def test_of_a_job_that_was_cancelled_no_frames_are_kept(lab):

@@ -121,7 +121,7 @@ def test_every_write_of_a_job_stays_in_the_workspace(tmp_path):
     code = """
 import os, sys
 from pathlib import Path
-from xpm_nb.store import layout, locks, records
+from xpm_nb.store import attempts, files, layout, locks, records, results
 from xpm_nb.core.states import FailureReason
 root = sys.argv[1]
 seen = []
@@ -138,10 +138,10 @@ for name in sys.argv[2:]:
     lock = locks.try_lock(job)
     records.write_params(job, {"a": 1})
     records.write_script(job, "pass")
-    records.store_result(job, {1, 2})
-    records.append_line(job.metrics, {"a": 1})
+    results.store_result(job, {1, 2})
+    files.append_line(job.metrics, {"a": 1})
     records.write_failed(job, FailureReason.FAILED, 1, "x")
-    records.archive_attempt(job)
+    attempts.archive_attempt(job)
     records.write_done(job)
     lock.release()
 bad = [p for p in seen if not os.path.realpath(p).startswith(os.path.realpath(root))]

@@ -22,7 +22,7 @@ from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
 from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
-from xpm_nb.store import damage, locks, records, tokens
+from xpm_nb.store import attempts, damage, files, locks, records, tokens
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Code, Failure, JobRecord
 
@@ -367,7 +367,7 @@ class Entry:
         new = False
         for name, note in _REPORTS.items():
             path = getattr(self.paths, name)
-            rows, self._offsets[name] = records.read_lines(path, self._offsets[name])
+            rows, self._offsets[name] = files.read_lines(path, self._offsets[name])
             for row in rows:
                 note(self.facts, row)
             new = new or bool(rows)
@@ -608,7 +608,7 @@ def remove(entry: Entry) -> bool:
     if lock is None:
         return False
     try:
-        records.remove_files(entry.paths)
+        attempts.remove_files(entry.paths)
         return True
     finally:
         lock.release()
@@ -635,12 +635,11 @@ def write(entry: Entry, *, retries: int | None = None) -> None:
     if record is None or not (new or paths.script.exists()):
         raise RecordError(f"{paths.path} does not say what is to be run: submit the task again")
     if any(path.exists() for path in (paths.done, paths.failed, paths.process, paths.stdout)):
-        records.archive_attempt(paths, keep_files=record.resumable)
+        attempts.archive_attempt(paths, keep_files=record.resumable)
     if asked is not None and asked.script is not None:
         damage.set_aside(paths)
-    attempts = numbered(paths.attempts)
     record = record._replace(
-        attempt=int(attempts[-1].name) + 1 if attempts else 1,
+        attempt=paths.next_attempt(),
         retries=record.retries if retries is None else retries,
     )
     if asked is not None and asked.script is not None and asked.params is not None:

@@ -29,7 +29,7 @@ from xpm_nb.core.names import own_name
 from xpm_nb.core.spelled import Spelling
 from xpm_nb.engine.job import Job
 from xpm_nb.errors import ExportError
-from xpm_nb.store import records
+from xpm_nb.store.files import write_text
 
 MAX_DIFF = 60  # lines in a message
 TRIAL_S = 120.0
@@ -146,7 +146,7 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any) -> Exporte
         _check_target(target, written)
         for path in files:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
-            records.write_text(target / path, written[path])
+            write_text(target / path, written[path])
     return Exported(target, name, tuple(files), len(jobs), tuple(_notes(xp, jobs, roots)))
 
 
@@ -329,7 +329,7 @@ def _staged(target: Path, files: Mapping[str, str]) -> Iterator[Path]:
         stage.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
             (stage / path).parent.mkdir(exist_ok=True)
-            records.write_text(stage / path, text)
+            write_text(stage / path, text)
         yield stage
     finally:
         shutil.rmtree(made, ignore_errors=True)

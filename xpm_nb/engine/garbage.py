@@ -23,7 +23,7 @@ from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason
 from xpm_nb.core.views import TableView
 from xpm_nb.errors import ConfigError, RecordError, XpmError
-from xpm_nb.store import locks, records, removal
+from xpm_nb.store import files, locks, records, removal
 from xpm_nb.store.layout import (
     CachePaths,
     JobPaths,
@@ -392,8 +392,8 @@ class _Needed:
     def _links(self) -> Iterator[str]:
         """Give the jobs to which links of other tools' experiments lead."""
         for top in (self._workspace.experiments_dir, self._workspace.root / "xp"):
-            for folder, inner, files in os.walk(top):
-                for name in (*inner, *files):
+            for folder, inner, others in os.walk(top):
+                for name in (*inner, *others):
                     path = Path(folder, name)
                     if path.is_symlink():
                         yield "/".join(Path(os.readlink(path)).parts[-2:])
@@ -429,14 +429,14 @@ def _mentions(paths: JobPaths) -> set[str]:
 
 def _identifiers(path: Path) -> set[str]:
     try:
-        return identifiers_in(records.read_text(path) or "")
+        return identifiers_in(files.read_text(path) or "")
     except RecordError:
         return set()
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for place, _, files in os.walk(folder):
-        yield from (Path(place, name) for name in files)
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
 
 
 # -- deleting -----------------------------------------------------------------------------------

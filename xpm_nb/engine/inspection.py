@@ -26,7 +26,7 @@ from xpm_nb.engine.entries import Entry, Found
 from xpm_nb.engine.reading import Files, tail
 from xpm_nb.engine.settings import workspace_root
 from xpm_nb.errors import ConfigError, RecordError, XpmError
-from xpm_nb.store import records
+from xpm_nb.store import files, records
 from xpm_nb.store.layout import JobPaths, RunPaths, Workspace, numbered
 from xpm_nb.store.records import JobRecord
 
@@ -253,7 +253,7 @@ def _environment(paths: JobPaths) -> Mapping[str, Any]:
     """Read the environment of the run whose submission started a job, {} if there is none."""
     try:
         run = _run_of(paths)
-        return {} if run is None else records.read_object(run.environment) or {}
+        return {} if run is None else files.read_object(run.environment) or {}
     except (XpmError, OSError):
         return {}
 

@@ -40,7 +40,7 @@ from xpm_nb.engine.scheduler import (
 from xpm_nb.engine.source import Source
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
-from xpm_nb.store import records
+from xpm_nb.store import files, records, results
 from xpm_nb.store.layout import numbered
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ class Job(Afterwards):
             flush(None)
         if self.state is not JobState.DONE:
             raise self.error()
-        return records.load_result(self._entry.paths)
+        return results.load_result(self._entry.paths)
 
     def error(self) -> JobError:
         """Describe how it ended badly."""
@@ -704,7 +704,7 @@ def _evidence(entry: Entry) -> Iterator[str]:
     """Give what helps to see why: the traceback, the last lines of the logs, their paths."""
     paths = entry.paths
     with contextlib.suppress(RecordError):
-        trace = records.read_text(paths.error)
+        trace = files.read_text(paths.error)
         yield from [f"\n{trace.strip()}"] if trace else []
     logs = {path: tail(path, TAIL_LINES) for path in (paths.stdout, paths.stderr)}
     for path, text in logs.items():

@@ -22,7 +22,7 @@ from typing import Any
 from xpm_nb.core.masks import mask
 from xpm_nb.engine import callbacks
 from xpm_nb.errors import WorkspaceError
-from xpm_nb.store import records
+from xpm_nb.store import files, records
 from xpm_nb.store.layout import ExperimentPaths, RunPaths
 from xpm_nb.store.records import RunJob
 
@@ -92,7 +92,7 @@ class Run:
 
     def _write_environment(self) -> None:
         assert self.paths is not None
-        records.write_json(self.paths.environment, environment(self._notebook()))
+        files.write_json(self.paths.environment, environment(self._notebook()))
 
     def _write_cells(self) -> None:
         self._due = False

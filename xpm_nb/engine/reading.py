@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xpm_nb.errors import MissingFileError, RecordError, WorkspaceError
-from xpm_nb.store import records
+from xpm_nb.store import files
 from xpm_nb.store.layout import PRIVATE, JobPaths, inside
 
 LINES = 5000  # of a log, at most
@@ -146,7 +146,7 @@ class Curves:
         while stat is not None:
             before = self._offset
             try:
-                rows, self._offset = records.read_lines(self._path, before, _CHUNK_BYTES)
+                rows, self._offset = files.read_lines(self._path, before, _CHUNK_BYTES)
             except RecordError:
                 return
             for row in rows:

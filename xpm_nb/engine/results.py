@@ -17,7 +17,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView, TableView
 from xpm_nb.engine.figures import Best, Spread, best_rows, check_best, is_number, spread, way_of
 from xpm_nb.errors import ConfigError, RecordError, WorkspaceError
-from xpm_nb.store import records
+from xpm_nb.store import results
 from xpm_nb.store.layout import JobPaths
 
 ResultOf = Callable[[JobView], Any]
@@ -216,7 +216,7 @@ def json_result(job: JobView) -> Any:
     """Read a result where it is JSON, else None; nothing is ever unpickled for a table."""
     try:
         paths = JobPaths.of(job.path)
-        return records.load_result(paths) if paths.result_json.exists() else None
+        return results.load_result(paths) if paths.result_json.exists() else None
     except (RecordError, WorkspaceError, OSError):
         return None
 

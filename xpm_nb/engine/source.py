@@ -18,7 +18,7 @@ from xpm_nb.core import doors
 from xpm_nb.core.views import JobView, SourceView
 from xpm_nb.core.written import Written
 from xpm_nb.errors import RecordError, XpmError
-from xpm_nb.store import records
+from xpm_nb.store import files, records
 from xpm_nb.store.layout import JobPaths
 
 # Gives number of each file name of a cell's code and executed text of each number, if there are
@@ -40,7 +40,7 @@ class Source:
     """
 
     def __init__(self, paths: JobPaths, view: JobView) -> None:
-        text = records.read_text(paths.script)
+        text = files.read_text(paths.script)
         if text is None:
             raise RecordError(f"{paths.script} is missing: nothing says what {view.task} runs")
         self._paths = paths

@@ -26,7 +26,7 @@ from xpm_nb.engine.job import Job, as_json_tags
 from xpm_nb.engine.loop import Loop
 from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.launchers.base import Launcher
-from xpm_nb.store import records
+from xpm_nb.store import files
 from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import Code, JobRecord
 
@@ -303,7 +303,7 @@ def renewed(
     None where its code is not here: what its directory holds.
     """
     record, paths = job.entry.record, job.entry.paths
-    params = records.read_text(paths.params)
+    params = files.read_text(paths.params)
     if carried is None or record is None or params is None:
         return None
     record = record._replace(submitted=options.submitted, sys_path=import_path())
@@ -314,7 +314,7 @@ def renewed(
 
 def _json_text(record: JobRecord, what: str, data: Any) -> str:
     try:
-        return records.params_text(data)
+        return files.params_text(data)
     except RecordError as error:
         raise ConfigError(f"{record.task}: {what} cannot be written as JSON: {error}") from error
 

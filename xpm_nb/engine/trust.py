@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from xpm_nb.engine.entries import Entry
 from xpm_nb.errors import ConfigError, RecordError
-from xpm_nb.store import locks, records
+from xpm_nb.store import attempts, locks, records
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Disowned
 
@@ -52,7 +52,7 @@ def disown(paths: JobPaths, name: str, reason: str) -> Disowned:
         if locks.legacy_holder(paths) is not None or not paths.done.is_file():
             raise ConfigError(f"{name} cannot be disowned: it is not done any more")
         note = Disowned(f"{_user()}@{os.uname().nodename}", time.time(), reason.strip())
-        records.disown(paths, note)
+        attempts.disown(paths, note)
         return note
     finally:
         lock.release()

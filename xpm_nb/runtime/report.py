@@ -5,7 +5,7 @@ written at once while calls are rare, at most ten times a second when they are n
 later replaces what was held back; metrics are all kept. Outside a job these functions do nothing,
 but that `tqdm` draws a bar.
 
-The lines, as `store.records.read_lines` gives them::
+The lines, as `store.files.read_lines` gives them::
 
     progress.jsonl  {"time": …, "progress": 0.25, "level": 0, "desc": "epoch"}
     metrics.jsonl   {"time": …, "step": 12, "metrics": {"loss": 0.31}}
@@ -23,8 +23,9 @@ from time import monotonic, time
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from xpm_nb.store.files import Appender
 from xpm_nb.store.layout import JobPaths
-from xpm_nb.store.records import Appender, Output, add_output
+from xpm_nb.store.records import Output, add_output
 
 T = TypeVar("T")
 

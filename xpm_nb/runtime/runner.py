@@ -42,7 +42,7 @@ from xpm_nb.errors import (
     XpmError,
 )
 from xpm_nb.runtime import report
-from xpm_nb.store import locks, records
+from xpm_nb.store import attempts, files, locks, records, results
 from xpm_nb.store.layout import JobPaths, Workspace, make_directory, make_next
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h: somebody else has the job
@@ -115,7 +115,7 @@ class RunningJob:
             lock.release()
             return BUSY
         resumes = record is not None and record.resumable
-        records.archive_attempt(self.paths, keep_files=resumes)
+        attempts.archive_attempt(self.paths, keep_files=resumes)
         attempt = self.paths.next_attempt()
         self.note(f"attempt {attempt} of {self.paths.key}")
         for key in record.dependencies if record else ():
@@ -197,7 +197,7 @@ class RunningJob:
                     _end_of_a_fork()
             _flush()
             report.close_job()
-            records.store_result(paths, value)
+            results.store_result(paths, value)
         except BaseException as error:  # the border round execute(): whatever it is, it is recorded
             failure, text = _describe(error, signals.received)
             failure = self.asked_to_end(error, failure)
@@ -205,7 +205,7 @@ class RunningJob:
             with suppress(OSError):  # a full disk: the marker still may find a place
                 _flush()
                 report.close_job()
-                records.write_text(paths.error, text)
+                files.write_text(paths.error, text)
             _keep_frames(paths, error, failure)
         records.write_times(paths, started, time(), self.changes())
         if failure is None:

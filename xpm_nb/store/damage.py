@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xpm_nb.errors import RecordError
-from xpm_nb.store import records
+from xpm_nb.store import files, records
 from xpm_nb.store.layout import JobPaths, make_next
 
 _HEAD, _TAIL = 1024, 16  # bytes that are looked at; ours names its format in the first lines
@@ -39,10 +39,10 @@ def of_params(paths: JobPaths) -> str:
     if not head.lstrip().startswith(b"{") or not tail.endswith(b"}"):
         return f"{path} is damaged: it is not a whole JSON object"
     written = _FORMAT.search(head.partition(b'"objects"')[0])
-    if written is not None and int(written[1]) > records.FORMAT:
+    if written is not None and int(written[1]) > files.FORMAT:
         return (
             f"{path} has format {int(written[1])}, and this version of xpm_nb knows"
-            f" {records.FORMAT}: upgrade"
+            f" {files.FORMAT}: upgrade"
         )
     return ""
 

@@ -1,39 +1,37 @@
-"""What is inside the files of a workspace, with a format number; the only module that knows json.
+"""What is inside the files of a workspace, with a format number.
 
-Rule 1: a file appears whole or not at all: it is written aside and takes its name by `os.replace`,
-which also replaces a link instead of following it.
-Rule 2: `fsync` only where `durable`: results and failures, so that no power cut leaves an empty
-file with their name. (The journal keeps the order of renames: no marker without its result.)
-Rule 3: reading is tolerant of what a newer version adds, and of a last line cut short. Anything
-else that cannot be understood is a `RecordError` that names the file.
+Rule 1: reading is tolerant of what a newer version adds. Anything else that cannot be understood is
+a `RecordError` that names the file.
 
 Job processes import this module: NamedTuple and not dataclass (which imports inspect, 10 ms);
 change a copy with ``record._replace(attempt=2)``.
 """
 
 # No `from __future__ import annotations`: NamedTuple would compile each of them, 2 ms in each job.
-import errno
 import json
 import os
-import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from xpm_nb.core.states import FailureReason, TransientMode
 from xpm_nb.errors import RecordError
-from xpm_nb.store.layout import (
-    PRIVATE,
-    JobPaths,
-    RunPaths,
-    aside,
-    inside,
-    make_directory,
-    make_next,
+from xpm_nb.store.files import (
+    FORMAT,
+    append_line,
+    exact_json,
+    kind_of,
+    params_text,
+    read_json,
+    read_lines,
+    read_object,
+    write_bytes,
+    write_json,
+    write_text,
 )
+from xpm_nb.store.layout import JobPaths, RunPaths, make_directory
 
-FORMAT = 1
 _NOTHING: Mapping[str, Any] = {}  # the default of all fields that are objects; never changed
 
 
@@ -342,133 +340,6 @@ class Kept(NamedTuple):
 Outcome = Literal["done"] | Failure | None
 
 
-# --- whole files -----------------------------------------------------------------------------
-
-
-def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a whole file, or nothing.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced if it is there (a link is replaced, not followed).
-    durable : bool
-        Whether its content must be on the disk before it takes its name.
-    """
-    temporary = aside(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o666)
-    try:
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            if durable:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a whole text file in UTF-8, or nothing."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
-
-
-def json_text(data: Any) -> str:
-    """Give the text of a JSON file (NaN and Infinity as Python writes them).
-
-    Raises
-    ------
-    RecordError
-        JSON cannot hold it: an integer of thousands of digits, say.
-    """
-    try:
-        return json.dumps(data, indent=1) + "\n"
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise RecordError(f"JSON cannot hold it: {error}") from error
-
-
-def params_text(document: Mapping[str, Any]) -> str:
-    """Give the text of ``params.json``, an object in a line; raises `RecordError`.
-
-    Not with `indent`, for which Python has no fast encoder: the file of the last job of a chain
-    holds all jobs before it.
-    """
-
-    def rows(value: Any) -> str:
-        if not isinstance(value, list) or not value:
-            return json.dumps(value)
-        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
-
-    try:
-        lines = [f" {json.dumps(name)}: {rows(value)}" for name, value in document.items()]
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise RecordError(f"JSON cannot hold it: {error}") from error
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
-    """Write a whole JSON file, or nothing; raises `RecordError` for what JSON cannot hold."""
-    write_text(path, json_text(data), durable=durable)
-
-
-def read_text(path: Path) -> str | None:
-    """Read a whole text file; None if there is none."""
-    try:
-        return path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file; None if there is none.
-
-    Raises
-    ------
-    RecordError
-        It cannot be read, is no JSON, or has a ``format`` newer than this version knows.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{path} is damaged: {error}") from error
-    if value is None:  # None means "no file" here, and no file of ours holds it
-        raise RecordError(f"{path} is damaged: it holds null")
-    if isinstance(value, dict):
-        version = value.get("format", FORMAT)
-        if not isinstance(version, int):
-            raise RecordError(f"{path} is damaged: its format is {version!r}")
-        if version > FORMAT:
-            raise RecordError(
-                f"{path} has format {version}, and this version of xpm_nb knows {FORMAT}: upgrade"
-            )
-    return value
-
-
-def read_object(path: Path) -> dict[str, Any] | None:
-    """Read a JSON file that must hold an object; None if there is none; raises `RecordError`."""
-    value = read_json(path)
-    if value is not None and not isinstance(value, dict):
-        raise RecordError(f"{path} is damaged: an object is expected, not {_kind(value)}")
-    return value
-
-
-def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}"
-
-
 # --- records ---------------------------------------------------------------------------------
 
 # What the fields of all records are in JSON; those that are not named here are objects.
@@ -505,7 +376,7 @@ def _fields(path: Path, data: Mapping[str, Any], cls: Any) -> dict[str, Any]:
             continue
         value = data[name]
         if type(value) not in _EXPECTED.get(name, (dict,)):
-            raise RecordError(f"{path} is damaged: {name!r} is {_kind(value)}")
+            raise RecordError(f"{path} is damaged: {name!r} is {kind_of(value)}")
         if name in _TEXTS and not all(type(item) is str for item in value):
             raise RecordError(f"{path} is damaged: {name!r} holds more than texts")
         values[name] = tuple(value) if isinstance(value, list) else value
@@ -538,7 +409,7 @@ def read_code(paths: JobPaths) -> Code | None:
     parts = []
     for part in fields.get("parts", ()):
         if not isinstance(part, dict):
-            raise RecordError(f"{paths.code} is damaged: a part is {_kind(part)}")
+            raise RecordError(f"{paths.code} is damaged: a part is {kind_of(part)}")
         parts.append(CodePart(**_fields(paths.code, part, CodePart)))
     return Code(**fields | {"parts": tuple(parts)})
 
@@ -774,7 +645,7 @@ def read_failed(paths: JobPaths) -> Failure | None:
     if type(data) is int:  # experimaestro 1 wrote the bare exit code
         return Failure(FailureReason.FAILED, data)
     if not isinstance(data, dict):
-        raise RecordError(f"{paths.failed} is damaged: an object is expected, not {_kind(data)}")
+        raise RecordError(f"{paths.failed} is damaged: an object is expected, not {kind_of(data)}")
     try:
         reason = FailureReason(str(data.get("reason", "")).lower())
     except ValueError:  # a reason of another tool
@@ -798,15 +669,6 @@ def read_outcome(paths: JobPaths) -> Outcome:
     return read_failed(paths)
 
 
-def disown(paths: JobPaths, note: Disowned) -> Path:
-    """Move a result away, with a note; the job has failed then. The caller holds the job lock."""
-    target = archive_attempt(paths)
-    assert target is not None  # its marker was there
-    write_json(target / paths.disowned.name, note._asdict())
-    write_failed(paths, FailureReason.DISOWNED, None, f"disowned by {note.by}: {note.reason}")
-    return target
-
-
 def read_disowned(path: Path) -> Disowned | None:
     """Read the note of an attempt that was disowned; None if it was not; raises `RecordError`."""
     data = read_object(path)
@@ -817,173 +679,7 @@ def read_disowned(path: Path) -> Disowned | None:
     )
 
 
-# --- results ---------------------------------------------------------------------------------
-
-
-def store_result(paths: JobPaths, value: Any) -> None:
-    """Keep what `execute` returned; None leaves no file.
-
-    JSON if it comes back equal with equal types, else cloudpickle. A value that neither can hold
-    is noted with the reason, so that `load_result` can say why there is none.
-    """
-    if value is None:
-        return
-    text = _as_json(value)
-    if text is not None:
-        write_bytes(paths.result_json, text, durable=True)
-        return
-    import cloudpickle  # only where it is needed: 25 ms
-
-    try:
-        data = cloudpickle.dumps(value)
-    except Exception as error:  # the value's own code runs here: a border like execute()
-        note = f"{type(value).__name__} cannot be stored: {type(error).__name__}: {error}"
-        write_json(paths.result_json, {"format": FORMAT, "unstorable": note}, durable=True)
-        return
-    write_bytes(paths.result_pickle, data, durable=True)
-
-
-def _as_json(value: Any) -> bytes | None:
-    try:
-        text = json.dumps({"format": FORMAT, "value": value}).encode("ascii")
-        back = json.loads(text)["value"]
-        return text if _same(value, back) else None
-    except (TypeError, ValueError, RecursionError, OverflowError):
-        return None
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Compare by type and value, containers by their elements; floats by their digits (NaN)."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(type(k) is str and _same(a[k], b[k]) for k in a)
-    if isinstance(a, float):
-        return repr(a) == repr(b)
-    return bool(a == b)
-
-
-def load_result(paths: JobPaths) -> Any:
-    """Give back what `execute` returned; None if nothing was kept.
-
-    This unpickles, which runs code that the file names: only for an explicit request of the result
-    of an own job, never for a display.
-
-    Raises
-    ------
-    RecordError
-        The file is damaged, or says why the value could not be kept.
-    """
-    try:
-        data = read_object(paths.result_json)
-    except RecordError as error:
-        raise RecordError(f"{error}; {_run_again(paths)}") from error
-    if data is not None:
-        if "unstorable" in data:
-            raise RecordError(f"the result is not kept: {data['unstorable']} ({paths.result_json})")
-        if "value" not in data:
-            raise RecordError(
-                f"{paths.result_json} is damaged: it has no 'value'; {_run_again(paths)}"
-            )
-        return data["value"]
-    try:
-        pickled = paths.result_pickle.read_bytes()
-    except FileNotFoundError:
-        return None
-    import cloudpickle
-
-    try:
-        return cloudpickle.loads(pickled)
-    except Exception as error:  # whatever the classes named in there raise
-        what = f"{type(error).__name__}: {error}"
-        raise RecordError(
-            f"{paths.result_pickle} cannot be loaded: {what}; {_run_again(paths)}"
-        ) from error
-
-
-def _run_again(paths: JobPaths) -> str:
-    return f"to run the job again, delete {paths.done} and submit it again"
-
-
-# --- lines -----------------------------------------------------------------------------------
-
-
-class Appender:
-    """Appends lines of JSON to a file; each call is one write, so that writers never mix."""
-
-    __slots__ = ("_fd", "path")
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o666)
-        # A writer killed in the middle left a line without end: ours must not become its rest.
-        size = os.fstat(self._fd).st_size
-        if size and os.pread(self._fd, 1, size - 1) != b"\n":
-            os.write(self._fd, b"\n")
-
-    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append some rows, in one write; raises OSError (a full disk)."""
-        text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
-        data = text.encode("ascii")
-        if os.write(self._fd, data) != len(data):
-            os.write(self._fd, b"\n")  # a torn line must not swallow the next
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-
-    def close(self) -> None:
-        """Close the file; further calls do nothing."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-
-def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Append one line of JSON."""
-    appender = Appender(path)
-    try:
-        appender.write([row])
-    finally:
-        appender.close()
-
-
-def read_lines(path: Path, offset: int = 0, limit: int = -1) -> tuple[list[dict[str, Any]], int]:
-    """Read the complete lines after an offset, of at most so many bytes together.
-
-    Lines that are no JSON object are left out: a writer was killed there.
-
-    Returns
-    -------
-    tuple[list[dict], int]
-        The rows, and the offset for the next call. A file that has become shorter is read from its
-        beginning; one that is not there has no rows.
-
-    Raises
-    ------
-    RecordError
-        The file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size < offset:
-                offset = 0
-            file.seek(offset)
-            data = file.read(limit)
-    except FileNotFoundError:
-        return [], 0
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
-    end = data.rfind(b"\n") + 1
-    rows = []
-    for line in data[:end].splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows, offset + end
+# --- other files ------------------------------------------------------------------------------
 
 
 def write_meaning(root: Path, path: Path, meaning: Meaning) -> None:
@@ -1007,7 +703,7 @@ def add_output(paths: JobPaths, output: Output) -> None:
         JSON does not give an argument back as it is.
     """
     row = {"method": output.method, "args": list(output.args), "options": dict(output.options)}
-    if _as_json([row["args"], row["options"]]) is None:
+    if exact_json([row["args"], row["options"]]) is None:
         raise RecordError(
             f"the arguments of {output.method}() must be what JSON gives back unchanged (numbers, "
             f"text, lists, dicts with names, None), not {_shown_arguments(output)}"
@@ -1105,90 +801,3 @@ def write_notebook(
         "nbformat_minor": 5,
     }
     write_json(path, document)
-
-
-# --- a new attempt ---------------------------------------------------------------------------
-
-
-def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
-    """Move what an attempt left to ``attempts/<n>/``; the caller holds the job lock.
-
-    The marker goes first: from then on the job is neither done nor failed. Script, parameters and
-    record are copied, not moved, so that a job known before is known at every instant.
-
-    Parameters
-    ----------
-    paths : JobPaths
-        The job.
-    keep_files : bool
-        Leave the files that the task itself wrote, its metrics, and what it said of the files (a
-        task that resumes).
-
-    Returns
-    -------
-    Path or None
-        The new directory, or None if there was nothing to move.
-    """
-    inside(paths.workspace, paths.private)
-    _forget_disowned(paths)
-    markers = (paths.done, paths.failed)
-    private = [paths.process, paths.outcome, paths.progress, paths.error, paths.cancel, paths.kept]
-    private.append(paths.frames)
-    private += [paths.result_json, paths.result_pickle]
-    logs = [paths.stdout, paths.stderr, paths.pid]
-    if not keep_files:
-        private += [paths.metrics, paths.outputs]
-        stays = {paths.script.name, paths.params.name, paths.legacy_lock.name, PRIVATE}
-        stays.update(path.name for path in (*markers, *logs))
-        logs += [paths.path / name for name in sorted(os.listdir(paths.path)) if name not in stays]
-    old = [path for path in (*markers, *logs, *private) if os.path.lexists(path)]
-    if not old:
-        return None
-    target = make_next(paths.workspace, paths.attempts)
-    for path in old:
-        os.rename(path, target / path.name)
-    for path in (paths.script, paths.params, paths.record, paths.code):
-        _copy(path, target / path.name)
-    return target
-
-
-def remove_files(paths: JobPaths) -> None:
-    """Remove what a job left, all attempts included; the caller holds the job lock.
-
-    Script, parameters, record and lock stay: it can be run again. The marker goes first.
-    """
-    import shutil  # slow to import, and seldom needed
-
-    inside(paths.workspace, paths.private)
-    paths.done.unlink(missing_ok=True)
-    stays = {paths.script, paths.params, paths.legacy_lock, paths.private}
-    stays |= {paths.record, paths.code, paths.lock}
-    for folder in (paths.path, paths.private):
-        for path in (folder / name for name in sorted(os.listdir(folder))):
-            if path in stays:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-
-
-def _forget_disowned(paths: JobPaths) -> None:
-    """Take away the marker of a job that was disowned: its attempt is among the others already."""
-    try:
-        failure = read_failed(paths)
-    except RecordError:
-        return
-    if failure is not None and failure.reason is FailureReason.DISOWNED:
-        paths.failed.unlink()
-
-
-def _copy(source: Path, target: Path) -> None:
-    # A link is as good as a copy: nobody writes into these files, they are replaced.
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    except OSError:  # a file system without links
-        if stat.S_ISREG(os.lstat(source).st_mode) and not os.path.lexists(target):
-            target.write_bytes(source.read_bytes())

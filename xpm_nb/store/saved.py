@@ -27,7 +27,7 @@ from xpm_nb.core.graph import build_instance, build_value, tags_of
 from xpm_nb.core.nodes import info
 from xpm_nb.core.standins import stand_in
 from xpm_nb.errors import ConfigError, MissingClassError, RecordError, WorkspaceError
-from xpm_nb.store import records
+from xpm_nb.store.files import params_text, read_object, write_text
 from xpm_nb.store.layout import MARKER, PARAMS, JobPaths, SavedPaths
 
 Place: TypeAlias = "str | PathLike[str] | Callable[[str], str | PathLike[str]]"
@@ -90,7 +90,7 @@ def _save(obj: Any, paths: SavedPaths, workspace: Path | None = None) -> None:
             carry=files.carry,
             workspace=workspace,
         )
-        records.write_text(paths.definition, records.params_text(document))
+        write_text(paths.definition, params_text(document))
     except OSError as error:
         shutil.rmtree(files.folder, ignore_errors=True)
         raise WorkspaceError(f"cannot save in {paths.path}: {error.strerror}") from error
@@ -323,7 +323,7 @@ class _Reading:
         find = _finder(path)
         names = SavedPaths.DEFINITIONS if definition is None else (definition,)
         for name in names:
-            document = records.read_object(find(name))
+            document = read_object(find(name))
             if document is not None:
                 return self.value(document, str(find(name)), path)
         raise RecordError(f"nothing was saved in {find('')}: there is no {names[0]}")
@@ -344,7 +344,7 @@ class _Reading:
 
     def task(self, file: Path) -> Any:
         """Load the parameters of a job."""
-        document = records.read_object(file)
+        document = read_object(file)
         if document is None:
             raise RecordError(f"{file.parent} is no job's directory: there is no {file.name}")
         try:

@@ -1,0 +1,110 @@
+"""A job that is run again: what the attempt before has left goes out of the way.
+
+Rule 1: the marker goes first: nobody may take the new attempt for the old one's success.
+Rule 2: the caller holds the job's lock.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from xpm_nb.core.states import FailureReason
+from xpm_nb.errors import RecordError
+from xpm_nb.store.files import write_json
+from xpm_nb.store.layout import PRIVATE, JobPaths, inside, make_next
+from xpm_nb.store.records import Disowned, read_failed, write_failed
+
+
+def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
+    """Move what an attempt left to ``attempts/<n>/``; the caller holds the job lock.
+
+    The marker goes first: from then on the job is neither done nor failed. Script, parameters and
+    record are copied, not moved, so that a job known before is known at every instant.
+
+    Parameters
+    ----------
+    paths : JobPaths
+        The job.
+    keep_files : bool
+        Leave the files that the task itself wrote, its metrics, and what it said of the files (a
+        task that resumes).
+
+    Returns
+    -------
+    Path or None
+        The new directory, or None if there was nothing to move.
+    """
+    inside(paths.workspace, paths.private)
+    _forget_disowned(paths)
+    markers = (paths.done, paths.failed)
+    private = [paths.process, paths.outcome, paths.progress, paths.error, paths.cancel, paths.kept]
+    private.append(paths.frames)
+    private += [paths.result_json, paths.result_pickle]
+    logs = [paths.stdout, paths.stderr, paths.pid]
+    if not keep_files:
+        private += [paths.metrics, paths.outputs]
+        stays = {paths.script.name, paths.params.name, paths.legacy_lock.name, PRIVATE}
+        stays.update(path.name for path in (*markers, *logs))
+        logs += [paths.path / name for name in sorted(os.listdir(paths.path)) if name not in stays]
+    old = [path for path in (*markers, *logs, *private) if os.path.lexists(path)]
+    if not old:
+        return None
+    target = make_next(paths.workspace, paths.attempts)
+    for path in old:
+        os.rename(path, target / path.name)
+    for path in (paths.script, paths.params, paths.record, paths.code):
+        _copy(path, target / path.name)
+    return target
+
+
+def disown(paths: JobPaths, note: Disowned) -> Path:
+    """Move a result away, with a note; the job has failed then. The caller holds the job lock."""
+    target = archive_attempt(paths)
+    assert target is not None  # its marker was there
+    write_json(target / paths.disowned.name, note._asdict())
+    write_failed(paths, FailureReason.DISOWNED, None, f"disowned by {note.by}: {note.reason}")
+    return target
+
+
+def remove_files(paths: JobPaths) -> None:
+    """Remove what a job left, all attempts included; the caller holds the job lock.
+
+    Script, parameters, record and lock stay: it can be run again. The marker goes first.
+    """
+    import shutil  # slow to import, and seldom needed
+
+    inside(paths.workspace, paths.private)
+    paths.done.unlink(missing_ok=True)
+    stays = {paths.script, paths.params, paths.legacy_lock, paths.private}
+    stays |= {paths.record, paths.code, paths.lock}
+    for folder in (paths.path, paths.private):
+        for path in (folder / name for name in sorted(os.listdir(folder))):
+            if path in stays:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _forget_disowned(paths: JobPaths) -> None:
+    """Take away the marker of a job that was disowned: its attempt is among the others already."""
+    try:
+        failure = read_failed(paths)
+    except RecordError:
+        return
+    if failure is not None and failure.reason is FailureReason.DISOWNED:
+        paths.failed.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    # A link is as good as a copy: nobody writes into these files, they are replaced.
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    except OSError:  # a file system without links
+        if stat.S_ISREG(os.lstat(source).st_mode) and not os.path.lexists(target):
+            target.write_bytes(source.read_bytes())

@@ -1,0 +1,245 @@
+"""How anything is written in a workspace, and read: whole files, and files that grow by lines.
+
+Rule 1: a file appears whole or not at all: it is written aside and takes its name by `os.replace`,
+which also replaces a link instead of following it.
+Rule 2: `fsync` only where `durable`: results and failures, so that no power cut leaves an empty
+file with their name. (The journal keeps the order of renames: no marker without its result.)
+Rule 3: reading is tolerant of a last line cut short. Anything else that cannot be understood is a
+`RecordError` that names the file.
+"""
+
+# No `from __future__ import annotations`: every job imports this, and it would cost a moment each.
+import errno
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from xpm_nb.errors import RecordError
+from xpm_nb.store.layout import aside
+
+FORMAT = 1  # of the JSON files of this version
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a whole file, or nothing.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it is there (a link is replaced, not followed).
+    durable : bool
+        Whether its content must be on the disk before it takes its name.
+    """
+    temporary = aside(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o666)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a whole text file in UTF-8, or nothing."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
+
+
+def json_text(data: Any) -> str:
+    """Give the text of a JSON file (NaN and Infinity as Python writes them).
+
+    Raises
+    ------
+    RecordError
+        JSON cannot hold it: an integer of thousands of digits, say.
+    """
+    try:
+        return json.dumps(data, indent=1) + "\n"
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise RecordError(f"JSON cannot hold it: {error}") from error
+
+
+def params_text(document: Mapping[str, Any]) -> str:
+    """Give the text of ``params.json``, an object in a line; raises `RecordError`.
+
+    Not with `indent`, for which Python has no fast encoder: the file of the last job of a chain
+    holds all jobs before it.
+    """
+
+    def rows(value: Any) -> str:
+        if not isinstance(value, list) or not value:
+            return json.dumps(value)
+        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+
+    try:
+        lines = [f" {json.dumps(name)}: {rows(value)}" for name, value in document.items()]
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise RecordError(f"JSON cannot hold it: {error}") from error
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def exact_json(value: Any) -> bytes | None:
+    """Give the JSON from which a value comes back equal, with equal types; None if none does."""
+    try:
+        text = json.dumps(value).encode("ascii")
+        return text if _same(value, json.loads(text)) else None
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return None
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Compare by type and value, containers by their elements; floats by their digits (NaN)."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(type(k) is str and _same(a[k], b[k]) for k in a)
+    if isinstance(a, float):
+        return repr(a) == repr(b)
+    return bool(a == b)
+
+
+def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
+    """Write a whole JSON file, or nothing; raises `RecordError` for what JSON cannot hold."""
+    write_text(path, json_text(data), durable=durable)
+
+
+def read_text(path: Path) -> str | None:
+    """Read a whole text file; None if there is none."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; None if there is none.
+
+    Raises
+    ------
+    RecordError
+        It cannot be read, is no JSON, or has a ``format`` newer than this version knows.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+    if value is None:  # None means "no file" here, and no file of ours holds it
+        raise RecordError(f"{path} is damaged: it holds null")
+    if isinstance(value, dict):
+        version = value.get("format", FORMAT)
+        if not isinstance(version, int):
+            raise RecordError(f"{path} is damaged: its format is {version!r}")
+        if version > FORMAT:
+            raise RecordError(
+                f"{path} has format {version}, and this version of xpm_nb knows {FORMAT}: upgrade"
+            )
+    return value
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Read a JSON file that must hold an object; None if there is none; raises `RecordError`."""
+    value = read_json(path)
+    if value is not None and not isinstance(value, dict):
+        raise RecordError(f"{path} is damaged: an object is expected, not {kind_of(value)}")
+    return value
+
+
+def kind_of(value: Any) -> str:
+    """Say in a message what a value is."""
+    return f"a {type(value).__name__}"
+
+
+class Appender:
+    """Appends lines of JSON to a file; each call is one write, so that writers never mix."""
+
+    __slots__ = ("_fd", "path")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o666)
+        # A writer killed in the middle left a line without end: ours must not become its rest.
+        size = os.fstat(self._fd).st_size
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            os.write(self._fd, b"\n")
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append some rows, in one write; raises OSError (a full disk)."""
+        text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+        data = text.encode("ascii")
+        if os.write(self._fd, data) != len(data):
+            os.write(self._fd, b"\n")  # a torn line must not swallow the next
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def close(self) -> None:
+        """Close the file; further calls do nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one line of JSON."""
+    appender = Appender(path)
+    try:
+        appender.write([row])
+    finally:
+        appender.close()
+
+
+def read_lines(path: Path, offset: int = 0, limit: int = -1) -> tuple[list[dict[str, Any]], int]:
+    """Read the complete lines after an offset, of at most so many bytes together.
+
+    Lines that are no JSON object are left out: a writer was killed there.
+
+    Returns
+    -------
+    tuple[list[dict], int]
+        The rows, and the offset for the next call. A file that has become shorter is read from its
+        beginning; one that is not there has no rows.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < offset:
+                offset = 0
+            file.seek(offset)
+            data = file.read(limit)
+    except FileNotFoundError:
+        return [], 0
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    end = data.rfind(b"\n") + 1
+    rows = []
+    for line in data[:end].splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows, offset + end
