@@ -13,7 +13,7 @@ import pytest
 from tests.engine.some_tasks import Learn
 from xpm_nb.core.states import FailureReason
 from xpm_nb.engine.story import Line, Story, tell
-from xpm_nb.store import locks, records
+from xpm_nb.store import attempts, files, locks, records
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import Disowned, JobRecord, Kept, ProcessRecord
 
@@ -50,15 +50,15 @@ def test_a_whole_life_with_two_attempts(job):
     records.write_end_note(job, FailureReason.TIMEOUT)
     records.write_times(job, 1001.0, 1002.5)
     records.write_failed(job, FailureReason.TIMEOUT, 143, "its time\nlimit was reached")
-    records.archive_attempt(job)
+    attempts.archive_attempt(job)
     submit(job, retries=1, attempt=2)
     start(job, 4712, 1003.0)
-    records.append_line(job.progress, {"time": 1003.5, "progress": 0.5})
-    records.append_line(job.metrics, {"time": 1004.0, "metrics": {"loss": 0.25}})
+    files.append_line(job.progress, {"time": 1003.5, "progress": 0.5})
+    files.append_line(job.metrics, {"time": 1004.0, "metrics": {"loss": 0.25}})
     records.write_times(job, 1003.0, 1005.0)
     records.write_done(job)
     records.add_kept(job, Kept("f", reason="only faster", by="ada", time=1010.0))
-    records.write_json(job.disowned, Disowned("bob", 1011.0, "bad data")._asdict())
+    files.write_json(job.disowned, Disowned("bob", 1011.0, "bad data")._asdict())
     story = tell(job)
     lines = [re.sub(r"^.*asked", "asked", line) for line in map(str.strip, str(story).split("\n"))]
     assert re.sub(r"from .*", "from", lines[0]) == "Learn abababab (m.learn), from"

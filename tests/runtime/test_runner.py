@@ -598,7 +598,7 @@ def test_what_is_imported_takes_its_part_of_the_time_limit(lab):
         """
     job = lab.job(code, launcher={"time_min": 0.5})
     finish(lab.launch(job))
-    assert records.load_result(job) is True
+    assert results.load_result(job) is True
 
 
 def test_cancelled_before_its_time_limit(lab):

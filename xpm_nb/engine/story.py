@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from xpm_nb.errors import RecordError, XpmError
-from xpm_nb.store import locks, records
+from xpm_nb.store import files, locks, records
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import JobRecord
 
@@ -135,7 +135,7 @@ def _short(key: str) -> str:
 def _reports(paths: JobPaths) -> Iterator[Line]:
     for path, what in ((paths.progress, "progress"), (paths.metrics, "metrics")):
         try:
-            rows, size = records.read_lines(path, 0, MAX_BYTES)
+            rows, size = files.read_lines(path, 0, MAX_BYTES)
         except RecordError as error:
             yield Line(None, _cut(str(error)))
             continue
