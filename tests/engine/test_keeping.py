@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.some_tasks import Learn, Model, Score, Scored
+from tests.engine.some_tasks import Learn, Load, Model, Report, Score, Scored
 from xpm_nb.core.config import RunMode
 from xpm_nb.engine import callbacks
 from xpm_nb.engine.experiment import experiment, start
 from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.store import files, records
+from xpm_nb.store.saved import from_task_dir
 
 
 def test_what_is_saved_in_one_experiment_is_loaded_in_another(xp, new_kernel):
@@ -45,6 +46,40 @@ def test_what_is_saved_moves_with_the_workspace(xp, new_kernel, tmp_path):
     inside, other = start("tour", workspace=moved).load("tour")
     assert inside.path == moved / score.path.relative_to(place)
     assert other.path == outside
+
+
+def test_what_a_task_gave_is_its_output_still(xp, new_kernel, fake):
+    learn = Learn.C(lr=0.1)
+    xp.submit(learn)
+    score = Score.C(learn=learn)
+    xp.save(xp.submit(score), "score")
+    report = xp.submit(Report.C(scored=score.submit()))
+    key = score.job.key
+    new_kernel()
+    other = start("other", launcher=fake)
+    loaded = other.load("tour", "score")
+    again = other.submit(Report.C(scored=loaded))
+    assert again.job.identifier == report.job.identifier
+    assert [job.key for job in again.job.dependencies] == [key]
+    assert other.submit(Report.C(scored=other.load("tour", "score"))).job == again.job
+    elsewhere = start("tour", workspace="elsewhere", launcher=fake)
+    with pytest.raises(ConfigError, match=r"Report needs what score .* submit that task first"):
+        elsewhere.submit(Report.C(scored=other.load("tour", "score")))
+
+
+def test_a_task_that_is_read_from_its_job_is_that_job(xp, new_kernel, fake):
+    learn = Learn.C(lr=0.1)
+    load = Load.C(factor=2, model=learn.model)
+    task = xp.submit(learn, init_tasks=[load])
+    report = xp.submit(Report.C(scored=xp.submit(Score.C(learn=learn))))
+    xp._loop.sync(10)
+    new_kernel()
+    other = start("other", launcher=fake)
+    again = other.submit(from_task_dir(task.job.path))
+    assert again.job.identifier == task.job.identifier
+    copied = other.submit(from_task_dir(report.job.path).copy())
+    assert copied.job.identifier == report.job.identifier
+    assert [job.type for job in copied.job.dependencies] == ["tests.engine.some_tasks.score"]
 
 
 def test_the_latest_run_that_saved_it_counts(xp, new_kernel, fake):

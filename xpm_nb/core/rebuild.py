@@ -123,7 +123,7 @@ def load_value(
     made = [info(config) for config in reader.read(objects, _needed(objects, roots))]
     for node in made:
         complete(node)
-    _float(made)
+    _float(made, reader.outputs)
     return reader.value(value)
 
 
@@ -139,14 +139,17 @@ def complete(node: ConfigInfo) -> None:
                 node.values[name] = None
 
 
-def _float(nodes: list[ConfigInfo]) -> None:
-    """Let the identifiers of what was made in cells be those of the experiment it is used in."""
+def _float(nodes: list[ConfigInfo], outputs: set[ConfigInfo]) -> None:
+    """Let the identifiers of what was made in cells be those of the experiment it is used in.
+
+    That of a submitted task stays; and that of an output, if the task that made it is not there.
+    """
     found: set[ConfigInfo] = set()
     for node in nodes:
         below = children(node)
         if needs_namespace(node.cls) or any(child in found for child in below):
             found.add(node)
-            if node.task is None and not node.init_tasks:
+            if not node.submitted and not node.init_tasks and node not in outputs:
                 node.thaw()
 
 
@@ -245,6 +248,7 @@ class _Reader:
         self, document: Mapping[str, Any], resolve: Resolve, bases: dict[str, Folder | None]
     ) -> None:
         self.nodes: dict[int, ConfigInfo] = {}
+        self.outputs: set[ConfigInfo] = set()  # of tasks that are not loaded
         self.resolve, self.bases = resolve, bases
         before = document.get("workspace")  # experimaestro 1 wrote whole paths
         self.before = before if isinstance(before, str) and before.startswith("/") else None
@@ -265,6 +269,8 @@ class _Reader:
         node.init_tasks = tuple(self.nodes[n].config for n in item.get("init-tasks", ()))
         producer = self.nodes.get(item.get("task", 0))
         node.task = None if producer is None else producer.config
+        if producer is None and "task" in item:
+            self.outputs.add(node)
         if "tags" in item:
             place = user_place()
             node.own_tags = {k: (self.value(v), place) for k, v in item["tags"].items()}

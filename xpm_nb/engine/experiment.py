@@ -176,6 +176,10 @@ class Experiment(Judging, Keeping, Contents):
                 elif known.run == run.run_id:  # submitted again in that run
                     known.tags, known.submitted = row.tags, row.submitted
             found = mine + found  # what was submitted first is launched first
+        self._look_at(found)
+
+    def _look_at(self, found: Sequence[Entry]) -> None:
+        """Have the loop find out how jobs are."""
         if found:
             ready = threading.Event()
             self._loop.post(OpenJobs(tuple(found), ready))
@@ -271,6 +275,9 @@ class Experiment(Judging, Keeping, Contents):
         cls = configs.declared_class(task)
         if not issubclass(cls, configs.Task):
             raise ConfigError(f"{cls.__qualname__} is no task: it derives from Config, not Task")
+        init_tasks = init_tasks or submission.loaded_init_tasks(task)
+        for made in submission.loaded(task, init_tasks):
+            self._join(made, cls.__qualname__)
         identifier = configs.prepare(task, self.namespace, init_tasks)
         if before is None:
             type_name = configs.type_name(cls, self.namespace)
@@ -320,6 +327,30 @@ class Experiment(Judging, Keeping, Contents):
             self._namesakes.check(configs.classes_of(task))
             configs.do_later(task, item.job)
         return output
+
+    def _join(self, task: Any, by: str) -> None:
+        """Find the job of a task that was loaded from a file, with what it made."""
+        identifier = configs.identify(task, self.namespace)
+        paths = self.workspace.job(configs.info(task).typename, identifier.hex())
+        if not paths.path.is_dir():
+            raise ConfigError(
+                f"{by} needs what {paths.name} {paths.identifier[:8]} made, which is no job of"
+                f" {self.workspace.root}: submit that task first"
+            )
+        entry = self._loop.entry(paths)
+        if paths.done.is_file():
+            self._look_at([entry])
+        with self._lock:
+            item = self._items.get(entry.id) or self._earlier.get(entry.id)
+        namespace = submission.loaded_namespace(task)
+        configs.mark_submitted(
+            task,
+            job=(item and item.job) or self._job(Item(entry, {}, 0.0, "")),
+            identifier=identifier,
+            namespace=namespace,
+            root=paths.path,
+            shared=submission.sharing(paths, namespace or self.namespace),
+        )
 
     def _preparations_of(self, task: Any, entry: Entry) -> tuple[Preparation, ...]:
         return preparing.preparations_of(

@@ -182,6 +182,35 @@ def needed_jobs(task: Any) -> list[Job]:
     return list(found.values())
 
 
+def loaded(task: Any, init_tasks: Sequence[Any]) -> list[Any]:
+    """Give the tasks that a task needs and that were loaded from files, if their jobs are unknown.
+
+    What made those is not looked at: that their jobs know themselves.
+    """
+    found: dict[int, Any] = {}
+    for top in filter(configs.is_config, (task, *init_tasks)):
+        for one in (*configs.dependencies(top), configs.info(top).task):
+            if one is not None and one is not task:
+                node = configs.info(one)
+                if node.typename and node.job is None:
+                    found[id(one)] = one
+    return list(found.values())
+
+
+def loaded_init_tasks(task: Any) -> tuple[Any, ...]:
+    """Give the init tasks of a task that was loaded from its job's directory."""
+    node = configs.info(task)
+    return node.init_tasks if node.typename and node.job is None else ()
+
+
+def loaded_namespace(task: Any) -> str | None:
+    """Say which namespace the type name of a task that was loaded begins with."""
+    node = configs.info(task)
+    if not configs.needs_namespace(node.cls):
+        return None
+    return node.typename.removesuffix(configs.type_name(node.cls, "x")[1:]) or None
+
+
 def job_of(task: Any) -> Job | None:
     """Give the job of a task that was submitted (not only looked at, in a dry run)."""
     job = configs.info(task).job

@@ -195,7 +195,9 @@ def load(
     as_instance : bool
         Give live objects, not configurations.
     partial_loading : bool, optional
-        False: the tasks that made a configuration are loaded too; their classes must be there.
+        Whether to leave out the tasks that made something. By default, configurations come with
+        them if their classes are there: an output is one still, and who takes it depends on the
+        task. False: the classes must be there.
     definition_filename : str, optional
         The name of the JSON file, where it was said when saving.
     missing_ok : bool
@@ -312,7 +314,7 @@ class _Reading:
 
     def __init__(self, *, missing_ok: bool, partial_loading: bool | None) -> None:
         self.missing_ok = missing_ok
-        self.producers = partial_loading is False
+        self.partial = partial_loading
         self.what = ""
         self.missing: dict[str, str] = {}
         self._document: Mapping[str, Any] = {}
@@ -333,12 +335,12 @@ class _Reading:
         return self._load(
             document,
             what,
-            lambda: serial.load_value(
+            lambda producers: serial.load_value(
                 document,
                 resolve=self.resolve,
                 data=None if path is None else _Base(_finder(path)),
                 workspace=None if path is None else _workspace_of(_finder(path)("")),
-                producers=self.producers,
+                producers=producers,
             ),
         )
 
@@ -354,19 +356,22 @@ class _Reading:
         return self._load(
             document,
             str(file),
-            lambda: serial.load(
+            lambda producers: serial.load(
                 document,
                 resolve=self.resolve,
                 workspace=workspace,
                 job=file.parent.absolute(),
-                producers=self.producers,
+                producers=producers,
             )[-1],
         )
 
-    def _load(self, document: Mapping[str, Any], what: str, act: Callable[[], Any]) -> Any:
+    def _load(self, document: Mapping[str, Any], what: str, act: Callable[[bool], Any]) -> Any:
         self._document, self.what = document, what
         try:
-            loaded = act()
+            loaded = act(not self.partial)
+            if self.missing and self.partial is None:  # perhaps only of tasks that made something
+                self.missing, self._found = {}, {}
+                loaded = act(False)
         except ConfigError as error:
             raise RecordError(f"{what} cannot be loaded: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
