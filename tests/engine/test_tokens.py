@@ -172,6 +172,7 @@ def test_cancelling_a_job_that_waits_for_a_token_lets_the_next_one_go(xp, fake):
     a, b, c = (token(1, Step.C(n=n)).submit() for n in range(3))
     fake.wait_for(1)
     xp.cancel(b.job)
+    assert b.job.wait(10) is JobState.ERROR
     fake.finish(a.job.key)
     fake.wait_for(2)
     assert fake.handles[1].paths.key == c.job.key
