@@ -12,7 +12,7 @@ from xpm_nb.engine import experiment, loop, provenance
 from xpm_nb.engine.entries import Asked
 from xpm_nb.engine.experiment import start
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.scheduler import CancelJobs, OpenJobs, RerunJobs, RetryJobs, SubmitJob
+from xpm_nb.engine.messages import CancelJobs, OpenJobs, RerunJobs, RetryJobs, SubmitJob
 from xpm_nb.engine.settings import Settings
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import JobRecord

@@ -13,7 +13,7 @@ import pytest
 
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine import entries
-from xpm_nb.engine.scheduler import SetSlots, Wake
+from xpm_nb.engine.messages import SetSlots, Wake
 from xpm_nb.errors import InternalError
 from xpm_nb.store import files, locks, records
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import entries, inspection, postmortem, rehearsal, trust
-from xpm_nb.engine.scheduler import LookAgain
+from xpm_nb.engine.messages import LookAgain
 from xpm_nb.errors import ConfigError
 from xpm_nb.store.records import Disowned
 

@@ -47,9 +47,9 @@ from xpm_nb.engine.export import Exported, export
 from xpm_nb.engine.job import Job, error_of, flush, inside, run_again, seconds, settled, wait_for
 from xpm_nb.engine.judging import Judging
 from xpm_nb.engine.keeping import Keeping
+from xpm_nb.engine.messages import CancelJobs, CountToken, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.provenance import Run
-from xpm_nb.engine.scheduler import CancelJobs, CountToken, OpenJobs, RetryJobs, SetSlots, SubmitJob
 from xpm_nb.engine.tokens import Token
 from xpm_nb.engine.why import Why
 from xpm_nb.errors import (

@@ -27,16 +27,8 @@ from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
+from xpm_nb.engine.messages import CancelJobs, JudgeJobs, NoteError, RerunJobs, RetryJobs, Say, Wake
 from xpm_nb.engine.reading import Files, tail
-from xpm_nb.engine.scheduler import (
-    CancelJobs,
-    JudgeJobs,
-    NoteError,
-    RerunJobs,
-    RetryJobs,
-    Say,
-    Wake,
-)
 from xpm_nb.engine.source import Source
 from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher

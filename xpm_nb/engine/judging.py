@@ -20,7 +20,7 @@ from xpm_nb.engine.contents import Contents
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
-from xpm_nb.engine.scheduler import JudgeJobs
+from xpm_nb.engine.messages import JudgeJobs
 from xpm_nb.engine.why import Case, Why, explain, nearest
 from xpm_nb.errors import CarrierError, ConfigError, RecordError
 from xpm_nb.store import records

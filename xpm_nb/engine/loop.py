@@ -24,7 +24,8 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import settings
 from xpm_nb.engine.entries import Entry
-from xpm_nb.engine.scheduler import Clock, LauncherOf, Message, Scheduler, SetSlots, Wake
+from xpm_nb.engine.messages import Clock, Message, SetSlots, Wake
+from xpm_nb.engine.scheduler import LauncherOf, Scheduler
 from xpm_nb.errors import InternalError
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store.layout import JobPaths

@@ -11,7 +11,7 @@ from xpm_nb.engine import callbacks
 from xpm_nb.engine.entries import Entry, Preparation
 from xpm_nb.engine.job import inside, say, trace_of
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.scheduler import PreparationEnded, Say
+from xpm_nb.engine.messages import PreparationEnded, Say
 from xpm_nb.errors import InternalError
 from xpm_nb.store import cache
 from xpm_nb.store.layout import CachePaths, Workspace

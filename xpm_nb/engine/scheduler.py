@@ -11,13 +11,12 @@ launcher) becomes that job's failure: one thread looks after all jobs of a kerne
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from graphlib import TopologicalSorter
-from typing import Any, Protocol
+from typing import Any
 
 from xpm_nb.core.events import (
     Attached,
@@ -47,13 +46,31 @@ from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import entries, limits, staleness, trust
 from xpm_nb.engine.entries import Asked, Entry, Found
+from xpm_nb.engine.messages import (
+    CancelJobs,
+    Clock,
+    CountToken,
+    JudgeJobs,
+    LookAgain,
+    Message,
+    NoteError,
+    OpenJobs,
+    PreparationEnded,
+    RerunJobs,
+    RetryJobs,
+    Say,
+    SetSlots,
+    SubmitJob,
+    Wake,
+    Watcher,
+)
 from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.shares import Shares
 from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
 from xpm_nb.store import locks, records
-from xpm_nb.store.layout import JobPaths, Workspace
-from xpm_nb.store.records import Code, Failure
+from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.records import Failure
 
 log = logging.getLogger("xpm_nb")
 
@@ -68,166 +85,6 @@ REMOVED = "transient: its files were removed, as all that needed them is done"
 _UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 
 LauncherOf = Callable[[Mapping[str, Any]], Launcher]
-
-
-class Clock(Protocol):
-    """Where the time comes from: `testing.FakeClock` moves when told."""
-
-    def monotonic(self) -> float:
-        """Give seconds that never go back."""
-        ...
-
-    def time(self) -> float:
-        """Give seconds since the epoch."""
-        ...
-
-
-class Watcher(Protocol):
-    """Who waits for the ends of processes."""
-
-    def watch(self, descriptor: int, entry: Entry) -> None:
-        """Call `Scheduler.ended` when the descriptor becomes readable."""
-        ...
-
-    def notify(self, descriptor: int, call: Callable[[], None]) -> None:
-        """Call a function when the descriptor becomes readable."""
-        ...
-
-    def unwatch(self, descriptor: int) -> None:
-        """Forget the descriptor, which is about to be closed."""
-        ...
-
-
-# -- messages ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SubmitJob:
-    """Run this, or join it.
-
-    Attributes
-    ----------
-    asked : Asked or None
-        None: what its directory holds.
-    generate : bool
-        Write the directory, and run nothing.
-    prepare : bool
-        Make ready what it needs, and write and run nothing else.
-    listed : callable or None
-        Called first (it writes the run's list of jobs); its failure is the job's.
-    """
-
-    entry: Entry
-    asked: Asked | None
-    generate: bool = False
-    prepare: bool = False
-    listed: Callable[[], object] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenJobs:
-    """These were submitted before: find out how they are, and go on with the unfinished."""
-
-    entries: tuple[Entry, ...]
-    ready: threading.Event
-
-
-@dataclass(frozen=True, slots=True)
-class CancelJobs:
-    """These are not wanted any more."""
-
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RetryJobs:
-    """Run those of these again that are in error."""
-
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RerunJobs:
-    """Run those of these again that are over, the done ones too; with what directories hold."""
-
-    wanted: tuple[tuple[Entry, Asked | None], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeJobs:
-    """Look again which of these are stale; with the code as it is now, where that is known."""
-
-    wanted: tuple[tuple[Entry, Code | None], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LookAgain:
-    """A job that was done is so no more: its result was disowned."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class SetSlots:
-    """How many jobs may run at once."""
-
-    slots: int
-
-
-@dataclass(frozen=True, slots=True)
-class CountToken:
-    """There is another number of a token."""
-
-    workspace: Workspace
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoteError:
-    """A callback of a job raised."""
-
-    entry: Entry
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class PreparationEnded:
-    """What jobs wait for is ready, or raised what the trace says."""
-
-    key: str
-    trace: str
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """A callback of a job said something; `last`: it is over."""
-
-    entry: Entry
-    last: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Look at the clock; `reached` is set when everything posted before is dealt with."""
-
-    reached: threading.Event | None = None
-
-
-Message = (
-    SubmitJob
-    | OpenJobs
-    | CancelJobs
-    | LookAgain
-    | RetryJobs
-    | RerunJobs
-    | JudgeJobs
-    | SetSlots
-    | CountToken
-    | NoteError
-    | PreparationEnded
-    | Say
-    | Wake
-)
 
 
 class Scheduler:

@@ -11,13 +11,13 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
 
 from xpm_nb.core.events import Effect, Refused, Taken
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import entries
 from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.messages import Clock, Watcher
 from xpm_nb.errors import RecordError, XpmError
 from xpm_nb.store import locks, records, tokens
 from xpm_nb.store.layout import JobPaths, Workspace
@@ -30,26 +30,6 @@ TELL_S = 0.25  # between two looks at who has what
 SWEEP_S = 20.0  # the same, where nothing tells us that something changed
 TOLD = 100  # jobs of one queue that are told who has what they wait for
 NAMED = 3  # holders that are named
-
-
-class Clock(Protocol):
-    """Where the time comes from."""
-
-    def monotonic(self) -> float:
-        """Give seconds that never go back."""
-        ...
-
-
-class Watcher(Protocol):
-    """Who waits for the ends of processes."""
-
-    def notify(self, descriptor: int, call: Callable[[], None]) -> None:
-        """Call a function when the descriptor becomes readable."""
-        ...
-
-    def unwatch(self, descriptor: int) -> None:
-        """Forget the descriptor, which is about to be closed."""
-        ...
 
 
 class Shares:
