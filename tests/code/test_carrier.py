@@ -507,6 +507,34 @@ REFUSED = {
         ],
         ["a default of execute() (In[2], line 1) is an earlier f()"],
     ),
+    "a decorator that was defined anew": (
+        [
+            "def more(f): return lambda: f() + 1",
+            "@more\ndef model(): return 1",
+            "def more(f): return lambda: f() + 2",
+            LEARN,
+        ],
+        ["model() (In[2], line 1) is wrapped by an earlier `more` (In[1], line 1)", "Run In[2]"],
+    ),
+    "a decorator that keeps the name, defined anew": (
+        [
+            "import functools",
+            "def more(n):\n  def wrap(f):\n    @functools.wraps(f)\n    def w(): return f() + n\n"
+            "    return w\n  return wrap",
+            "@more(1)\ndef model(): return 1",
+            "def more(n):\n  return lambda f: f",
+            LEARN,
+        ],
+        ["model() (In[3], line 1) is wrapped by an earlier `more` (In[2], line 1)", "Run In[3]"],
+    ),
+    "a decorator of a method that was defined anew": (
+        [
+            "def more(f): return lambda self: f(self) + 1",
+            "class Learn:\n  @more\n  def execute(self): return 1",
+            "def more(f): return lambda self: f(self) + 2",
+        ],
+        ["execute() (In[2], line 1) is wrapped by an earlier `more` (In[1], line 1)"],
+    ),
     "an attribute that has an older value": (
         ["N = 2", "class Learn:\n  n = N * 2\n  def execute(self): return self.n", "N = 3"],
         ["Learn.n (In[2], line 1) is 4, and would be 6"],

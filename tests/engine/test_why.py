@@ -84,6 +84,9 @@ CASES = {
     "it was accepted": case(
         accepted=True, now=code(EDITED), kept=Kept("g" * 64, reason="only faster", by="ada")
     ),
+    "what it was made from was disowned": case(
+        doubt="bad input: Train 99aa88bb was disowned (bad data)"
+    ),
     "it failed before": case("failed", failure="ValueError: no data"),
     "another kernel runs it": case("elsewhere"),
     "it runs": case("running"),

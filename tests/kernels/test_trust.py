@@ -54,6 +54,8 @@ def test_a_disowned_result_is_not_reused_and_its_history_is_kept(lab):
     for text in (page["text/plain"], page["text/html"]):
         assert "disowned" in text
         assert "bad input" in text
+    assert "bad input: Make" in kernel.value("xp._repr_mimebundle_()['text/plain']")
+    assert "was disowned (bad data)" in kernel.value("str(use.why())")
     kernel.kill()
 
     other = lab.kernel()

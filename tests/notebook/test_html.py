@@ -236,6 +236,18 @@ def test_config_text_is_one_line_without_defaults():
     assert html.config_text(TRAIN) == f"{expected} [{digits('train')[:8]}]"
 
 
+def test_a_stale_result_is_told_wherever_its_task_is_shown():
+    view = replace(TRAIN, state=JobState.DONE, stale="code")
+    assert "stale: code changed" in html.config_html(view)
+    assert html.config_text(view).endswith("(stale: code changed)")
+    assert "stale" not in html.config_text(view, stable=True)
+
+
+def test_what_is_done_and_not_to_be_trusted_is_told():
+    text = html.jobs_text([job(message="bad input: Make was disowned (bad data)")])
+    assert f"  Train [{digits('train')[:8]}] bad input: Make was disowned" in text
+
+
 def test_config_text_gathers_the_items_of_a_container():
     rows = [ParamView(f"layers[{i}]", "param", "list[M]", "", config=MODEL) for i in range(2)]
     view = ConfigView("Net", "net", "", params=(*rows, ParamView("n", "param", "int", "1")))

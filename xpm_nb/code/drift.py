@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Protocol
@@ -84,6 +84,7 @@ def check_class(cls: type, statement: Statement, node: ast.ClassDef, context: Co
         value = vars(cls).get(function.name)
         if isinstance(value, FunctionType):
             check_defaults(value, statement, function, inner)
+        check_decorators(value, statement, function, inner)
     travels = hasattr(cls, "__xpm_config__")  # values of parameters reach a job by another way
     annotated = {ast.unparse(n.target) for n in node.body if isinstance(n, ast.AnnAssign)}
     alone = _is_made_alone(cls, node)
@@ -116,6 +117,38 @@ def check_defaults(
     for written, live in (*by_position, *by_name):
         if written is not None and any(isinstance(n, ast.Name) for n in ast.walk(written)):
             _check_value(f"a default of {node.name}()", live, written, statement, context)
+
+
+def check_decorators(value: Any, statement: Statement, node: Function, context: Context) -> None:
+    """Look whether what wraps a function is what its decorators would make now.
+
+    Raises
+    ------
+    Refused
+        When a decorator was defined anew since.
+    """
+    for decorator in node.decorator_list:
+        name = ast.unparse(decorator).partition("(")[0].partition(".")[0]
+        now = context.space.get(name, _MISSING)
+        for place in (
+            _wrapped_by(value, statement, name, context.finder) if now is not value else ()
+        ):
+            by = [found for found in map(context.finder.of_function, functions_in(now)) if found]
+            if now is not _MISSING and place.key not in [found.key for found in by]:
+                raise Refused(
+                    f"in which {node.name}() ({statement.place}) is wrapped by an earlier "
+                    f"`{name}` ({place.place})",
+                    f"Run {statement.cell.name} again",
+                )
+
+
+def _wrapped_by(value: Any, statement: Statement, name: str, finder: Finder) -> Iterator[Statement]:
+    """Give the statements that bind a name, and whose functions a value is wrapped in."""
+    for function in functions_in(value):
+        if not statement.holds(function.__code__):
+            place = finder.of_function(function)
+            if place is not None and name in place.binds:
+                yield place
 
 
 def _check_value(

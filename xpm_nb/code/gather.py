@@ -21,7 +21,7 @@ from typing import Any
 from xpm_nb.code import pickled
 from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal, unbound
 from xpm_nb.code.cells import Cells, Statement, functions_in
-from xpm_nb.code.drift import Context, Refused, check_defaults
+from xpm_nb.code.drift import Context, Refused, check_decorators, check_defaults
 from xpm_nb.code.imports import (
     absolute_module,
     bound_by,
@@ -359,6 +359,9 @@ class Gathering:
             # Behind a later statement, a decorated definition may be what that has wrapped.
             wrapped = refusals and isinstance(statement.node, DEFINITIONS)
             if refused is None and not wrapped:
+                if isinstance(statement.node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    context = Context(user.space, self._origins)
+                    check_decorators(value, statement, statement.node, context)
                 piece = self._piece(statement, user.space, user.root, value)
                 self._add_implementations(piece, value)
                 return [piece]
@@ -393,7 +396,9 @@ class Gathering:
         node = statement.node
         is_lambda = isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            check_defaults(value, statement, node, Context(value.__globals__, self._origins))
+            context = Context(value.__globals__, self._origins)
+            check_defaults(value, statement, node, context)
+            check_decorators(value, statement, node, context)
             if vars(value) and not node.decorator_list:
                 raise Refused(
                     f"which got attributes ({', '.join(vars(value))}) after {statement.place}",

@@ -61,6 +61,7 @@ class ConfigView:
     dependencies: tuple[tuple[str, str], ...] = ()  # (task name, identifier) it needs done first
     shared: bool = False
     state: JobState | None = None  # of its job, once submitted
+    stale: str = ""  # see `JobView`
     number: int = 0  # of the configs of the tree, from 0 on; a shared stub has that of its original
 
 
@@ -322,6 +323,7 @@ class _Describer:
         shared = node in self.shown
         number = self.shown.setdefault(node, len(self.shown))
         state = getattr(node.job, "state", None)
+        job = node.job.view() if hasattr(node.job, "view") else None
         return ConfigView(
             name=node.cls.__name__,
             type_name=name,
@@ -330,6 +332,7 @@ class _Describer:
             params=() if shared else tuple(self.params(node, level, path)),
             shared=shared,
             state=state if isinstance(state, JobState) else None,
+            stale=getattr(job, "stale", ""),
             number=number,
             **more,
         )

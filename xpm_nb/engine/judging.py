@@ -168,6 +168,7 @@ class Judging(Contents):
             inputs=tuple(self._stale_inputs(entry, made)),
             kept=kept[-1] if kept else None,
             changed=entry.changed,
+            doubt=entry.facts.doubt,
         )
 
     def _stale_inputs(self, entry: Entry, made: Making) -> list[str]:

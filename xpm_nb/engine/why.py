@@ -74,6 +74,8 @@ class Case(NamedTuple):
         Names of the jobs that it needs and whose result is not what it was made from.
     failure : str
         Why it is in error.
+    doubt : str
+        Why a result is not to be trusted, though its code is that of now.
     """
 
     task: str
@@ -89,6 +91,7 @@ class Case(NamedTuple):
     kept: Kept | None = None
     nearest: Nearest | None = None
     changed: str = ""
+    doubt: str = ""
 
 
 def explain(case: Case) -> WhyView:
@@ -136,6 +139,8 @@ def _of_result(case: Case) -> tuple[str, list[str]]:
         by = f" by {case.kept.by}" if case.kept.by else ""
         why = [f"the reason given: {case.kept.reason}"] if case.kept.reason else []
         return f"reused: it was accepted{by} for what has changed", why
+    if stale is None and case.doubt:
+        return "reused, but what it was made from is not to be trusted: rerun()", [case.doubt]
     if stale is None:
         return "reused: it is done, and nothing that it was made from has changed", []
     again = case.policy == "rerun" and stale is not Stale.UNKNOWN

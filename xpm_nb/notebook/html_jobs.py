@@ -350,6 +350,8 @@ def jobs_text(jobs: Sequence[JobView], title: str = "jobs") -> str:
     if len(bad) > 5:
         lines.append(f"  … and {len(bad) - 5} more in error")
     lines += [f"  {text}" for text in _stale_lines(jobs)]
+    noted = [job for job in jobs if job.state is JobState.DONE and job.message][:5]
+    lines += [f"  {_name(job)} {first_line(job.message)}" for job in noted]
     told = [job for job in jobs if job.callback_error][:5]
     lines += [f"  {_name(job)} callback: {first_line(job.callback_error)}" for job in told]
     return "\n".join(lines)
