@@ -709,6 +709,17 @@ def test_containers_that_change():
         other.instance()
 
 
+def test_what_is_no_configuration():
+    class Inner(Config):
+        x: Param[int]
+
+    for give in (config.tags, config.tagspath, config.copyconfig):
+        with pytest.raises(ConfigError, match=r"5 is no configuration; .* derived from Config"):
+            give(5)
+    with pytest.raises(ConfigError, match=r"is no configuration; .* by .*Inner\.C\(\.\.\.\)"):
+        config.copyconfig(Inner)
+
+
 def test_validation():
     calls = []
 
@@ -728,8 +739,14 @@ def test_validation():
 
     Outer.C(inner=Inner.C(x=1)).instance()
     assert calls == ["inner", "outer"]
-    with pytest.raises(ValueError, match="not be negative"):
+    with pytest.raises(ValueError, match="not be negative") as raised:
         Outer.C(inner=Inner.C(x=-1)).instance()
+    (note,) = raised.value.__notes__
+    assert "Inner(x=-1)" in note
+    assert "at $.inner of" in note
+    with pytest.raises(ValueError, match="not be negative") as raised:
+        Inner.C(x=-1).instance()
+    assert not hasattr(raised.value, "__notes__"), "the traceback says it"
     with pytest.raises(
         ConfigError, match=rf"Inner\.x has no value: x: int is required .*at \$\.inner\.x \({HERE}"
     ):

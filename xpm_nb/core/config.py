@@ -452,7 +452,9 @@ def _node(self: Any) -> ConfigInfo:
     """Give the node of a configuration, or of the one that an instance was built from."""
     node = node_of(self)
     if node is None:
-        node = node_of(vars(self).get("__xpmconfig__"))
+        node = node_of(getattr(self, "__dict__", {}).get("__xpmconfig__"))
+    if node is None and not isinstance(self, Config):
+        return info(self)  # which says what it is
     if node is None:
         name = type(self).__qualname__
         raise ConfigTypeError(f"this {name} is an instance: write {name}.C(...) ({place_text()})")

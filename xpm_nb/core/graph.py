@@ -228,7 +228,8 @@ def validate(config: Any) -> None:
     Raises
     ------
     ConfigError
-        For a missing value, naming its path; what the user's ``__validate__`` raises goes through.
+        For a missing value, naming its path; what the user's ``__validate__`` raises goes through,
+        with a note that says of which configuration.
     """
     root = info(config)
     nodes = _new_nodes(root)
@@ -246,8 +247,15 @@ def validate(config: Any) -> None:
             bind_variables(node)  # those of what lies below may have been bound since
     for node in nodes:
         check = getattr(node.config, "__validate__", None)
-        if check is not None:
+        if check is None:
+            continue
+        try:
             check()
+        except Exception as error:  # a border: the user's method
+            if node is not root:
+                where = f"{path_to(root, node)} of {root.cls.__qualname__}"
+                error.add_note(f"{shorten(node.config)}, at {where}, is not valid ({place_text()})")
+            raise
 
 
 def path_to(root: ConfigInfo, target: ConfigInfo) -> str:

@@ -368,7 +368,10 @@ def info(config: Any) -> ConfigInfo:
     """
     found = node_of(config)
     if found is None:
-        name = type(config).__qualname__
+        cls = config if isinstance(config, type) else type(config)
+        name = (
+            cls.__qualname__ if hasattr(cls, "__identifier__") else "a class derived from Config: K"
+        )
         raise ConfigError(f"{shorten(config)} is no configuration; those are made by {name}.C(...)")
     return found
 

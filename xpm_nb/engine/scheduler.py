@@ -364,7 +364,7 @@ class Scheduler:
             event = self._verdict(entry)
             failure = Failure(_reason(event), None, getattr(event, "message", ""))
         elif record is None and failure is None:
-            text = entry.facts.damage or f"{entry.paths.path} has no record"
+            text = entry.facts.damage or "its directory has no record"
             failure = Failure(FailureReason.LOST, None, f"{text}; submit the task again")
         if damage := entries.find_damage(entry):
             if failure is None:
