@@ -338,6 +338,8 @@ def test_ways_to_end_badly(lab, how, code, reason, message):
     if ": " in message and reason == "failed":
         assert failure.message.startswith(message)
     assert failure.message.splitlines()[-1] in job.stderr.read_text()
+    if how.startswith("exit"):
+        assert f'{job.script.name}", line ' in job.stderr.read_text(), "it says where"
     assert job.error.read_text() in job.stderr.read_text()
     assert "before\n" in job.stdout.read_text()
     assert "runner.py" not in job.stderr.read_text()

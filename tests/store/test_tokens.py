@@ -163,7 +163,9 @@ def test_a_damaged_count_is_told_and_not_guessed(ws, job):
     tokens.set_total(ws, "gpu", 1)
     for text in ("{", "[]", '{"total": 0}', '{"claims": [3]}', '{"claims": [{"units": 1}]}'):
         ws.token("gpu").write_text(text)
-        with pytest.raises(RecordError, match="damaged"):
+        with pytest.raises(
+            RecordError, match=r"damaged.*; move it away when no job has token 'gpu'"
+        ):
             job("a").take(GPU)
     ws.token("gpu").write_text('{"total": 2, "news": 1, "claims": [{"job": "../x"}]}')
     with pytest.raises(RecordError, match=r"token\.json is damaged"):

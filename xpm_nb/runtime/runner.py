@@ -470,7 +470,11 @@ def _describe(error: BaseException, received: int | None = None) -> tuple[record
     if isinstance(error, SystemExit):
         message = f"ended without finishing: sys.exit({error.code!r})"
         code = error.code if isinstance(error.code, int) and 0 < error.code < 256 else 1
-        return records.Failure(FailureReason.FAILED, code, message), f"{message}\n"
+        where = traceback.format_tb(_users(error.__traceback__))
+        head = "Traceback (most recent call last):\n" if where else ""
+        return records.Failure(
+            FailureReason.FAILED, code, message
+        ), f"{head}{''.join(where)}{message}\n"
     reason = FailureReason.MEMORY if isinstance(error, MemoryError) else FailureReason.FAILED
     if received is not None:  # told to end, it ended in a way of its own
         reason = FailureReason.CANCELLED

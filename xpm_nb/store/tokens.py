@@ -72,7 +72,10 @@ def needs_of(record: JobRecord) -> tuple[Need, ...]:
 def read(workspace: Workspace, need: Need) -> TokenRecord:
     """Read who has a pool; one that nobody has named has one unit; raises `RecordError`."""
     path = file_of(workspace, need)
-    found = records.read_token(path) or TokenRecord()
+    try:
+        found = records.read_token(path) or TokenRecord()
+    except RecordError as error:
+        raise RecordError(f"{error}; move it away when no job has {need.text}") from error
     try:
         for key in (*(c.job for c in found.claims), *(w.job for w in found.waiting)):
             workspace.job_at(key)
