@@ -284,6 +284,12 @@ def test_parameters_as_experimaestro_1_wrote_them(tmp_path):
     assert instance.model.words.color is things.Color.BLUE
     elsewhere = shutil.copytree(paths.path, tmp_path / "alone")
     assert from_task_dir(elsewhere).model.words.data == Path("/somewhere/else/ws/jobs/t/x/out.txt")
+    older = json.loads(json.dumps(OLD))  # than a parameter of the class
+    del older["objects"][0]["fields"]["color"], older["objects"][1]["fields"]["more"]
+    paths.params.write_text(json.dumps(older))
+    task = from_task_dir(paths.path)
+    assert (task.model.words.color, task.model.more) == (things.Color.RED, {})
+    assert task.__identifier__().hex() == "ef" * 32
     without_class = json.loads(json.dumps(OLD))
     without_class["objects"][0]["type"] = "Gone"
     paths.params.write_text(json.dumps(without_class))

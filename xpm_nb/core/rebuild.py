@@ -127,6 +127,13 @@ def load_value(
     return reader.value(value)
 
 
+def completed(configs: list[Any]) -> list[Any]:
+    """Give configurations that were loaded what `complete` gives each."""
+    for config in configs:
+        complete(info(config))
+    return configs
+
+
 def complete(node: ConfigInfo) -> None:
     """Give parameters their defaults that a document says nothing of: the class had none then."""
     for name, spec in node.schema.fields.items():

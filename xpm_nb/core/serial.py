@@ -29,6 +29,7 @@ from xpm_nb.core.nodes import (
     node_of,
 )
 from xpm_nb.core.rebuild import VERSION
+from xpm_nb.core.rebuild import completed as completed
 from xpm_nb.core.rebuild import load as load
 from xpm_nb.core.rebuild import load_value as load_value
 from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError

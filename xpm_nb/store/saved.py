@@ -356,12 +356,14 @@ class _Reading:
         return self._load(
             document,
             str(file),
-            lambda producers: serial.load(
-                document,
-                resolve=self.resolve,
-                workspace=workspace,
-                job=file.parent.absolute(),
-                producers=producers,
+            lambda producers: serial.completed(
+                serial.load(
+                    document,
+                    resolve=self.resolve,
+                    workspace=workspace,
+                    job=file.parent.absolute(),
+                    producers=producers,
+                )
             )[-1],
         )
 
