@@ -164,7 +164,7 @@ class Conversation(RuleBasedStateMachine):
         self.settle()
         self.in_the_end_all_is_shown()
         assert self.front.seq == self.feed.seq
-        assert self.feed.unfinished == sum(not view.state.final for view in self.jobs.values())
+        assert self.feed.unfinished == sum(not view.state.idle for view in self.jobs.values())
         running = {v.key for v in self.jobs.values() if v.state is JobState.RUNNING}
         assert self.feed.running == running
 

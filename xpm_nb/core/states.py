@@ -24,8 +24,13 @@ class JobState(Enum):
 
     @property
     def final(self) -> bool:
-        """Nothing more happens by itself."""
+        """It is over."""
         return self in (JobState.DONE, JobState.ERROR)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing more happens by itself: it is over, only looked at, or left out for now."""
+        return self.final or self is JobState.UNSCHEDULED
 
 
 class TransientMode(Enum):

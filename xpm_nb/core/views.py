@@ -128,7 +128,7 @@ class ExperimentView:
     @property
     def finished(self) -> bool:
         """No job will change by itself any more."""
-        return all(job.state.final for job in self.jobs)
+        return all(job.state.idle for job in self.jobs)
 
     def as_json(self) -> dict[str, Any]:
         """Give a dictionary of JSON values (enums by their value)."""

@@ -247,8 +247,8 @@ class Scheduler:
                 entry.freeze(state, self.plan.reason(entry.id), self._message(entry))
             else:
                 self._freeze_unknown(entry)
-            idle = state.final or state is JobState.UNSCHEDULED  # or the plan does not know it
-            entry.settle(idle and self._preparations.state(entry) is not JobState.RUNNING)
+            # (Unscheduled is also what the plan does not know.)
+            entry.settle(state.idle and self._preparations.state(entry) is not JobState.RUNNING)
             keys.add(entry.paths.key)
         return frozenset(keys)
 

@@ -363,7 +363,9 @@ class Live:
         return news
 
     def _left(self) -> float | None:
-        return estimate.eta(self.feed.views(), self.experiment.slots, time.time())
+        # What is left out for now does not begin by itself.
+        views = [view for view in self.feed.views() if view.state is not JobState.UNSCHEDULED]
+        return estimate.eta(views, self.experiment.slots, time.time())
 
     def _sample(self) -> Json:
         """Say what running jobs use, where that has changed."""

@@ -215,14 +215,14 @@ class Feed:
         self.numbers[view.key] = len(self._rows)
         self._ids[short_id(view.key)] = view.key
         self._rows.append(_Row(view, self._static(view), self._dynamic(view)))
-        self.unfinished += not view.state.final
+        self.unfinished += not view.state.idle
         if view.state is JobState.RUNNING:
             self.running.add(view.key)
         self.structure += 1
 
     def _change(self, index: int, row: _Row, view: JobView) -> None:
         before, row.view = row.view, view
-        self.unfinished += before.state.final - view.state.final
+        self.unfinished += before.state.idle - view.state.idle
         if view.state is JobState.RUNNING:
             self.running.add(view.key)
         else:

@@ -92,7 +92,8 @@ export function createStore(snapshot, clock = () => performance.now() / 1000) {
       return left == null ? null : Math.max(0, left - (store.now() - leftAt));
     },
     get finished() {
-      return store.counts.done + store.counts.error === store.rows.length;
+      const { done, error, unscheduled } = store.counts; // what is left out does not begin by itself
+      return done + error + unscheduled === store.rows.length;
     },
     now: () => clock() + ahead,
     byId: (id) => ids.get(id),
