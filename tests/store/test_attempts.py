@@ -8,7 +8,6 @@ import pytest
 from tests.store.conftest import RECORD
 from xpm_nb.core.states import FailureReason
 from xpm_nb.store import attempts, files, records, results
-from xpm_nb.store.layout import make_next
 from xpm_nb.store.records import ProcessRecord
 
 
@@ -61,21 +60,6 @@ def test_archive_keeps_checkpoints_of_a_task_that_resumes(job):
     assert not job.stdout.exists()
     assert (target / "learn.out").read_text() == "out"
     assert not (target / "model.bin").exists()
-
-
-def test_files_that_are_removed(job, tmp_path):
-    fill(job)
-    make_next(job.workspace, job.attempts)
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "file").touch()
-    (job.path / "way out").symlink_to(outside)
-    inode = job.lock.stat().st_ino
-    attempts.remove_files(job)
-    assert {p.name for p in job.path.iterdir()} == {"learn.py", "params.json", ".experimaestro"}
-    assert {p.name for p in job.private.iterdir()} == {"job.json", "lock"}
-    assert job.lock.stat().st_ino == inode
-    assert (outside / "file").exists()
 
 
 def test_the_marker_goes_first(job, monkeypatch):

@@ -15,6 +15,7 @@ from xpm_nb.core import doors
 from xpm_nb.core.forms import repr_of as repr_of
 from xpm_nb.core.forms import shorten as shorten
 from xpm_nb.core.identifier import HASHING, namespaced
+from xpm_nb.errors import ConfigError
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -185,11 +186,19 @@ def type_name(cls: type, namespace: str | None) -> str:
     ------
     NoExperimentError
         If the class needs a namespace and there is none.
+    ConfigError
+        If its name is no text: half of a surrogate pair is in it.
     """
     cls = standing_for(cls)
     own = own_name(cls)
     if own is None:
         own = namespaced(cls.__module__, cls.__qualname__, namespace)
+    if not own.isascii():
+        try:
+            own.encode()
+        except UnicodeEncodeError as error:
+            bad = own[error.start : error.end]
+            raise ConfigError(f"{own!r} cannot be a type name: it holds {bad!r}") from error
     return own.lower()
 
 

@@ -22,7 +22,7 @@ from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
 from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
-from xpm_nb.store import attempts, damage, files, locks, records, tokens
+from xpm_nb.store import attempts, damage, files, locks, records, removal, tokens
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Code, Failure, JobRecord
 
@@ -608,7 +608,7 @@ def remove(entry: Entry) -> bool:
     if lock is None:
         return False
     try:
-        attempts.remove_files(entry.paths)
+        removal.remove_files(entry.paths)
         return True
     finally:
         lock.release()
@@ -802,7 +802,7 @@ def mark_failed(entry: Entry, reason: FailureReason, message: str, code: int | N
 def last_line(entry: Entry) -> str:
     """Give the last line that a job wrote on its error stream, "" if there is none."""
     try:
-        with entry.paths.stderr.open("rb") as file:
+        with files.open_file(entry.paths.stderr) as file:
             file.seek(max(0, file.seek(0, 2) - 4096))
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:

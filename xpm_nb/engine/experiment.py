@@ -64,7 +64,7 @@ from xpm_nb.launchers.base import Launcher
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import records
 from xpm_nb.store import tokens as shares
-from xpm_nb.store.layout import JobPaths, Workspace
+from xpm_nb.store.layout import JobPaths, Workspace, stranger
 from xpm_nb.store.records import Code, JobRecord, RunJob
 
 __all__ = ["Experiment", "Job", "current", "current_namespace", "experiment", "start", "submit"]
@@ -816,6 +816,10 @@ def _open(
     launcher = _launcher(launcher)
     if not isinstance(workspace, Workspace):
         workspace = Workspace(settings.workspace_root(workspace))
+    if owner := stranger(workspace.root):
+        mode = RunMode.DRY_RUN
+        text = f"the workspace {workspace.root} belongs to the user {owner}: it is only looked at"
+        warnings.warn(text, UserWarning, stacklevel=3)
     if mode is not RunMode.DRY_RUN:  # which writes nothing
         workspace.create()
     with _guard:

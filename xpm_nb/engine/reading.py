@@ -42,7 +42,7 @@ def tail(path: Path, lines: int) -> str:
         return ""
     most = min(_MOST_BYTES, max(_LEAST_BYTES, lines * _LINE_BYTES))
     try:
-        with path.open("rb") as file:
+        with files.open_file(path) as file:
             start = max(0, file.seek(0, os.SEEK_END) - most)
             file.seek(start)
             data = file.read(most)
@@ -213,7 +213,7 @@ class Files(Mapping[str, Path]):
         try:
             inside(self._paths.path, path)
             real = Path(os.path.realpath(path)).relative_to(os.path.realpath(self._paths.path))
-            return real.parts[:1] != (PRIVATE,) and path.exists()
+            return real.parts[:1] != (PRIVATE,) and path.exists()  # no circle of links
         except (WorkspaceError, OSError, ValueError):
             return False
 
@@ -235,7 +235,7 @@ class Files(Mapping[str, Path]):
                     continue
                 if one.is_dir(follow_symlinks=False):
                     inner.append(f"{name}/")
-                elif not one.is_symlink() or (one.is_file() and self._mine(name)):
+                elif not one.is_symlink() or (self._mine(name) and one.is_file()):
                     yield name, one
             folders += reversed(inner)
 

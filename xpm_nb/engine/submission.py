@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -158,7 +159,14 @@ def _key(paths: JobPaths, needed: Job) -> str:
 
 def import_path() -> tuple[str, ...]:
     """Give this process's import path, '' and relative entries resolved now."""
-    return tuple(dict.fromkeys(os.path.abspath(entry or os.curdir) for entry in sys.path))
+    found = list(dict.fromkeys(os.path.abspath(entry) for entry in sys.path if entry))
+    if "" in sys.path and (here := os.getcwd()) not in found:
+        # What lies beside a notebook comes before what is installed, and after Python's own.
+        own = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+        own |= {os.path.join(path, "lib-dynload") for path in own}
+        last = max((n for n, entry in enumerate(found) if entry in own), default=-1)
+        found.insert(last + 1, here)
+    return tuple(found)
 
 
 def needed_jobs(task: Any) -> list[Job]:

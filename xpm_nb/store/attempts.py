@@ -68,27 +68,6 @@ def disown(paths: JobPaths, note: Disowned) -> Path:
     return target
 
 
-def remove_files(paths: JobPaths) -> None:
-    """Remove what a job left, all attempts included; the caller holds the job lock.
-
-    Script, parameters, record and lock stay: it can be run again. The marker goes first.
-    """
-    import shutil  # slow to import, and seldom needed
-
-    inside(paths.workspace, paths.private)
-    paths.done.unlink(missing_ok=True)
-    stays = {paths.script, paths.params, paths.legacy_lock, paths.private}
-    stays |= {paths.record, paths.code, paths.lock}
-    for folder in (paths.path, paths.private):
-        for path in (folder / name for name in sorted(os.listdir(folder))):
-            if path in stays:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-
-
 def _forget_disowned(paths: JobPaths) -> None:
     """Take away the marker of a job that was disowned: its attempt is among the others already."""
     try:

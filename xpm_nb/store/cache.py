@@ -65,7 +65,7 @@ def hold(paths: CachePaths, name: str) -> Iterator[Path]:
             begun = paths.begun(name)
             if begun.exists():
                 _put_aside(paths, name)
-            new = not os.path.lexists(path)
+            new = not os.path.lexists(inside(paths.workspace, path))
             if new:
                 begun.touch()
             yield path

@@ -26,7 +26,7 @@ def of_params(paths: JobPaths) -> str:
     """
     path = paths.params
     try:
-        with path.open("rb") as file:
+        with files.open_file(path) as file:
             head = file.read(_HEAD)
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             tail = file.read().rstrip()

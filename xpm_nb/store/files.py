@@ -12,14 +12,17 @@ Rule 3: reading is tolerant of a last line cut short. Anything else that cannot 
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from xpm_nb.errors import RecordError
 from xpm_nb.store.layout import aside
 
 FORMAT = 1  # of the JSON files of this version
+MAX_BYTES = 256 << 20  # of a file that is read whole; what is ours has some kilobytes
+MAX_DEPTH = 500  # of JSON: what looks at a value may need several calls for a level
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -89,10 +92,13 @@ def params_text(document: Mapping[str, Any]) -> str:
 
 
 def exact_json(value: Any) -> bytes | None:
-    """Give the JSON from which a value comes back equal, with equal types; None if none does."""
+    """Give the JSON from which a value comes back equal, with equal types; None if none does.
+
+    Also where it is a part of a document: that is two levels more, at most.
+    """
     try:
         text = json.dumps(value).encode("ascii")
-        return text if _same(value, json.loads(text)) else None
+        return text if _same(value, parse(text, MAX_DEPTH - 2)) else None
     except (TypeError, ValueError, RecursionError, OverflowError):
         return None
 
@@ -115,14 +121,77 @@ def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
     write_text(path, json_text(data), durable=durable)
 
 
-def read_text(path: Path) -> str | None:
-    """Read a whole text file; None if there is none."""
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to be read, which must be one: a pipe of that name would be waited for.
+
+    Raises
+    ------
+    OSError
+        There is none, or it is something else.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
+        return open(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Read a whole file of a sensible size; None if there is none; raises `RecordError`."""
+    try:
+        with open_file(path) as file:
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise RecordError(f"{path} is damaged: it is larger than {MAX_BYTES} bytes")
+    return data
+
+
+def read_text(path: Path) -> str | None:
+    """Read a whole text file; None if there is none; raises `RecordError`."""
+    data = read_bytes(path)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def parse(data: bytes, limit: int = MAX_DEPTH) -> Any:
+    """Read JSON that is nested no deeper than what is ours, or a user's value.
+
+    Raises
+    ------
+    ValueError
+        It is none, or too deep.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if data.count(b"[") + data.count(b"{") > limit and _depth_over(value, limit):
+        raise ValueError("it is nested too deeply")
+    return value
+
+
+def _depth_over(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += [v for v in item.values() if isinstance(v, (dict, list))]
+            elif isinstance(item, list):
+                inner += [v for v in item if isinstance(v, (dict, list))]
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def read_json(path: Path) -> Any:
@@ -133,15 +202,12 @@ def read_json(path: Path) -> Any:
     RecordError
         It cannot be read, is no JSON, or has a ``format`` newer than this version knows.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    data = read_bytes(path)
+    if data is None:
         return None
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = parse(data)
+    except ValueError as error:
         raise RecordError(f"{path} is damaged: {error}") from error
     if value is None:  # None means "no file" here, and no file of ours holds it
         raise RecordError(f"{path} is damaged: it holds null")
@@ -224,7 +290,7 @@ def read_lines(path: Path, offset: int = 0, limit: int = -1) -> tuple[list[dict[
         The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if os.fstat(file.fileno()).st_size < offset:
                 offset = 0
             file.seek(offset)
@@ -237,8 +303,8 @@ def read_lines(path: Path, offset: int = 0, limit: int = -1) -> tuple[list[dict[
     rows = []
     for line in data[:end].splitlines():
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parse(line)
+        except ValueError:
             continue
         if isinstance(row, dict):
             rows.append(row)

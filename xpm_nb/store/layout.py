@@ -84,15 +84,53 @@ def inside(root: Path, path: Path) -> Path:
     return path
 
 
+def stranger(root: Path) -> str:
+    """Name the other user to whom a workspace belongs, "" if it is ours, or not there.
+
+    What such a workspace holds was written by that user: it is looked at, and nothing of it runs.
+    """
+    me = os.geteuid()
+    try:
+        owner = os.stat(root).st_uid
+    except OSError:
+        return ""
+    if owner == me or me == 0:  # in a container, all directories seem to be somebody else's
+        return ""
+    import pwd  # seldom needed
+
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"number {owner}"
+
+
+def check_ours(root: Path) -> None:
+    """Check that a workspace does not belong to another user.
+
+    Called where a job is taken to be run or changed, and where something is created.
+
+    Raises
+    ------
+    WorkspaceError
+        It does: nothing is written there, and nothing of it runs.
+    """
+    if owner := stranger(root):
+        raise WorkspaceError(
+            f"the workspace {root} belongs to the user {owner}: it can be looked at only; copy it,"
+            " or choose another with workspace=…"
+        )
+
+
 def make_directory(root: Path, path: Path) -> Path:
     """Make a directory (and its parents) under `root`, and return it.
 
     Raises
     ------
     WorkspaceError
-        It leads out of `root`, or cannot be made.
+        It leads out of `root`, cannot be made, or `root` is another user's.
     """
     inside(root, path)
+    check_ours(root)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -607,15 +645,18 @@ class Workspace:
         Raises
         ------
         WorkspaceError
-            It cannot be made or written, or is not a directory.
+            It cannot be made or written, is not a directory, or is another user's.
         """
         advice = "choose another with workspace=… or the variable XPM_WORKSPACE"
+        check_ours(self.root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.marker, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(
+                self.marker, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+            )
             os.close(fd)
             probe = aside(self.marker)  # the marker may be there in a directory of somebody else
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             probe.unlink()
             make_directory(self.root, self.jobs_dir)
         except OSError as error:

@@ -27,7 +27,7 @@ from functools import cache
 from pathlib import Path
 
 from xpm_nb.errors import RecordError
-from xpm_nb.store.layout import JobPaths, inside
+from xpm_nb.store.layout import JobPaths, check_ours, inside
 from xpm_nb.store.records import ProcessRecord, read_pid, read_process
 
 # How a launcher tells a job's process about its attempt; the runner removes them at once.
@@ -137,6 +137,7 @@ class JobLock:
 def try_lock(paths: JobPaths) -> JobLock | None:
     """Take the lock of a job whose directory exists; None if somebody holds it. Never waits."""
     inside(paths.workspace, paths.private)
+    check_ours(paths.workspace)
     fd = _ours.open(paths.lock)
     try:
         if _take(fd) and _is_file(fd, paths.lock):
@@ -382,10 +383,10 @@ def _is_other(pid: int, paths: JobPaths) -> bool:
     return there not in names and not any(os.fsencode(name) in words for name in names)
 
 
-def _legacy_locked(path: Path) -> bool:
+def _legacy_locked(path: Path, mode: int = os.O_RDONLY) -> bool:
     """Probe for the locks that other tools take: by `flock`, or POSIX ones."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, mode | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -393,6 +394,8 @@ def _legacy_locked(path: Path) -> bool:
             return True
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
+        if error.errno == errno.EBADF and mode == os.O_RDONLY:  # NFS wants it open for writing
+            return _legacy_locked(path, os.O_RDWR)
         return error.errno in (errno.EAGAIN, errno.EACCES)
     finally:
         os.close(fd)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from xpm_nb.errors import WorkspaceError
 from xpm_nb.store import locks
-from xpm_nb.store.layout import DELETING, PRIVATE, CachePaths, JobPaths
+from xpm_nb.store.layout import DELETING, PRIVATE, CachePaths, JobPaths, check_ours
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -30,10 +30,11 @@ def directory(root: Path, *parts: str) -> Iterator[int]:
     Raises
     ------
     WorkspaceError
-        One of the parts is a link, or no directory.
+        One of the parts is a link, or no directory, or the workspace is another user's.
     FileNotFoundError
         It is not there.
     """
+    check_ours(root)
     fd = os.open(os.path.realpath(root), _DIRECTORY)
     try:
         for number, part in enumerate(parts):
@@ -120,6 +121,36 @@ def remove_inside(paths: JobPaths, name: str, obstacle: Callable[[], str]) -> No
             raise WorkspaceError(text)
         parts = paths.private.joinpath(*folders).relative_to(paths.workspace).parts
         _remove(paths.workspace, parts, last)
+
+
+def remove_files(paths: JobPaths) -> None:
+    """Delete what a job left, all attempts included; the caller holds the job lock.
+
+    Script, parameters, record and lock stay: it can be run again. The marker goes first.
+
+    Raises
+    ------
+    WorkspaceError
+        A link is in the way.
+    OSError
+        It cannot be deleted.
+    """
+    seen = {paths.script, paths.params, paths.legacy_lock, paths.private}
+    ours = {paths.record, paths.code, paths.lock}
+    with (
+        directory(
+            paths.workspace, paths.path.parent.parent.name, paths.type_name, paths.identifier
+        ) as job,
+        _opened(PRIVATE, job, paths.private) as private,
+    ):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(paths.done.name, dir_fd=job)
+        for fd, stays in ((job, seen), (private, ours)):
+            for name in sorted(set(os.listdir(fd)) - {path.name for path in stays}):
+                if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                    shutil.rmtree(name, dir_fd=fd)
+                else:
+                    os.unlink(name, dir_fd=fd)
 
 
 def remove_cache(paths: CachePaths) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpm_nb.errors import RecordError
-from xpm_nb.store.files import FORMAT, exact_json, read_object, write_bytes, write_json
+from xpm_nb.store.files import FORMAT, exact_json, open_file, read_object, write_bytes, write_json
 from xpm_nb.store.layout import JobPaths
 
 
@@ -59,9 +59,12 @@ def load_result(paths: JobPaths) -> Any:
             )
         return data["value"]
     try:
-        pickled = paths.result_pickle.read_bytes()
+        with open_file(paths.result_pickle) as file:
+            pickled = file.read()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise RecordError(f"cannot read {paths.result_pickle}: {error.strerror}") from error
     import cloudpickle
 
     try:

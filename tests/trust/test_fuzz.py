@@ -1,0 +1,366 @@
+"""Every reader of a file and every message of a page, given anything: ``--fuzz N`` tries more.
+
+What a reader raises is a `RecordError` (a `ConfigError`, a `WorkspaceError` where the file names
+something); it ends; and it writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.trust.conftest import image
+from xpm_nb.core import serial
+from xpm_nb.engine import reading, story
+from xpm_nb.engine.reading import Curves, Files
+from xpm_nb.errors import XpmError
+from xpm_nb.notebook import protocol
+from xpm_nb.store import damage, files, locks, records, results, saved, tokens
+from xpm_nb.store.layout import RunPaths, Workspace
+
+HEX = "ab" * 32
+FUZZ = 200  # by default: the readers are tried, not searched
+
+PARAMS = {
+    "format": 1,
+    "workspace": "",
+    "version": 3,
+    "tags": {},
+    "objects": [{"id": 0, "module": "m", "type": "Learn", "typename": "m.learn", "fields": {}}],
+}
+SAMPLES = [
+    PARAMS,
+    records.JobRecord("m.learn", HEX, "learn", "Learn")._asdict(),
+    records.ProcessRecord(1, 2, "b", "h")._asdict(),
+    {"format": 1, "total": 2, "claims": [{"job": f"m.learn/{HEX}", "units": 1}], "waiting": []},
+    {"format": 1, "code": 1, "reason": "failed", "message": "no"},
+    {"format": 1, "reason": "timeout", "time": 1.0, "until": 2.0},
+    {"format": 1, "started": 1.0, "ended": 2.0, "changed": "a"},
+    {"format": 1, "value": [1, 2]},
+    {"format": 1, "time": 1.0, "progress": 0.5, "level": 0, "desc": "d"},
+    {"time": 1.0, "step": 1, "metrics": {"loss": 0.5}},
+    {"format": 1, "method": "m", "args": [1], "options": {}},
+    {"format": 1, "job": f"jobs/m.learn/{HEX}", "task": "Learn", "tags": {}, "submitted": 1.0},
+    {"format": 1, "fingerprint": "f", "parts": [{"kind": "cell", "name": "n"}], "roots": ["a:b"]},
+    {"format": 1, "notebook": "n", "fields": {"a": "int"}},
+]
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["..", f"m.learn/{HEX}", f"../{HEX}", "\x00", "done", 2**70, -1, 1e400])
+)
+values = st.recursive(
+    leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=8), v, max_size=3)
+)
+
+
+@st.composite
+def documents(draw):
+    """A document of ours with some of its parts replaced, left out, or of another."""
+    found = json.loads(json.dumps(draw(st.sampled_from(SAMPLES))))
+    for _ in range(draw(st.integers(0, 3))):
+        at = found
+        while isinstance(at, (dict, list)) and at:
+            key = draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at))))
+            if not isinstance(at[key], (dict, list)) or draw(st.booleans()):
+                if draw(st.booleans()):
+                    at[key] = draw(values)
+                else:
+                    del at[key]
+                break
+            at = at[key]
+    return found
+
+
+@st.composite
+def contents(draw):
+    """What a file holds: ours, nearly ours, lines of it, JSON, deep JSON, or bytes."""
+    kind = draw(st.sampled_from(["ours", "lines", "cut", "json", "bytes", "deep", "twice"]))
+    if kind == "bytes":
+        return draw(st.binary(max_size=100))
+    if kind == "deep":
+        return draw(st.sampled_from([b"[", b'{"a":', b"[{"])) * draw(st.integers(1, 20_000))
+    if kind == "json":
+        return json.dumps(draw(values)).encode()
+    text = json.dumps(draw(documents())).encode()
+    if kind == "lines":
+        return b"\n".join(
+            [text, json.dumps(draw(documents())).encode(), draw(st.binary(max_size=9))]
+        )
+    if kind == "cut":
+        return text[: draw(st.integers(0, len(text)))]
+    return text * 2 if kind == "twice" else text
+
+
+def readers(job, run, token, folder):
+    """All that reads a file of a workspace, and looks at what it read."""
+    workspace = Workspace(job.workspace)
+    need = tokens.Need("gpu", 1)
+
+    def params():
+        document = records.read_params(job)
+        if document is not None:
+            serial.outline  # noqa: B018  (it is there: what displays take)
+            saved.from_task_dir(job.path, missing_ok=True)
+
+    def record():
+        found = records.read_job(job)
+        if found is not None:
+            found.key, found.retries_left, records.time_limit_s(found)
+            records.transient_mode(found), records.limit_reached(found)
+            records.changed_files(found), tokens.needs_of(found)
+
+    def counted():
+        found = tokens.read(workspace, need)
+        tokens.live_claims(workspace, found)
+
+    def listed():
+        for row in records.read_run_jobs(run):
+            workspace.job_at(row.job)
+
+    def line():
+        for row in files.read_lines(job.progress)[0]:
+            str(row)
+
+    lines = (job.progress, line)
+    return {
+        "params": [(job.params, params), (job.params, lambda: damage.of_params(job))],
+        "record": [(job.record, record), (job.record, lambda: damage.of_record(job))],
+        "code": [(job.code, lambda: records.read_code(job) and records.read_code(job).summary())],
+        "kept": [(job.kept, lambda: records.read_kept(job))],
+        "process": [
+            (job.process, lambda: (p := records.read_process(job)) and locks.alive(p)),
+        ],
+        "pid": [
+            (job.pid, lambda: records.read_pid(job)),
+            (job.pid, lambda: locks.legacy_holder(job)),
+        ],
+        "end note": [(job.cancel, lambda: records.read_end_note(job))],
+        "token": [(token, counted)],
+        "times": [(job.outcome, lambda: records.read_times(job))],
+        "changed": [(job.outcome, lambda: records.read_changed(job))],
+        "failed": [(job.failed, lambda: records.read_outcome(job))],
+        "result": [(job.result_json, lambda: results.load_result(job))],
+        "pickled": [(job.result_pickle, lambda: results.load_result(job))],
+        "progress": [lines],
+        "metrics": [(job.metrics, lambda: Curves(job.metrics).points(None, 10))],
+        "outputs": [(job.outputs, lambda: records.read_outputs(job))],
+        "run": [(run.jobs, listed)],
+        "meaning": [
+            (folder / "meaning.json", lambda: records.read_meaning(folder / "meaning.json"))
+        ],
+        "disowned": [(job.disowned, lambda: records.read_disowned(job.disowned))],
+        "log": [(job.stdout, lambda: reading.tail(job.stdout, 10))],
+        "files": [(job.stdout, lambda: repr(Files(job)))],
+        "saved": [
+            (folder / "experimaestro.json", lambda: saved.load(folder, missing_ok=True)),
+            (folder / "experimaestro.json", lambda: saved.deserialize(folder, missing_ok=True)),
+        ],
+        "story": [
+            (p, lambda: str(story.tell(job))) for p in (job.record, job.failed, job.progress)
+        ],
+    }
+
+
+class Desk:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.workspace = Workspace(path / "ws").create()
+        self.job = self.workspace.job("m.learn", HEX).create()
+        self.folder = path / "ws" / "folder"
+        self.folder.mkdir()
+        (path / "ws" / "tokens" / "gpu").mkdir(parents=True)
+        run = RunPaths(self.folder)
+        self.readers = readers(self.job, run, self.workspace.token("gpu"), self.folder)
+
+
+@pytest.fixture
+def desk():
+    path = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+    yield Desk(path)
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def tries(request):
+    """How many inputs a test has: its share of what was asked for."""
+    asked = request.config.getoption("--fuzz", default=0)
+    return lambda part: settings(
+        max_examples=max(1, int((asked or FUZZ) * part)),
+        deadline=5000 if asked else None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def show(name, act):
+    try:
+        act()
+    except XpmError as error:
+        str(error).encode("utf-8", "backslashreplace")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6000)
+def test_readers_take_anything(desk, tries):
+    names = sorted(desk.readers)
+    outside = image(desk.path)
+
+    @tries(0.6)
+    @given(st.sampled_from(names), contents())
+    def anything(name, data):
+        for path, act in desk.readers[name]:
+            path.write_bytes(data)
+            show(name, act)
+            path.unlink()
+
+    anything()
+    assert image(desk.path) == outside, "a reader wrote something"
+
+
+def test_readers_do_not_wait_for_a_pipe(desk):
+    """Nor read from what is no file at all."""
+    for name, pairs in desk.readers.items():
+        for path, act in pairs:
+            os.mkfifo(path)
+            show(name, act)
+            path.unlink()
+            path.symlink_to("/dev/zero")
+            show(name, act)
+            path.unlink()
+            path.mkdir()
+            show(name, act)
+            path.rmdir()
+            path.symlink_to(path.name)  # a circle
+            show(name, act)
+            path.unlink()
+
+
+def test_a_file_that_is_too_large_is_not_read(desk, monkeypatch):
+    monkeypatch.setattr(files, "MAX_BYTES", 1000)
+    desk.job.record.write_text('{"a": "%s"}' % ("x" * 2000))
+    with pytest.raises(XpmError, match=r"job\.json is damaged: it is larger than 1000 bytes"):
+        records.read_job(desk.job)
+
+
+@pytest.mark.parametrize("depth", [files.MAX_DEPTH + 1, 5000, 1_000_000])
+def test_a_file_that_is_too_deep_is_damaged(desk, depth):
+    desk.job.record.write_text("[" * depth + "]" * depth)
+    with pytest.raises(XpmError, match=r"job\.json is damaged: it is nested too deeply"):
+        records.read_job(desk.job)
+
+
+def test_a_result_that_is_too_deep_says_so(desk):
+    value = []
+    for _ in range(files.MAX_DEPTH + 50):
+        value = [value]
+    results.store_result(desk.job, value)
+    with pytest.raises(XpmError, match=r"the result is not kept: list cannot be stored"):
+        results.load_result(desk.job)
+
+
+# -- messages of pages --------------------------------------------------------------------------
+
+words = st.sampled_from([*protocol.PANEL, *protocol.FORM]) | st.text(max_size=8)
+parts = st.sampled_from(
+    [
+        *("do", "id", "jobs", "at", "view", "log", "lines", "detail", "curves", "graph", "table"),
+        *("path", "value", "over", "method", "content", "__class__", "buffers"),
+    ]
+)
+oversized = st.sampled_from(["x" * 200_000, ["a"] * 20_000, 10**400, "\ud800", float("nan")])
+messages = st.dictionaries(
+    parts, values | words | oversized | st.lists(st.text(max_size=14), max_size=4), max_size=7
+)
+near = st.fixed_dictionaries(
+    {"do": words, "id": st.integers(-5, 2**60)},
+    optional={
+        "jobs": st.lists(st.sampled_from(["a" * 12, "b" * 12, "", "../x", "x" * 70]), max_size=3),
+        "at": st.floats() | st.integers() | st.none(),
+        "view": st.text(max_size=70),
+        "log": st.sampled_from(["a" * 12, "zz", 5]),
+        "lines": st.integers(),
+        "curves": st.lists(st.text(max_size=14), max_size=3),
+        "graph": st.sampled_from(["auto", "job", "evil", None]),
+        "table": st.fixed_dictionaries({}, optional={"over": st.text(), "x": st.none()})
+        | st.none(),
+        "path": st.text(max_size=9),
+        "value": st.text(max_size=9),
+    },
+)
+
+
+def acceptable(request, verbs):
+    """What a request may be at most."""
+    assert request.do in verbs
+    assert 0 <= request.id <= protocol.MAX_NUMBER
+    assert len(request.jobs) <= protocol.MAX_LIST
+    assert all(isinstance(j, str) and 0 < len(j) <= protocol.MAX_ID for j in request.jobs)
+    assert len(request.view) <= protocol.MAX_ID
+    assert len(request.path) <= protocol.MAX_PATH
+    assert len(request.value) <= protocol.MAX_VALUE
+    watch = request.watch
+    assert watch.graph in ("", "auto", "job", "task")
+    assert 0 <= watch.lines <= protocol.MAX_LINES
+    assert len(watch.curves) <= protocol.MAX_CURVES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6000)
+@pytest.mark.parametrize("verbs", [protocol.PANEL, protocol.FORM], ids=["panel", "form"])
+def test_messages_are_one_of_those_there_are_or_nothing(tries, verbs):
+    @tries(0.2)
+    @given(messages | near | values)
+    def anything(content):
+        request = protocol.read(content, verbs)
+        if request is not None:
+            acceptable(request, verbs)
+            protocol.too_late(request, 0.0)
+            json.dumps(protocol.ack(request, "x"))
+
+    anything()
+
+
+@pytest.mark.slow
+def test_a_widget_takes_no_harm_from_any_message(tries):
+    """What comes over the wire, before it is a message of ours: no exception, no trait changes."""
+    from xpm_nb.notebook.widgets import FormWidget
+
+    heard = []
+    lock = SimpleNamespace(__enter__=lambda self: None, __exit__=lambda self, *a: None)
+    widget = FormWidget("u", heard.append, None, lock, view={"a": 1})
+    before = dict(widget.get_state())
+    methods = st.sampled_from(["update", "custom", "echo_update", "request_states", "evil", None])
+
+    @tries(0.1)
+    @given(
+        methods,
+        values | messages,
+        st.dictionaries(st.sampled_from(["uid", "view", "_esm"]), values),
+    )
+    def anything(method, content, state):
+        data = {"method": method, "content": content, "state": state}
+        for message in (
+            {"content": {"data": data}},
+            {"content": data},
+            {"content": content},
+            content,
+        ):
+            partial(widget._handle_msg, message)()
+
+    anything()
+    assert dict(widget.get_state()) == before
+    widget.close()
