@@ -292,15 +292,9 @@ class Experiment(Judging, Keeping, Contents):
         options = submission.settled(task, Entry(paths), self._loop, needs, options, hooks=not dry)
         record = submission.record_of(task, paths, needs, options)
         entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
-        # What is done, under way or only looked at is not run: its code need not be read.
-        live = entry.view.state in _LIVE
         policy = staleness.policy_of(cls, self.stale_policy)
-        done = paths.done.is_file() and not live
-        known = dry or mode is RunMode.PREPARE or done or live
-        carried = None if known else self._codes.carrier.carry(task, executed_cells)
-        code = self._codes.of(task, executed_cells) if policy != "ignore" or not known else None
-        if done and policy in ("rerun", "error"):
-            carried = self._code_to_rerun(entry, task, policy, code)
+        runs = not dry and mode is not RunMode.PREPARE
+        carried, code = self._code_of(task, entry, policy, runs=runs)
         options = replace(options, stale=policy)
         item = self._item(entry, task, given)
         assert item.job is not None
@@ -327,6 +321,22 @@ class Experiment(Judging, Keeping, Contents):
             self._namesakes.check(configs.classes_of(task))
             configs.do_later(task, item.job)
         return output
+
+    def _code_of(
+        self, task: Any, entry: Entry, policy: str, *, runs: bool
+    ) -> tuple[Any, Code | None]:
+        """Read the code of a task: what is carried into its job, and what results are judged by.
+
+        What is done, under way or only looked at does not run: nothing is carried then.
+        """
+        live = entry.view.state in _LIVE
+        done = entry.paths.done.is_file() and not live
+        known = done or live or not runs
+        carried = None if known else self._codes.carrier.carry(task, executed_cells)
+        code = self._codes.of(task, executed_cells) if policy != "ignore" or not known else None
+        if done and policy in ("rerun", "error"):
+            carried = self._code_to_rerun(entry, task, policy, code)
+        return carried, code
 
     def _join(self, task: Any, by: str) -> None:
         """Find the job of a task that was loaded from a file, with what it made."""
