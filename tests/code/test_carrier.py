@@ -235,6 +235,34 @@ CARRIED = {
         ],
         ("int", "str", "any"),
     ),
+    "what was registered with a class": (
+        [
+            "class Known:\n  all = {}\n  @classmethod\n  def add(cls, f):\n"
+            "    cls.all[f.__name__] = f\n    return f",
+            "@Known.add\ndef one(): return two()",
+            "def two(): return 2",
+            "class Learn:\n  def execute(self): return Known.all['one']()",
+        ],
+        2,
+    ),
+    "subclasses that a base class gathers": (
+        [
+            "class Known:\n  all = []\n  def __init_subclass__(cls):\n    Known.all.append(cls)",
+            "class One(Known): n = 1",
+            "class Two(Known):\n  n = 2\n  def f(self): return 2",
+            "class Learn:\n  def execute(self): return [cls.n for cls in Known.all]",
+        ],
+        [1, 2],
+    ),
+    "classes that are registered with each other": (
+        [
+            "class One:\n  all = []\n  @classmethod\n  def add(cls, other):\n"
+            "    cls.all.append(other)\n    return other",
+            "@One.add\nclass Two:\n  all = [One]\n  def f(self): return 2",
+            "class Learn:\n  def execute(self): return One.all[0]().f(), len(One.all[0].all)",
+        ],
+        (2, 1),
+    ),
     "methods that are static, class and properties": (
         [
             "def h(): return 1",

@@ -216,6 +216,16 @@ def test_what_is_registered_for_a_type_counts(book):
     assert len({*prints}) == 4
 
 
+def test_what_is_registered_with_a_class_counts(book):
+    book.cell(
+        "class Known:\n    all = {}\n    def __init_subclass__(cls): Known.all[cls.__name__] = cls"
+    )
+    book.cell("class Learn(Noted):\n    def execute(self):\n        return Known.all['One'].n")
+    texts = ("class One(Known): n = 1", "class One(Known): n = 2", "class Two(Known): n = 2")
+    prints = [book.hex(), *(book.cell(text).hex() for text in texts)]
+    assert len({*prints}) == 4
+
+
 def test_nothing_is_made_twice(book, monkeypatch):
     wanted = book.wanted()
     code = book.prints.of(wanted, {"Learn.x": "1"})

@@ -157,6 +157,9 @@ def test_what_is_there_is_not_written_over(lab, tricky):
     assert "submit_all" in run_py.read_text()
     assert sorted(p.name for p in lab.path.glob("project/*")) == ["notes.txt", "run.py", "tricky_1"]
     assert not list(lab.path.glob(".xpm-export-*"))
+    error = tricky.fails("xp.export('project/notes.txt')").error
+    assert error.startswith("ExportError")
+    assert "notes.txt is a file: name another" in error
 
 
 def test_what_cannot_be_exported_is_named(lab):

@@ -125,7 +125,8 @@ class _Cells:
         return tuple(piece for piece in self._all if piece in self._uses)
 
     def _used_by(self, piece: Piece) -> list[Piece]:
-        found = dict.fromkeys([p for some in piece.now.values() for p in some] + piece.later)
+        needed = [p for some in piece.now.values() for p in some]
+        found = dict.fromkeys([*needed, *piece.later, *piece.registered])
         found.pop(piece, None)
         if self._kind(piece) == NEEDED:
             read = _reads_without_execute(piece.source)

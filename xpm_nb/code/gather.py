@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import FunctionType, MappingProxyType, ModuleType
@@ -65,6 +66,8 @@ class Piece:
         Without a statement, or for an import: the names that are needed of those it binds.
     now, later
         What it needs: while it is executed, by name; at any time after.
+    registered
+        What comes to it from outside, whatever the order.
     """
 
     root: str
@@ -76,6 +79,7 @@ class Piece:
     used: set[str] = field(default_factory=set)
     now: dict[str, list[Piece]] = field(default_factory=dict)
     later: list[Piece] = field(default_factory=list)
+    registered: list[Piece] = field(default_factory=list)
 
     @cached_property
     def order(self) -> tuple[int, str, int, str]:
@@ -146,6 +150,7 @@ class Gathering:
         self._spaces: dict[str, Mapping[str, Any]] = {}  # where it was looked up
         self._classes: tuple[type, ...] = ()
         self._pickled: dict[str, Piece] = {}
+        self._looked_into: set[type] = set()
         self.unknown: dict[type, str] = {}  # what is pickled, and why its source is not to be had
 
     def add(self, classes: Iterable[type]) -> None:
@@ -266,6 +271,7 @@ class Gathering:
             piece = self._pieces[statement.key] = Piece(root, space, statement)
             self._open.append(piece)
         if isinstance(made, type):
+            self._add_registered(piece, made)
             for base in _bases(made):
                 known = piece.witnesses.setdefault(base.__name__, base)
                 if known is not base and not self._origins.alike(known, base):
@@ -275,6 +281,31 @@ class Gathering:
                         "configurations again."
                     )
         return piece
+
+    def _add_registered(self, piece: Piece, cls: type) -> None:
+        """Add what other statements have put into containers of a class, to be told apart there.
+
+        Executed again, they do so again: a decorator that registers, an ``__init_subclass__``.
+        """
+        if cls in self._looked_into:
+            return
+        self._looked_into.add(cls)
+        own = f"{cls.__qualname__}."
+        for name, value in vars(cls).items():
+            if name.startswith("__") or type(value) not in (dict, list, set):
+                continue
+            for item in [*value, *(value.values() if isinstance(value, dict) else ())]:
+                statement = None
+                if isinstance(item, FunctionType):
+                    statement = self._origins.of_function(item)
+                elif isinstance(item, type) and item.__module__ == "__main__":
+                    with suppress(Refused):
+                        statement = self._origins.of_class(item)
+                if statement is None or item.__qualname__.startswith(own):
+                    continue
+                if statement.key != getattr(piece.statement, "key", None):
+                    space = self._space_of(item, statement)
+                    piece.registered.append(self._piece(statement, space, piece.root, item))
 
     def _expand(self, piece: Piece) -> None:
         """Find what a piece needs."""
@@ -382,7 +413,7 @@ class Gathering:
                 statement = self._origins.of_function(function)
                 if statement is not None:
                     space = self._space_of(function, statement)
-                    piece.later.append(self._piece(statement, space, piece.root))
+                    piece.registered.append(self._piece(statement, space, piece.root))
 
     def _by_object(self, name: str, value: Any) -> Statement | None:
         """Give the definition that made a class or function, if it is what bound the name."""

@@ -123,6 +123,9 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any) -> Exporte
             f"{xp.name!r} has no task that was submitted by this kernel: run the cells that submit"
         )
     name = _package_name(xp.name, target)
+    for folder in (target, target / name):
+        if folder.exists() and not folder.is_dir():
+            raise ExportError(f"{folder} is a file: name another directory to export to")
     carried = _carried(jobs, executed)
     files = {
         f"{name}/__init__.py": "",
