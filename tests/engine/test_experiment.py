@@ -12,7 +12,7 @@ import pytest
 from tests.engine.some_tasks import Learn, Load, Model, Report, Score
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import callbacks, experiment, loop
+from xpm_nb.engine import callbacks, contents, experiment, loop
 from xpm_nb.engine.experiment import Experiment, current, start
 from xpm_nb.engine.experiment import experiment as opened
 from xpm_nb.engine.job import Job
@@ -389,7 +389,9 @@ def test_cancel(xp, fake):
     assert tasks[2].job.wait(10) is JobState.ERROR
     assert tasks[0].job.wait(10) is JobState.ERROR
     assert state(tasks[1].job) == "running"
-    xp.cancel()
+    with pytest.raises(ConfigError, match=r"cancel\(\*xp\.jobs\)"):
+        xp.cancel()
+    xp.cancel(*xp.jobs)
     xp.wait(10)
     assert {j.view().reason for j in xp.jobs} == {FailureReason.CANCELLED}
 
@@ -735,7 +737,7 @@ def test_cancel_and_retry_give_the_jobs_they_act_on(xp, fake):
     tasks[2].job.wait(10)
     assert xp.cancel(tasks[2]) == ()
     assert xp.retry() == (tasks[2].job,)
-    assert set(xp.cancel()) == {task.job for task in tasks}
+    assert set(xp.cancel(*xp.jobs)) == {task.job for task in tasks}
 
 
 # -- looking, a few at a time -----------------------------------------------------------------
@@ -987,7 +989,8 @@ def test_what_cannot_be_compared(xp):
             xp.diff(0, bad)
 
 
-def test_what_was_submitted_just_now_is_known_to_a_table_and_a_plan(xp, fake):
+def test_what_was_submitted_just_now_is_known_to_a_table_and_a_plan(xp, fake, monkeypatch):
+    monkeypatch.setattr(contents, "VIEWS_S", 30.0)  # this machine may be busy
     for n in range(30):
         learn(tag(0.1), model=Model.C(hidden=n + 1)).submit()
     states = [row[xp.table().columns.index("state")] for row in xp.table().rows]

@@ -120,7 +120,7 @@ def test_without_load_ext_cells_are_known_and_the_magic_is_there(lab):
 
 def test_an_edited_cell_replaces_its_callback(lab):
     kernel = lab.kernel(load=False)
-    kernel.run(SLEEP + "\ncalls = []\nxp.cancel()")
+    kernel.run(SLEEP + "\ncalls = []\nxp.cancel(*xp.jobs)")
     register = "def note():\n    calls.append({})\nnaps[0].on_completed(note)"
     run(kernel, register.format(1), cellId="cell-a")
     run(kernel, register.format(2) + "\n# edited", cellId="cell-a")

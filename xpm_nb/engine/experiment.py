@@ -447,7 +447,15 @@ class Experiment(Judging, Keeping, Contents):
     # -- acting ---------------------------------------------------------------------------
 
     def cancel(self, *jobs: Any) -> tuple[Job, ...]:
-        """Ask jobs to end, by default all; what needs them will not run. Give those not over."""
+        """Ask jobs to end; what needs them will not run. Give those that are not over.
+
+        Raises
+        ------
+        ConfigError
+            No job is named: an empty selection must not end all of them.
+        """
+        if not jobs:
+            raise ConfigError("cancel() takes the jobs to end: cancel(*xp.jobs) for all")
         wanted = self._wanted(jobs)
         found = tuple(job for job in wanted if not job.entry.settled.is_set())
         self._loop.post(CancelJobs(tuple(job.entry for job in wanted)))
