@@ -125,11 +125,13 @@ def test_a_job_that_they_run_is_seen_as_running_and_not_started(table, killed):
     until(lambda: table.said() == ["start one"])
     if killed:
         theirs.kill()
+    # Who has it is told a moment after the state.
     code = """
-from xpm_nb import from_task_dir, start
+import time
+from xpm_nb import start
 xp = start("gate", workspace=ws)
 job = five.Gate.C(name="one").submit().job
-while job.state.value not in ("running", "done", "error"): pass
+while not job.view().message and job.state.value not in ("done", "error"): time.sleep(0.01)
 first = [job.state.value, job.view().elsewhere, "experimaestro" in job.view().message]
 Path(five.os.environ["GATE"]).touch()
 print(json.dumps([*first, job.wait(60).value]))
