@@ -166,18 +166,22 @@ def test_leaving_from_a_callback_ends_no_thread(xp, fake):
 
 
 def test_another_attempt_begins_in_silence(xp, fake, captured):
-    task = learn().submit()
-    task.job.on_state(lambda view: captured("out", f"{view.state.value} "))
+    task = learn()
+    task.on_state(lambda view: captured("out", f"{view.state.value} "))
+    task.submit()
+
+    def said():
+        return "".join(one.text for one in task.job.view().said)
+
     fake.wait_for(1)
     fake.finish("")
     task.wait(10)
-    assert task.job.view().said[-1].text.endswith("done ")  # earlier ones were not waited for
+    assert said() == "waiting ready scheduled running done "
     task.job.rerun()
     fake.wait_for(2)
     fake.finish("")
     task.wait(10)
-    text = "".join(one.text for one in task.job.view().said)
-    assert text == "waiting ready scheduled running done "
+    assert said() == "waiting ready scheduled running done ", "the second attempt's alone"
 
 
 # -- running again ----------------------------------------------------------------------------

@@ -774,6 +774,15 @@ def fate(config: Any) -> outlook.Fate:
     return xp.fate(config)
 
 
+def _current_for(task: Any, lack: str) -> Experiment:
+    """Give the current experiment; raises `NoExperimentError` that says what a task lacks."""
+    found = current()
+    if found is None:
+        name = configs.declared_class(task).__qualname__
+        raise NoExperimentError(f"{name} has {lack}: {doors.HOW_TO_OPEN}")
+    return found
+
+
 def why(task: Any) -> Why:
     """Say why the result of a task is reused, or why not; see `Experiment.why`.
 
@@ -782,11 +791,7 @@ def why(task: Any) -> Why:
     NoExperimentError
         If none is open.
     """
-    found = current()
-    if found is None:
-        name = configs.declared_class(task).__qualname__
-        raise NoExperimentError(f"{name} has no place where results are: {doors.HOW_TO_OPEN}")
-    return found.why(task)
+    return _current_for(task, "no place where results are").why(task)
 
 
 def submit(task: Any, **options: Any) -> Any:
@@ -797,11 +802,7 @@ def submit(task: Any, **options: Any) -> Any:
     NoExperimentError
         If none is open.
     """
-    found = current()
-    if found is None:
-        name = configs.declared_class(task).__qualname__
-        raise NoExperimentError(f"{name} has nowhere to go: {doors.HOW_TO_OPEN}")
-    return found.submit(task, **options)
+    return _current_for(task, "nowhere to go").submit(task, **options)
 
 
 def _check_name(name: Any, what: str) -> str:
