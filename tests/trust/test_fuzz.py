@@ -111,7 +111,9 @@ leaves = (
     | st.integers()
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from(["..", f"m.learn/{HEX}", f"../{HEX}", "\x00", "done", 2**70, -1, 1e400])
+    | st.sampled_from(
+        ["..", f"m.learn/{HEX}", f"../{HEX}", "\x00", "\ud800", "/dev/zero", 2**70, -1, 1e400]
+    )
 )
 values = st.recursive(
     leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=8), v, max_size=3)
