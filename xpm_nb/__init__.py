@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from xpm_nb.core.states import JobState as JobState
     from xpm_nb.core.states import TransientMode as TransientMode
     from xpm_nb.engine.experiment import Experiment as Experiment
-    from xpm_nb.engine.experiment import Job as Job
-    from xpm_nb.engine.experiment import experiment as experiment
-    from xpm_nb.engine.experiment import start as start
     from xpm_nb.engine.inspection import inspect_job as inspect_job
+    from xpm_nb.engine.job import Job as Job
+    from xpm_nb.engine.opening import experiment as experiment
+    from xpm_nb.engine.opening import start as start
     from xpm_nb.engine.settings import Settings as Settings
     from xpm_nb.engine.tokens import Token as Token
     from xpm_nb.errors import CarrierError as CarrierError
@@ -106,7 +106,9 @@ _HOMES = {
     "core.hooks": "SubmitHook submit_hook_decorator",
     "core.methods": "cache initializer",
     "core.states": "FailureReason JobState TransientMode",
-    "engine.experiment": "Experiment Job experiment start",
+    "engine.experiment": "Experiment",
+    "engine.job": "Job",
+    "engine.opening": "experiment start",
     "engine.inspection": "inspect_job",
     "engine.settings": "Settings",
     "engine.tokens": "Token",
@@ -120,7 +122,7 @@ _HOMES = {
     "store.layout": "Workspace",
     "store.saved": "deserialize from_state_dict from_task_dir load save serialize state_dict",
 }
-_SHOWN = ("core.config", "engine.experiment", "notebook.bridge")
+_SHOWN = ("core.config", "engine.experiment", "engine.job", "engine.opening", "notebook.bridge")
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME)  # the table above is the one list of public names
@@ -159,9 +161,9 @@ class _Submitter:
         max_retries: int | None = None,
         transient: Any = None,
     ) -> Any:
-        from xpm_nb.engine import experiment
+        from xpm_nb.engine import opening
 
-        return experiment.submit(
+        return opening.submit(
             task,
             launcher=launcher,
             run_mode=run_mode,
@@ -202,9 +204,9 @@ def _compare(left: Any, right: Any) -> Any:
 
 
 def _explain(task: Any) -> Any:
-    from xpm_nb.engine import experiment
+    from xpm_nb.engine import opening
 
-    return experiment.why(task)
+    return opening.why(task)
 
 
 def _cache_path(config: Any, name: str) -> AbstractContextManager[Path]:

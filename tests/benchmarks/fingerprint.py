@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from xpm_nb import Param, RunMode, Task, start
-from xpm_nb.engine import experiment
+from xpm_nb.engine import host
 
 SIZES = (10, 100, 1_000)
 REPEATS = 50
@@ -35,7 +35,7 @@ class Notebook:
         self.space = vars(sys.modules["__main__"])
         self.numbers: dict[str, int] = {}
         self.texts: dict[int, str] = {}
-        experiment.executed_cells = lambda: (dict(self.numbers), dict(self.texts))
+        host.executed_cells = lambda: (dict(self.numbers), dict(self.texts))
 
     def run(self, text: str) -> None:
         number = len(self.texts) + 1
@@ -88,7 +88,7 @@ def measure(count: int, folder: Path) -> list[float]:
     repeated = statistics.median(ms(submit) for _ in range(REPEATS))
     task = learn.C(n=0)
     code = statistics.median(
-        ms(lambda: xp._codes.of(task, experiment.executed_cells)) for _ in range(REPEATS)
+        ms(lambda: xp._codes.of(task, host.executed_cells)) for _ in range(REPEATS)
     )
     xp.wait()
     xp.close()

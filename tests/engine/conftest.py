@@ -8,11 +8,11 @@ import threading
 import pytest
 
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import experiment, loop, provenance
+from xpm_nb.engine import experiment, loop, opening, provenance
 from xpm_nb.engine.entries import Asked
-from xpm_nb.engine.experiment import start
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.messages import CancelJobs, OpenJobs, RerunJobs, RetryJobs, SubmitJob
+from xpm_nb.engine.opening import start
 from xpm_nb.engine.settings import Settings
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import JobRecord
@@ -149,7 +149,7 @@ def new_kernel(monkeypatch, tmp_path, fake):
     """What a kernel begins with; call it to begin again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XPM_WORKSPACE", raising=False)
-    monkeypatch.setattr(experiment, "_noted", set())
+    monkeypatch.setattr(opening, "_noted", set())
     monkeypatch.setitem(loop.LAUNCHERS, "fake", lambda data: fake)
     monkeypatch.setattr(provenance, "environment", lambda notebook: {"format": 1})
     former = loop.use(None)
@@ -158,8 +158,8 @@ def new_kernel(monkeypatch, tmp_path, fake):
         old = loop.use(None)
         if old is not None:
             old.stop()
-        experiment._live.clear()
-        experiment._opened.clear()
+        experiment.live.clear()
+        experiment.started.clear()
 
     begin()
     yield begin

@@ -10,7 +10,7 @@ from tests.engine import caching_values
 from tests.engine.caching_tasks import Count, Model, Terms, Use
 from tests.engine.test_real_jobs import Lab, until
 from xpm_nb.engine import loop
-from xpm_nb.engine.experiment import start
+from xpm_nb.engine.opening import start
 from xpm_nb.errors import NoExperimentError
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from tests.engine.some_tasks import Learn, Model
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import experiment, loop
-from xpm_nb.engine.experiment import start
+from xpm_nb.engine.opening import start
 from xpm_nb.notebook import html_jobs
 from xpm_nb.store.layout import Workspace
 
@@ -31,8 +31,8 @@ def new_kernel():
     old = loop.use(None)
     if old is not None:
         old.stop()
-    experiment._live.clear()
-    experiment._opened.clear()
+    experiment.live.clear()
+    experiment.started.clear()
 
 
 @pytest.fixture(scope="module")

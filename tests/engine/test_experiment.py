@@ -10,12 +10,13 @@ import warnings
 import pytest
 
 from tests.engine.some_tasks import Learn, Load, Model, Report, Score
+from xpm_nb.core import config as configs
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import callbacks, contents, experiment, loop
-from xpm_nb.engine.experiment import Experiment, current, start
-from xpm_nb.engine.experiment import experiment as opened
+from xpm_nb.engine import callbacks, contents, host, loop, opening
+from xpm_nb.engine.experiment import Experiment, current, current_namespace
 from xpm_nb.engine.job import Job
+from xpm_nb.engine.opening import experiment, start
 from xpm_nb.engine.outlook import Fate
 from xpm_nb.errors import (
     ConfigError,
@@ -73,9 +74,9 @@ def test_the_current_experiment(new_kernel, fake):
     assert current() is b
     assert start("a") is a
     assert current() is a
-    with opened(None, "c", launcher=fake) as c:
+    with experiment(None, "c", launcher=fake) as c:
         assert current() is c
-        with opened(None, "b"):
+        with experiment(None, "b"):
             assert current() is b
             learn().submit()
         assert current() is c
@@ -84,7 +85,7 @@ def test_the_current_experiment(new_kernel, fake):
     assert current() is a
     a.close()
     assert current() is None
-    assert experiment.current_namespace() is None
+    assert current_namespace() is None
     with pytest.raises(NoExperimentError, match=r'start\("name"\) or %xpm start NAME'):
         learn().submit()
     with pytest.raises(NoExperimentError, match="closed"):
@@ -302,7 +303,7 @@ def test_what_was_open_as_a_dry_run_is_opened_in_earnest(new_kernel, fake):
     task = learn().submit()
     fake.wait_for(1)
     assert state(task.job) == "running"
-    with opened(xp.workspace, "tour", run_mode=RunMode.GENERATE_ONLY):
+    with experiment(xp.workspace, "tour", run_mode=RunMode.GENERATE_ONLY):
         assert xp.run_mode is RunMode.GENERATE_ONLY
 
 
@@ -425,7 +426,7 @@ def test_wait_is_drawn_by_the_notebook(xp, monkeypatch):
         def __exit__(self, *what):
             seen.append("out")
 
-    monkeypatch.setattr(experiment, "on_wait", Watch)
+    monkeypatch.setattr(host, "on_wait", Watch)
     xp.wait()
     assert seen == [xp, "in", "out"]
 
@@ -446,7 +447,7 @@ def test_await(xp, fake):
 
 def test_a_block_waits_and_raises_for_its_jobs(new_kernel, fake):
     late = threading.Thread(target=lambda: (fake.wait_for(2), fake.fail(fake.handles[0])))
-    block = opened("ws", "b", launcher=fake, slots=2)
+    block = experiment("ws", "b", launcher=fake, slots=2)
     tasks = []
 
     def run():
@@ -469,7 +470,7 @@ def test_leaving_by_an_exception_is_at_once(new_kernel, fake):
     task = learn()
 
     def run():
-        with opened("ws", "b", launcher=fake):
+        with experiment("ws", "b", launcher=fake):
             task.submit()
             fake.wait_for(1)
             raise ZeroDivisionError
@@ -485,7 +486,7 @@ def test_a_block_on_an_open_name_uses_the_live_object(xp, fake):
     fake.wait_for(1)
     fake.fail("")
     before.job.wait(10)
-    with opened(None, "tour") as same:
+    with experiment(None, "tour") as same:
         assert same is xp
         inside = learn(2).submit()
         fake.wait_for(2)
@@ -497,12 +498,12 @@ def test_a_block_on_an_open_name_uses_the_live_object(xp, fake):
 
 def test_arguments_that_mean_nothing_here(new_kernel, fake):
     with pytest.warns(UserWarning, match="host, port mean nothing"):
-        opened("ws", "b", port=0, host="x")
+        experiment("ws", "b", port=0, host="x")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        opened("ws", "b", port=0)
+        experiment("ws", "b", port=0)
         with pytest.raises(TypeError, match="did you mean slots"):
-            opened("ws", "b", slot=3)
+            experiment("ws", "b", slot=3)
 
 
 # -- callbacks --------------------------------------------------------------------------------
@@ -716,7 +717,7 @@ def test_calls_that_cannot_be_meant_say_so(xp):
             with pytest.raises(ConfigError, match="timeout_s is a number of seconds"):
                 wait(bad)
     with pytest.raises(TypeError, match=r"for the default workspace: experiment\(None, 'outer'\)"):
-        opened("outer")
+        experiment("outer")
     with pytest.raises(ConfigError, match="empty text names no job"):
         xp[""]
     with pytest.raises(ConfigError, match="has 1 jobs, and no number 1"):
@@ -792,44 +793,44 @@ def test_the_way_back_reads_well(new_kernel):
 def test_fate_follows_a_task(xp, fake):
     tasks = [learn(n) for n in (1, 2, 3)]
     one, two, three = tasks
-    assert [experiment.fate(task) for task in tasks] == [Fate("new", "new")] * 3
-    assert not experiment.configs.info(one).sealed, "it can still be changed"
+    assert [opening.fate(task) for task in tasks] == [Fate("new", "new")] * 3
+    assert not configs.info(one).sealed, "it can still be changed"
     assert not (xp.workspace.jobs_dir / "tests.engine.some_tasks.learn").exists()
     for task in tasks:
         task.submit()
     fake.wait_for(2)
     assert loop.current().sync(10)
-    assert [experiment.fate(task).text for task in tasks] == [
+    assert [opening.fate(task).text for task in tasks] == [
         *["running"] * 2,
         "waiting for a free slot",
     ]
     score = Score.C(learn=three)
-    assert experiment.fate(score).kind == "new"
+    assert opening.fate(score).kind == "new"
     score.submit()
     assert loop.current().sync(10)
-    assert experiment.fate(score) == Fate("waiting", "waiting for other jobs")
+    assert opening.fate(score) == Fate("waiting", "waiting for other jobs")
     fake.finish(fake.handles[0])
     fake.fail(fake.handles[1])
     for task in tasks[:2]:
         task.job.wait(10)
-    assert experiment.fate(one) == experiment.fate(learn(1)) == Fate("computed", "computed already")
-    assert experiment.fate(two) == Fate("failed", "failed before (failed): would run again")
-    assert experiment.fate(learn(2)).kind == "failed"
+    assert opening.fate(one) == opening.fate(learn(1)) == Fate("computed", "computed already")
+    assert opening.fate(two) == Fate("failed", "failed before (failed): would run again")
+    assert opening.fate(learn(2)).kind == "failed"
     xp.cancel(three)
     score.job.wait(10)
-    assert experiment.fate(three).text == "failed before (cancelled): would run again"
-    assert experiment.fate(score).text == "failed before (dependency): would run again"
+    assert opening.fate(three).text == "failed before (cancelled): would run again"
+    assert opening.fate(score).text == "failed before (dependency): would run again"
 
 
 def test_fate_of_what_has_none(xp):
-    assert experiment.fate(Model.C()) == Fate("none", "")
-    assert experiment.fate(3) == Fate("none", "")
-    assert experiment.fate(Learn) == xp.fate(Model.C()) == Fate("none", "")
-    kind, text, _ = experiment.fate(Learn.C())
+    assert opening.fate(Model.C()) == Fate("none", "")
+    assert opening.fate(3) == Fate("none", "")
+    assert opening.fate(Learn) == xp.fate(Model.C()) == Fate("none", "")
+    kind, text, _ = opening.fate(Learn.C())
     assert kind == "none"
     assert "lr" in text
     xp.close()
-    kind, text, _ = experiment.fate(learn())
+    kind, text, _ = opening.fate(learn())
     assert kind == "none"
     assert 'start("name")' in text
 
@@ -842,11 +843,11 @@ def test_fate_in_a_new_kernel_is_what_the_directory_says(xp, fake, new_kernel):
     new_kernel()
     start("other", workspace=xp.workspace, launcher=fake)
     before = sorted(xp.workspace.root.rglob("*"))
-    assert experiment.fate(learn(1)).kind == "computed"
-    assert experiment.fate(learn(2)) == Fate("running", "running elsewhere")
+    assert opening.fate(learn(1)).kind == "computed"
+    assert opening.fate(learn(2)) == Fate("running", "running elsewhere")
     fake.fail(fake.handles[1])
-    assert experiment.fate(learn(2)).text == "failed before (failed): would run again"
-    assert experiment.fate(learn(3)).kind == "new"
+    assert opening.fate(learn(2)).text == "failed before (failed): would run again"
+    assert opening.fate(learn(3)).kind == "new"
     after = sorted(xp.workspace.root.rglob("*"))
     assert {path.name for path in set(after) - set(before)} <= {
         *("learn.failed", "error.txt", "outcome.json")

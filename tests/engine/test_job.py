@@ -16,7 +16,8 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import Said
 from xpm_nb.engine import callbacks, entries, loop
 from xpm_nb.engine.entries import Voice
-from xpm_nb.engine.experiment import current, start
+from xpm_nb.engine.experiment import current
+from xpm_nb.engine.opening import start
 from xpm_nb.errors import ConfigError
 from xpm_nb.store import records
 

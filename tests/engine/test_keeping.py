@@ -7,7 +7,7 @@ import pytest
 from tests.engine.some_tasks import Learn, Load, Model, Report, Score, Scored
 from xpm_nb.core.config import RunMode
 from xpm_nb.engine import callbacks
-from xpm_nb.engine.experiment import experiment, start
+from xpm_nb.engine.opening import experiment, start
 from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.store import files, records
 from xpm_nb.store.saved import from_task_dir

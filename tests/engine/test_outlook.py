@@ -9,7 +9,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core.config import RunMode, Task, tag
 from xpm_nb.core.fields import Param
 from xpm_nb.engine import loop, outlook
-from xpm_nb.engine.experiment import start
+from xpm_nb.engine.opening import start
 from xpm_nb.engine.outlook import KINDS
 from xpm_nb.errors import ConfigError, UnsetError
 from xpm_nb.store import records

@@ -10,7 +10,7 @@ from tests.engine.reporting_tasks import Checkpoint, Evaluate, Learn, Stubborn, 
 from tests.engine.test_real_jobs import REPOSITORY, Lab
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import loop
-from xpm_nb.engine.experiment import start
+from xpm_nb.engine.opening import start
 from xpm_nb.errors import ConfigError, ConfigTypeError, JobError
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from tests.engine.test_real_jobs import begin, lab  # noqa: F401
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import loop
-from xpm_nb.engine.experiment import experiment
+from xpm_nb.engine.opening import experiment
 from xpm_nb.errors import ConfigTypeError, FailedExperiment, JobError
 
 
@@ -57,7 +57,7 @@ def test_once_for_a_workspace_whoever_asks_again(xp, fake, prepared, new_kernel)
     Parse.C(corpus=Corpus.C(name="news"), seed=1).submit()
     fake.wait_for(1)
     new_kernel()
-    from xpm_nb.engine.experiment import start
+    from xpm_nb.engine.opening import start
 
     start("other", launcher=fake)
     Parse.C(corpus=Corpus.C(name="news"), seed=3).submit()
@@ -155,7 +155,7 @@ def test_a_transient_job_is_left_out_until_it_is_needed(xp, fake):
 
 
 def test_another_kernel_leaves_it_out_too(xp, fake, new_kernel):
-    from xpm_nb.engine.experiment import start
+    from xpm_nb.engine.opening import start
 
     a = Produce.C(n=1).submit(transient=TransientMode.TRANSIENT)
     assert states(a) == ["unscheduled"]

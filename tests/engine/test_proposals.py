@@ -7,7 +7,8 @@ import pytest
 from xpm_nb.core.config import Config, LightweightTask, RunMode, Task
 from xpm_nb.core.fields import Param
 from xpm_nb.core.hooks import submit_hook_decorator
-from xpm_nb.engine.experiment import Job, start
+from xpm_nb.engine.job import Job
+from xpm_nb.engine.opening import start
 from xpm_nb.errors import ConfigError
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import records

@@ -16,8 +16,8 @@ import pytest
 from tests.engine.some_tasks import Alone, Environment, Learn, Load, Model, Report, Score
 from xpm_nb.core.config import tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import experiment, loop, usage
-from xpm_nb.engine.experiment import start
+from xpm_nb.engine import experiment, host, loop, usage
+from xpm_nb.engine.opening import start
 from xpm_nb.errors import ConfigError, JobError
 from xpm_nb.store import files, locks, records
 from xpm_nb.store.layout import Workspace
@@ -54,8 +54,8 @@ class Lab:
         old = loop.use(None)
         if old is not None:
             old.stop()
-        experiment._live.clear()
-        experiment._opened.clear()
+        experiment.live.clear()
+        experiment.started.clear()
 
     def kernel(self, code: str, **options) -> subprocess.Popen[bytes]:
         """Another process that submits."""
@@ -194,8 +194,8 @@ def test_init_tasks_run_before_and_share_objects(lab):
 
 
 def test_what_is_kept_of_a_run(lab, monkeypatch):
-    monkeypatch.setattr(experiment, "cells_source", lambda: [(1, "API_KEY = 'canary'\nx = 1")])
-    monkeypatch.setattr(experiment, "notebook_name", lambda: "tour.ipynb")
+    monkeypatch.setattr(host, "cells_source", lambda: [(1, "API_KEY = 'canary'\nx = 1")])
+    monkeypatch.setattr(host, "notebook_name", lambda: "tour.ipynb")
     xp = begin(lab)
     Learn.C(lr=tag(0.5)).submit().job.wait(30)
     xp.close()
@@ -217,7 +217,7 @@ def test_what_is_kept_of_a_run(lab, monkeypatch):
 
 
 def test_nothing_is_kept_if_not_wanted(lab, monkeypatch):
-    monkeypatch.setattr(experiment, "cells_source", lambda: [(1, "x")])
+    monkeypatch.setattr(host, "cells_source", lambda: [(1, "x")])
     xp = begin(lab, provenance=False)
     Learn.C(lr=0.5).submit().job.wait(30)
     xp.close()

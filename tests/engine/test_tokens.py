@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from xpm_nb import Config, Meta, Param, PathGenerator, SubParam, Task, Token, field
+from xpm_nb.core.config import RunMode
 from xpm_nb.core.fields import param_group, partial
 from xpm_nb.core.states import JobState
-from xpm_nb.engine.experiment import RunMode, start
+from xpm_nb.engine.opening import start
 from xpm_nb.errors import ConfigError, ConfigTypeError
 from xpm_nb.store import locks, records, tokens
 from xpm_nb.store.tokens import Need

@@ -11,7 +11,7 @@ from traitlets.config import Config
 from tests.engine.conftest import fake, new_kernel
 from tests.engine.some_tasks import Learn, Model, Score
 from xpm_nb.core.config import tag
-from xpm_nb.engine import callbacks, experiment, loop
+from xpm_nb.engine import callbacks, experiment, host, loop, opening
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.notebook import bridge, magics
 
@@ -96,14 +96,14 @@ def test_a_cell_is_itself_after_an_edit_when_the_front_end_says_so(shell):
 def test_the_engine_knows_the_cells_until_unload(shell):
     run(shell, "def f(): pass", cell_id="cell-a")
     assert callbacks.identity(shell.user_ns["f"]) == ("cell-a", "f", 1)
-    assert experiment.cells_source() == [(1, "def f(): pass")]
-    assert experiment.on_wait is bridge.watch
+    assert host.cells_source() == [(1, "def f(): pass")]
+    assert host.on_wait is bridge.watch
     magics.load_ipython_extension(shell)
-    assert experiment.cells_source() == [(1, "def f(): pass")]
+    assert host.cells_source() == [(1, "def f(): pass")]
     magics.unload_ipython_extension(shell)
     magics.unload_ipython_extension(shell)
-    assert experiment.cells_source is None
-    assert experiment.on_wait is None
+    assert host.cells_source is None
+    assert host.on_wait is None
     assert callbacks.identity(shell.user_ns["f"])[0] != "cell-a"
     with pytest.raises(UsageError, match="not found"):
         shell.run_line_magic("xpm", "help")
@@ -127,7 +127,7 @@ def test_the_notebook_has_a_name_if_anything_says_so(shell, monkeypatch):
 @pytest.fixture
 def xp(shell, new_kernel, fake):
     """An experiment with a job in each of four states, the last of a chain of two."""
-    xp = experiment.start("tour", launcher=fake, slots=3)
+    xp = opening.start("tour", launcher=fake, slots=3)
     learns = [
         Learn.C(lr=tag(lr), model=Model.C(hidden=hidden)).submit()
         for lr, hidden in ((0.1, 8), (0.2, 8), (0.3, 16))

@@ -10,15 +10,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from xpm_nb.code import loaded
 from xpm_nb.core import config as configs
 from xpm_nb.core import serial
 from xpm_nb.core.freshness import Making
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import outlook, staleness, submission
+from xpm_nb.engine import host, outlook, staleness, submission
 from xpm_nb.engine.codes import Codes
 from xpm_nb.engine.contents import Contents
-from xpm_nb.engine.entries import Entry, note_found
+from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.messages import JudgeJobs
@@ -35,10 +34,6 @@ class Judging(Contents):
     """The part of `Experiment` that knows with which code results were made."""
 
     _codes: Codes
-
-    def _executed(self) -> submission.ExecutedCells | None:
-        """Give what gives the cells."""
-        raise NotImplementedError
 
     def stale(self) -> Jobs:
         """Look which results are stale, with the code as it is now, and give their jobs.
@@ -72,7 +67,7 @@ class Judging(Contents):
     def _now(self, entry: Entry) -> tuple[Any, Code | None]:
         """Give the code that a job would have now; None where its classes are not here."""
         before = _code(entry.paths)
-        return (None, None) if before is None else self._codes.now(before, self._executed())
+        return (None, None) if before is None else self._codes.now(before, host.executed_cells)
 
     def _code_to_rerun(self, entry: Entry, task: Any, policy: str, code: Code | None) -> Any:
         """Give what a done job is run again with, should it be stale; None if it is not to be.
@@ -86,7 +81,7 @@ class Judging(Contents):
             staleness.refuse(entry, code, self._loop.entry)
             return None
         try:
-            return self._codes.carrier.carry(task, self._executed())
+            return self._codes.carrier.carry(task, host.executed_cells)
         except CarrierError:  # it is done all the same, and its code shown as unknown
             return None
 
@@ -123,7 +118,7 @@ class Judging(Contents):
         entry, view = job.entry, job.view()
         code = self._now(entry)[1]
         if code is None and job.latest is not None:
-            code = self._codes.of(job.latest, self._executed())
+            code = self._codes.of(job.latest, host.executed_cells)
         fate = outlook.fate_of(entry.paths, view, asked=entry.waits())
         case = Case(
             view.task,
@@ -140,7 +135,7 @@ class Judging(Contents):
         name = configs.local_name(configs.info(task).cls)
         fate, view = self._outlook_of(paths)
         elsewhere = fate.kind == "running" and (view is None or view.elsewhere)
-        code = self._codes.of(task, self._executed())
+        code = self._codes.of(task, host.executed_cells)
         policy = staleness.policy_of(configs.info(task).cls, self.stale_policy)
         kind = "elsewhere" if elsewhere else fate.kind
         case = Case(name, paths.identifier, kind, policy, now=code)
@@ -169,8 +164,6 @@ class Judging(Contents):
             inputs=tuple(self._stale_inputs(entry, made)),
             kept=kept[-1] if kept else None,
             changed=entry.changed,
-            found=entry.found,
-            present=loaded.present(entry.found),
             doubt=entry.facts.doubt,
         )
 
@@ -189,7 +182,7 @@ class Judging(Contents):
         policy = staleness.policy_of(configs.info(task).cls, self.stale_policy)
         if policy == "ignore":
             return fate
-        entry = self._looked_at(paths, self._codes.of(task, self._executed()))
+        entry = self._looked_at(paths, self._codes.of(task, host.executed_cells))
         stale = staleness.of_entry(entry, self._loop.entry).stale
         return fate if stale is None else outlook.with_stale(fate, stale.value, policy)
 
@@ -198,7 +191,8 @@ class Judging(Contents):
         entry = Entry(paths, dry=True)
         with suppress(RecordError):
             entry.record = records.read_job(paths)
-            note_found(entry)
+            if entry.record is not None and entry.record.code.get("files"):
+                entry.changed = records.read_changed(paths)
         entry.now = staleness.making(code)
         return entry
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -17,13 +16,10 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.views import JobView, SourceView
 from xpm_nb.core.written import Written
+from xpm_nb.engine import host
 from xpm_nb.errors import RecordError, XpmError
 from xpm_nb.store import files, records
 from xpm_nb.store.layout import JobPaths
-
-# Gives number of each file name of a cell's code and executed text of each number, if there are
-# cells; filled by `engine.experiment`, who is told of them.
-executed: Callable[[], tuple[Mapping[str, int], Mapping[int, str]] | None] | None = None
 
 
 class Source:
@@ -77,7 +73,7 @@ class Source:
 
     @cached_property
     def _changes(self) -> tuple[str, ...]:
-        cells = None if executed is None else executed()
+        cells = host.compiled()
         now = carrier.carry(
             self._classes(),
             namespace_globals=vars(sys.modules["__main__"]),

@@ -23,6 +23,7 @@ from xpm_nb.core.fields import Partial
 from xpm_nb.core.states import TransientMode
 from xpm_nb.engine import proposals, tokens
 from xpm_nb.engine.entries import Asked, Entry
+from xpm_nb.engine.host import ExecutedCells
 from xpm_nb.engine.job import Job, as_json_tags
 from xpm_nb.engine.loop import Loop
 from xpm_nb.errors import ConfigError, RecordError
@@ -30,10 +31,6 @@ from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import files
 from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import Code, JobRecord
-
-# Number of each file name of a cell's code, and executed text of each number.
-ExecutedCells = Callable[[], tuple[Mapping[str, int], Mapping[int, str]]]
-CellsSource = Callable[[], list[tuple[int, str]]]
 
 
 @dataclass(frozen=True, slots=True)

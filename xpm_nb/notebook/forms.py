@@ -22,7 +22,7 @@ from typing import Any
 from xpm_nb.core import config as configs
 from xpm_nb.core import editing, views
 from xpm_nb.core.views import ConfigView, ParamView
-from xpm_nb.engine import callbacks, experiment
+from xpm_nb.engine import callbacks, experiment, opening
 from xpm_nb.errors import ConfigError, FrozenError, XpmError
 from xpm_nb.notebook import html, protocol
 from xpm_nb.notebook.live import (
@@ -108,7 +108,7 @@ class Form:
         sealed = configs.info(self.config).sealed
         view = views.describe(self.config, namespace, editable=not sealed, errors=self._errors)
         task = issubclass(configs.info(self.config).cls, configs.Task)
-        fate = experiment.fate(self.config)
+        fate = opening.fate(self.config)
         self._key = f"{view.type_name}/{view.identifier}" if task else ""
         self._shown, self._fate = view, fate.text
         return {
@@ -230,7 +230,7 @@ class Form:
         """In the callbacks' thread: submit the task, and have it said how that went."""
         note = ""
         try:
-            experiment.submit(config)
+            opening.submit(config)
         except XpmError as error:
             note = str(error)
         except Exception as error:  # a border: the user's own methods are called

@@ -29,7 +29,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import drawing
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import GraphView, JobView
-from xpm_nb.engine import callbacks, experiment, rehearsal
+from xpm_nb.engine import callbacks, experiment, host, opening, rehearsal
 from xpm_nb.engine import job as one_job
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
@@ -79,10 +79,10 @@ def install(shell: Any) -> None:
     _cells = Cells(shell)
     shell.events.register("pre_run_cell", _cells.before)
     callbacks.fill(_cells.cell_of, capture.capturing)
-    experiment.cells_source = _cells.executed
-    experiment.executed_cells = partial(executed_cells, shell)
-    experiment.notebook_name = notebook_name
-    experiment.on_wait = bridge.watch
+    host.cells_source = _cells.executed
+    host.executed_cells = partial(executed_cells, shell)
+    host.notebook_name = notebook_name
+    host.on_wait = bridge.watch
     rehearsal.opens_pdb = True
     one_job.while_waiting = bridge.calm
     bridge.install(shell)
@@ -105,8 +105,8 @@ def unload_ipython_extension(shell: Any) -> None:
         shell.events.unregister("pre_run_cell", _cells.before)
         _cells = None
     callbacks.fill(None)
-    experiment.cells_source = experiment.executed_cells = None
-    experiment.notebook_name = experiment.on_wait = None
+    host.cells_source = host.executed_cells = None
+    host.notebook_name = host.on_wait = None
     rehearsal.opens_pdb = False
     one_job.while_waiting = contextlib.nullcontext
     bridge.uninstall(shell)
@@ -353,7 +353,7 @@ class XpmMagics(Magics):
     def start(self, line: str) -> Any:
         """Open an experiment, or open it again: from now on, submitted tasks go to it."""
         given = _parse(self.start, line)
-        return experiment.start(given.name, workspace=given.workspace, slots=given.slots)
+        return opening.start(given.name, workspace=given.workspace, slots=given.slots)
 
     @magic_arguments("xpm status")
     def status(self, line: str) -> Any:
