@@ -74,6 +74,10 @@ class FakeHandle:
         """Give a descriptor that becomes readable when the job ends."""
         return self._end_read if self._end_read >= 0 else None
 
+    def hint(self) -> str:
+        """Know nothing more."""
+        return ""
+
     def exit_code(self) -> int | None:
         """Give what the job was told to return."""
         return self.code

@@ -6,6 +6,7 @@ Rule 2: an event says what happened in the world, an effect what is to be done t
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -309,6 +310,7 @@ def verdict(
     exit_code: int | None,
     cancelled: bool,
     overdue: str = "",
+    hint: str = "",
 ) -> Event:
     """Judge a job whose process has ended.
 
@@ -326,6 +328,8 @@ def verdict(
         We asked it to end.
     overdue : str
         We asked it to end because of its time limit: what is said then.
+    hint : str
+        What may have ended it, where a signal did.
     """
     if done:
         return Completed(key)
@@ -338,7 +342,15 @@ def verdict(
     if exit_code is None:
         return Vanished(key, "its process vanished without a trace")
     if exit_code < 0:
-        return Vanished(key, f"its process was ended by signal {-exit_code}")
+        text = f"its process was ended by signal {_signal(-exit_code)}"
+        return Vanished(key, f"{text}: {hint}" if hint else text)
     if exit_code == 0:
         return Failed(key, FailureReason.FAILED, "ended without finishing (exit code 0)")
     return Failed(key, FailureReason.FAILED, f"its process ended with exit code {exit_code}")
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:  # one without a name
+        return str(number)

@@ -221,6 +221,7 @@ class Entry:
         self.seen = False  # its process was seen
         self.ran = False  # it ended, or will end, under our eyes
         self.exit_code: int | None = None
+        self.hint = ""  # what may have ended its process
         self.looks = 0  # how often we looked in vain for who holds the lock
         self.facts = Facts(task=paths.name)
         self.voice = Voice()
@@ -347,7 +348,7 @@ class Entry:
 
     def forget_attempt(self) -> None:
         """Drop what was known of an attempt: another begins."""
-        self.handle, self.exit_code, self.looks = None, None, 0
+        self.handle, self.exit_code, self.hint, self.looks = None, None, "", 0
         self.launched = self.seen = self.ran = False
         facts = self.facts
         facts.started = facts.ended = facts.progress = None

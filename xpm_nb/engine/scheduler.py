@@ -68,7 +68,7 @@ from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.shares import Shares
 from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
-from xpm_nb.store import locks, records
+from xpm_nb.store import holders, locks, records
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Failure
 
@@ -79,6 +79,7 @@ SAY_S = 0.1  # between two looks at what callbacks of one job say
 POLL_S = 1.0  # for launchers that cannot tell us
 AT_ONCE = 50  # jobs that are made ready to run again before we look at others once more
 AGAIN = 100  # how often we try to run a job again whose process is about to end: some 3 minutes
+ASK_WHO = 4  # looks in vain for the process of a job, before we say who else holds its lock
 LOOK_S = (0.02, 2.0)  # how soon we look again for who holds a lock: at first, and at last
 LEFT_OUT = "transient: it runs when a job needs it"
 REMOVED = "transient: its files were removed, as all that needed them is done"
@@ -193,7 +194,7 @@ class Scheduler:
             return
         if (descriptor := handle.fileno()) is not None:
             self._watcher.unwatch(descriptor)
-        entry.exit_code = handle.exit_code()
+        entry.exit_code, entry.hint = handle.exit_code(), handle.hint()
         handle.close()
         entry.handle = None
         if self.plan.state(entry.id) in _UNDER_WAY:
@@ -786,6 +787,8 @@ class Scheduler:
         self._changed[entry.id] = entry
         if entry.handle is None:
             entry.facts.holder = locks.legacy_holder(entry.paths) or ""
+            if entry.looks >= ASK_WHO and process is not None and not entry.facts.holder:
+                entry.facts.holder = holders.tell(entry.paths.lock)
             first, last = LOOK_S
             delay = min(last, first * 2**entry.looks)
             entry.looks += 1
@@ -833,7 +836,7 @@ class Scheduler:
             asked = note.reason
         overdue = records.limit_reached(entry.record) if asked is FailureReason.TIMEOUT else ""
         if entries.superseded(entry):
-            entry.exit_code = None  # of the attempt that we had
+            entry.exit_code, entry.hint = None, ""  # of the attempt that we had
         event = verdict(
             entry.id,
             done=False,
@@ -841,6 +844,7 @@ class Scheduler:
             exit_code=entry.exit_code,
             cancelled=asked is FailureReason.CANCELLED,
             overdue=overdue,
+            hint=entry.hint,
         )
         if entry.exit_code and isinstance(event, Failed) and not overdue:
             line = entries.last_line(entry)

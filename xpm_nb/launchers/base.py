@@ -66,6 +66,10 @@ class Handle(Protocol):
         """
         ...
 
+    def hint(self) -> str:
+        """Say what may have ended it, where that was not its own doing; "" if nothing is known."""
+        ...
+
     def close(self) -> None:
         """Give back what the handle holds open; called once the job has ended."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import select
 import signal
 import subprocess
@@ -25,13 +26,15 @@ from xpm_nb.store.records import ProcessRecord
 
 # What only a kernel needs: the pid that ipykernel watches, and matplotlib's inline backend.
 _KERNEL_ONLY = ("JPY_PARENT_PID", locks.FD_VARIABLE, locks.ATTEMPT_VARIABLE)
+_VMSTAT = Path("/proc/vmstat")
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _INLINE = ("module://matplotlib_inline", "module://ipykernel")
 
 
 class LocalHandle:
     """One process of this machine, recognised by number, start time and boot."""
 
-    __slots__ = ("_exit_code", "_pidfd", "_popen", "process")
+    __slots__ = ("_exit_code", "_ooms", "_peak_bytes", "_pidfd", "_popen", "process")
 
     def __init__(
         self, process: ProcessRecord, popen: subprocess.Popen[bytes] | None = None
@@ -39,6 +42,8 @@ class LocalHandle:
         self.process = process
         self._popen = popen
         self._exit_code: int | None = None
+        self._peak_bytes = 0
+        self._ooms = None if popen is None else memory_kills()
         self._pidfd = locks.open_pidfd(process)
 
     def __repr__(self) -> str:
@@ -66,6 +71,16 @@ class LocalHandle:
         self._reap()
         return self._exit_code
 
+    def hint(self) -> str:
+        """Guess that memory ran out: the job was killed, and the system has killed for that."""
+        now = memory_kills()
+        if self._exit_code != -signal.SIGKILL or now is None or self._ooms is None:
+            return ""
+        if now <= self._ooms:
+            return ""
+        used = f"; it had used up to {self._peak_bytes / 1e6:.0f} MB" if self._peak_bytes else ""
+        return f"probably for want of memory, for which this machine killed just then{used}"
+
     def close(self) -> None:
         """Give back the descriptor; called once the job has ended."""
         if self._pidfd is not None:
@@ -92,13 +107,14 @@ class LocalHandle:
             return True
         # Popen.poll() says 0 when somebody else (os.wait() in a cell) has waited for our child.
         try:
-            pid, status = os.waitpid(self._popen.pid, os.WNOHANG)
+            pid, status, usage = os.wait4(self._popen.pid, os.WNOHANG)
         except ChildProcessError:
             self._popen.returncode = 0  # nothing left to wait for: Popen must not warn
             return True
         if pid == 0:
             return False
         self._exit_code = self._popen.returncode = os.waitstatus_to_exitcode(status)
+        self._peak_bytes = usage.ru_maxrss * _RSS_UNIT
         return True
 
     def __del__(self) -> None:
@@ -288,6 +304,15 @@ def _identify(pid: int, attempt: int) -> ProcessRecord:
         raise LaunchError(f"cannot look at process {pid}: {error}") from error
     host = os.uname().nodename
     return process or ProcessRecord(pid, 0, locks.boot_id(), host, attempt)
+
+
+def memory_kills() -> int | None:
+    """Tell how many processes this machine has killed because memory ran out; None if unknown."""
+    try:
+        found = re.search(r"^oom_kill (\d+)$", _VMSTAT.read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    return None if found is None else int(found[1])
 
 
 def child_environ() -> dict[str, str]:
