@@ -9,7 +9,8 @@ from xpm_nb.core.freshness import BADGES, Making, Stale, Verdict, judge
 
 A = Making("a" * 64, {"Learn.x": "1"}, {"t/1": "m1"})
 texts = st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)
-makings = st.builds(Making, st.text("ab", min_size=1, max_size=2), texts, texts)
+digests = st.dictionaries(st.text(max_size=3), st.text(min_size=1, max_size=3), max_size=2)
+makings = st.builds(Making, st.text("ab", min_size=1, max_size=2), texts, texts, digests)
 
 
 def now(**changes):
@@ -25,6 +26,18 @@ def test_each_reason():
     assert judge(A, now(), {"t/1": "m2"}).stale is Stale.INPUT
     assert judge(A, None, {"t/1": "m2"}).stale is Stale.INPUT
     assert judge(A, now(fingerprint="b"), {"t/1": "m2"}).stale is Stale.CODE
+
+
+def test_modules_that_only_the_run_could_tell_of():
+    made = A._replace(loaded={"/a.py": "1", "/b.py": "2"})
+    assert judge(made, now(), {}) == Verdict(None, made.mark)
+    changed = judge(made, now(), {}, (), {"/a.py": "3"})
+    assert changed.stale is Stale.CODE
+    assert changed.mark not in (made.mark, A.mark)
+    assert judge(made, None, {}, (), {"/a.py": ""}) == Verdict(Stale.UNKNOWN, made.mark)
+    accepted = [made._replace(loaded={"/a.py": "3", "/b.py": "2"})]
+    assert judge(made, now(), {}, accepted, {"/a.py": "3"}).kept
+    assert judge(made, now(), {}, accepted, {"/a.py": "4"}).stale is Stale.CODE
 
 
 def test_what_is_not_known_is_never_fresh():

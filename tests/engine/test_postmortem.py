@@ -119,3 +119,23 @@ def test_names_of_all_kinds(name):
     assert trace.tb_frame.f_code.co_name == name
     assert repr(trace.tb_frame.f_locals["x"]) == "<thing>"
     assert trace.tb_lineno == 3
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"line": 2**70, "definition": 2**70, "first": 2**40},
+        {"line": -1, "first": -5},
+        {"file": "a\0b", "function": "a\0b"},
+        {"file": "\ud800", "function": "\ud800", "lines": ["\ud800", "\0"]},
+        {"file": "/dev/zero"},
+        {"values": [["__next_frame__", "1"], ["__debug__", "1"], ["x", "1"], ["x", "2"]]},
+        {"globals": [["__builtins__", "1"], ["__next_frame__", "2"], ["g", "3"]]},
+    ],
+)
+def test_whatever_was_written_there_is_a_traceback(broken):
+    frame = {"file": "<x>", "line": 3, "function": "g", "first": 2, "lines": ["a", "b"]} | broken
+    data = {"errors": [{"kind": "\ud800 \0", "message": "\ud800", "frames": [frame]}]}
+    error, trace = Frames(frames_view("Learn", "ab", data)).traceback()
+    assert type(error).__name__ == "? \ufffd"
+    assert trace.tb_lineno >= 1

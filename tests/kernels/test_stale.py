@@ -246,3 +246,97 @@ def test_what_changes_before_the_start_is_what_is_recorded(lab, kernel):
     assert stale(kernel) == "code", "it was submitted with other code"
     kernel.run("task = Answer.C(n=1).submit(); xp.wait(timeout_s=60)")
     assert stale(kernel) == ""
+
+
+COMPUTED = {
+    "plug/__init__.py": "from importlib import import_module\n"
+    "part = import_module('.' + 'pa' + 'rt', __name__)\n"
+    "def __getattr__(name):\n"
+    "    if name.startswith('_'):\n        raise AttributeError(name)\n"
+    "    return import_module('.' + name, __name__)\n",
+    "plug/part.py": "WORD = 'part'\n",
+    "plug/lazy.py": "WORD = 'lazy'\n",
+    "dyn.py": "WORD = 'dyn'\n",
+    "aside.py": "WORD = 'aside'\n",
+}
+PLUGS = """
+import importlib, plug
+import aside
+
+class Before(Task):
+    n: Param[int] = 1
+    def execute(self):
+        return aside.WORD
+
+class Plugged(Task):
+    before: Param[Before]
+    def execute(self):
+        dyn = importlib.import_module("d" + "yn")
+        return [dyn.WORD, plug.part.WORD, plug.lazy.WORD]
+"""
+
+
+@pytest.fixture
+def plugged(lab):
+    (lab.path / "plug").mkdir()
+    for name, text in COMPUTED.items():
+        write(lab, name, text)
+    kernel = lab.kernel()
+    kernel.run("xp = start('plugs')")
+    kernel.run(PLUGS)
+    return kernel
+
+
+PLUG = """
+before = Before.C().submit()
+task = Plugged.C(before=before).submit()
+xp.wait(timeout_s=60)
+"""
+
+
+def test_modules_that_are_imported_by_a_computed_name(lab, plugged):
+    plugged.run(PLUG)
+    assert plugged.value("task.result()") == ["dyn", "part", "lazy"]
+    assert stale(plugged) == ""
+    for name in ("dyn.py", "plug/part.py", "plug/lazy.py"):
+        write(lab, name, COMPUTED[name].replace("= '", "= 'new "))
+        plugged.run(PLUG)
+        assert stale(plugged) == "code", name
+        assert len(plugged.run("list(xp.stale())").result) > 2
+        module = name.removesuffix(".py").replace("/", ".")
+        why = plugged.run("print(task.why())").stdout
+        assert f"{module} ({lab.path / name}) has changed: it was imported while" in why
+        assert plugged.run("task.job.keep('the same'); xp.stale()").status == "ok"
+        assert stale(plugged) == "", name
+        write(lab, name, f"# a comment\n{COMPUTED[name]}")
+        plugged.run(PLUG)
+        assert stale(plugged) == "", name
+    (lab.path / "dyn.py").rename(lab.path / "away")
+    plugged.run(PLUG)
+    assert stale(plugged) == "unknown"
+    why = plugged.run("print(task.why())").stdout
+    assert f"{lab.path / 'dyn.py'}, imported while the task ran, cannot be read now" in why
+    (lab.path / "away").rename(lab.path / "dyn.py")
+    # What is imported for the task that it needs is no code of its own.
+    write(lab, "aside.py", "WORD = 'another'\n")
+    plugged.run(PLUG)
+    assert plugged.value("[before.job.view().stale, task.job.view().stale]") == ["code", "input"]
+    write(lab, "aside.py", COMPUTED["aside.py"])
+    write(lab, "dyn.py", "WORD = 'at last'\n")
+    again = lab.kernel()
+    again.run("xp = start('plugs', stale='rerun')")
+    again.run(PLUGS)
+    again.run(PLUG)
+    assert again.value("task.result()") == ["at last", "part", "lazy"]
+    assert stale(again) == ""
+    assert sorted(lab.started().values()) == [1, 2]
+
+
+def test_a_module_that_is_written_while_it_is_imported_is_in_doubt(lab, plugged):
+    writing = '        Path("../../../../dyn.py").write_text("WORD = 5")\n        dyn = '
+    plugged.run(PLUGS.replace("        dyn = ", writing))
+    plugged.run(PLUG)
+    assert plugged.value("task.result()")[0] == 5
+    assert stale(plugged) == "unknown"
+    why = plugged.run("print(task.why())").stdout
+    assert f"while it started, these files changed: {lab.path / 'dyn.py'}" in why

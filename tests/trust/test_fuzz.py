@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
+import threading
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +22,19 @@ from hypothesis import strategies as st
 
 from tests.trust.conftest import image
 from xpm_nb.core import serial
-from xpm_nb.engine import reading, story
+from xpm_nb.core.plan import Plan
+from xpm_nb.core.states import JobState
+from xpm_nb.core.views import JobView, as_json
+from xpm_nb.engine import inspection, loop, postmortem, reading, scheduler, story
+from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.messages import OpenJobs
 from xpm_nb.engine.reading import Curves, Files
+from xpm_nb.engine.source import Source
 from xpm_nb.errors import XpmError
 from xpm_nb.notebook import protocol
 from xpm_nb.store import damage, files, locks, records, results, saved, tokens
-from xpm_nb.store.layout import RunPaths, Workspace
+from xpm_nb.store.layout import RunPaths, Workspace, identifiers_in
+from xpm_nb.testing import FakeClock
 
 HEX = "ab" * 32
 FUZZ = 200  # by default: the readers are tried, not searched
@@ -37,22 +46,64 @@ PARAMS = {
     "tags": {},
     "objects": [{"id": 0, "module": "m", "type": "Learn", "typename": "m.learn", "fields": {}}],
 }
-SAMPLES = [
-    PARAMS,
-    records.JobRecord("m.learn", HEX, "learn", "Learn")._asdict(),
-    records.ProcessRecord(1, 2, "b", "h")._asdict(),
-    {"format": 1, "total": 2, "claims": [{"job": f"m.learn/{HEX}", "units": 1}], "waiting": []},
-    {"format": 1, "code": 1, "reason": "failed", "message": "no"},
-    {"format": 1, "reason": "timeout", "time": 1.0, "until": 2.0},
-    {"format": 1, "started": 1.0, "ended": 2.0, "changed": "a"},
-    {"format": 1, "value": [1, 2]},
-    {"format": 1, "time": 1.0, "progress": 0.5, "level": 0, "desc": "d"},
-    {"time": 1.0, "step": 1, "metrics": {"loss": 0.5}},
-    {"format": 1, "method": "m", "args": [1], "options": {}},
-    {"format": 1, "job": f"jobs/m.learn/{HEX}", "task": "Learn", "tags": {}, "submitted": 1.0},
-    {"format": 1, "fingerprint": "f", "parts": [{"kind": "cell", "name": "n"}], "roots": ["a:b"]},
-    {"format": 1, "notebook": "n", "fields": {"a": "int"}},
-]
+SAMPLES = {
+    "params": PARAMS,
+    "record": records.JobRecord("m.learn", HEX, "learn", "Learn")._asdict(),
+    "process": records.ProcessRecord(1, 2, "b", "h")._asdict(),
+    "token": {
+        "format": 1,
+        "total": 2,
+        "claims": [{"job": f"m.learn/{HEX}", "units": 1}],
+        "waiting": [],
+    },
+    "failed": {"format": 1, "code": 1, "reason": "failed", "message": "no"},
+    "end note": {"format": 1, "reason": "timeout", "time": 1.0, "until": 2.0},
+    "times": {"format": 1, "started": 1.0, "ended": 2.0, "changed": "a"},
+    "result": {"format": 1, "value": [1, 2]},
+    "progress": {"format": 1, "time": 1.0, "progress": 0.5, "level": 0, "desc": "d"},
+    "metrics": {"time": 1.0, "step": 1, "metrics": {"loss": 0.5}},
+    "outputs": {"format": 1, "method": "m", "args": [1], "options": {}},
+    "run": {
+        "format": 1,
+        "job": f"jobs/m.learn/{HEX}",
+        "task": "Learn",
+        "tags": {},
+        "submitted": 1.0,
+    },
+    "code": {
+        "format": 1,
+        "fingerprint": "f",
+        "parts": [{"kind": "cell", "name": "n"}],
+        "roots": ["a:b"],
+    },
+    "meaning": {"format": 1, "notebook": "n", "fields": {"a": "int"}},
+    "environment": {
+        "format": 1,
+        "python": "3.11",
+        "git": {"commit": "c", "branch": "b", "dirty": True},
+    },
+    "frames": {
+        "format": 1,
+        "errors": [
+            {
+                "kind": "ValueError",
+                "message": "no",
+                "frames": [
+                    {
+                        "file": "learn.py",
+                        "line": 3,
+                        "function": "Learn.execute",
+                        "definition": 2,
+                        "first": 2,
+                        "lines": ["def execute(self):", "    raise ValueError('no')"],
+                        "values": [["x", "1"], ["y", "[1, 2]"]],
+                        "globals": [["z", "'z'"]],
+                    }
+                ],
+            }
+        ],
+    },
+}
 
 leaves = (
     st.none()
@@ -60,7 +111,9 @@ leaves = (
     | st.integers()
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from(["..", f"m.learn/{HEX}", f"../{HEX}", "\x00", "done", 2**70, -1, 1e400])
+    | st.sampled_from(
+        ["..", f"m.learn/{HEX}", f"../{HEX}", "\x00", "\ud800", "/dev/zero", 2**70, -1, 1e400]
+    )
 )
 values = st.recursive(
     leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=8), v, max_size=3)
@@ -68,9 +121,10 @@ values = st.recursive(
 
 
 @st.composite
-def documents(draw):
-    """A document of ours with some of its parts replaced, left out, or of another."""
-    found = json.loads(json.dumps(draw(st.sampled_from(SAMPLES))))
+def documents(draw, name=""):
+    """A document of ours with some of its parts replaced or left out: that of a reader, or any."""
+    own = name in SAMPLES and draw(st.booleans())
+    found = json.loads(json.dumps(SAMPLES[name if own else draw(st.sampled_from([*SAMPLES]))]))
     for _ in range(draw(st.integers(0, 3))):
         at = found
         while isinstance(at, (dict, list)) and at:
@@ -86,8 +140,8 @@ def documents(draw):
 
 
 @st.composite
-def contents(draw):
-    """What a file holds: ours, nearly ours, lines of it, JSON, deep JSON, or bytes."""
+def contents(draw, name=""):
+    """What the file of a reader holds: ours, nearly ours, lines of it, JSON, deep JSON, or bytes."""
     kind = draw(st.sampled_from(["ours", "lines", "cut", "json", "bytes", "deep", "twice"]))
     if kind == "bytes":
         return draw(st.binary(max_size=100))
@@ -95,10 +149,10 @@ def contents(draw):
         return draw(st.sampled_from([b"[", b'{"a":', b"[{"])) * draw(st.integers(1, 20_000))
     if kind == "json":
         return json.dumps(draw(values)).encode()
-    text = json.dumps(draw(documents())).encode()
+    text = json.dumps(draw(documents(name))).encode()
     if kind == "lines":
         return b"\n".join(
-            [text, json.dumps(draw(documents())).encode(), draw(st.binary(max_size=9))]
+            [text, json.dumps(draw(documents(name))).encode(), draw(st.binary(max_size=9))]
         )
     if kind == "cut":
         return text[: draw(st.integers(0, len(text)))]
@@ -108,6 +162,8 @@ def contents(draw):
 def readers(job, run, token, folder):
     """All that reads a file of a workspace, and looks at what it read."""
     workspace = Workspace(job.workspace)
+    first = RunPaths(workspace.experiment("x").runs_dir / "20260101-000000-0")
+    first.path.mkdir(parents=True)
     need = tokens.Need("gpu", 1)
 
     def params():
@@ -134,6 +190,29 @@ def readers(job, run, token, folder):
     def line():
         for row in files.read_lines(job.progress)[0]:
             str(row)
+
+    def source():
+        found = Source(job, JobView(job.key, HEX, "m.learn", "learn", "Learn", JobState.DONE))
+        repr(found), str(found), found.cell
+
+    def around():
+        record = records.JobRecord("m.learn", HEX, "learn", "Learn", experiment="x")
+        records.write_job(job, record)
+        records.add_run_job(first, records.RunJob(job.relative, "Learn", submitted=0.0))
+        try:
+            str(inspection.drift(job, "/"))
+        finally:
+            job.record.unlink()
+            first.jobs.unlink()
+
+    def frames():
+        found = postmortem.read(job, "learn")
+        repr(found), as_json(found.view())
+        found.traceback()
+
+    def inspected():
+        found = inspection.read(job)
+        as_json(found.view()), found.values(), repr(found)
 
     lines = (job.progress, line)
     return {
@@ -171,6 +250,13 @@ def readers(job, run, token, folder):
         ],
         "story": [
             (p, lambda: str(story.tell(job))) for p in (job.record, job.failed, job.progress)
+        ],
+        "script": [(job.script, source)],
+        "frames": [(job.frames, frames)],
+        "environment": [(first.environment, around)],
+        "cells": [(first.notebook, lambda: identifiers_in(files.read_text(first.notebook) or ""))],
+        "inspected": [
+            (p, inspected) for p in (job.record, job.params, job.failed, job.metrics, job.process)
         ],
     }
 
@@ -220,8 +306,9 @@ def test_readers_take_anything(desk, tries):
     outside = image(desk.path)
 
     @tries(0.6)
-    @given(st.sampled_from(names), contents())
-    def anything(name, data):
+    @given(st.sampled_from(names).flatmap(lambda name: st.tuples(st.just(name), contents(name))))
+    def anything(found):
+        name, data = found
         for path, act in desk.readers[name]:
             path.write_bytes(data)
             show(name, act)
@@ -229,6 +316,54 @@ def test_readers_take_anything(desk, tries):
 
     anything()
     assert image(desk.path) == outside, "a reader wrote something"
+
+
+class Still:
+    """Waits for nothing."""
+
+    def watch(self, descriptor, entry):
+        raise AssertionError("there is no process")
+
+    def notify(self, descriptor, call):
+        raise AssertionError("there is no process")
+
+    unwatch = notify
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6000)
+def test_opening_takes_anything(desk, tries, monkeypatch):
+    """A scheduler that finds such a job has a view of it, by no mistake of its own."""
+    job, said = desk.job, []
+    monkeypatch.setattr(scheduler.log, "warning", lambda *a, **k: said.append(sys.exc_info()[1]))
+    parts = {"record": "record", "params": "params", "failed": "failed", "process": "process"}
+    parts |= {"outcome": "times", "progress": "progress", "cancel": "end note", "code": "code"}
+    some = st.sampled_from([*parts])
+    one = some.flatmap(lambda part: st.tuples(st.just(part), contents(parts[part])))
+    outside = image(desk.path)
+
+    @tries(0.1)
+    @given(st.lists(one, min_size=1, max_size=3))
+    def anything(found):
+        for part, data in found:
+            getattr(job, part).write_bytes(data)
+        entry = Entry(job)
+        others = {job.path: entry}
+
+        def entry_of(paths):
+            return others.setdefault(paths.path, Entry(paths))
+
+        plan = Plan(slots=0)  # nothing is to be started
+        mind = scheduler.Scheduler(plan, FakeClock(), Still(), entry_of, loop.LAUNCHERS, 4)
+        mind.handle(OpenJobs((entry,), threading.Event()))
+        as_json(entry.view)
+        assert not [e for e in said if not isinstance(e, (XpmError, OSError, type(None)))], said
+        said.clear()
+        shutil.rmtree(job.path)
+        job.create()
+
+    anything()
+    assert image(desk.path) == outside, "something was written elsewhere"
 
 
 def test_readers_do_not_wait_for_a_pipe(desk):

@@ -76,7 +76,22 @@ def fingerprint(wanted: Wanted, left_out: Mapping[str, str]) -> Code:
         fingerprint=combined(parts, wanted.carried.futures),
         parts=tuple(_linked(parts, reached.modules)),
         packages=reached.packages,
+        aside=_aside(cells.imports_aside(), reached.modules, wanted.paths),
     )
+
+
+def _aside(
+    imports: Sequence[Import], counted: Sequence[Module], paths: Sequence[str]
+) -> tuple[str, ...]:
+    """Give the files that the script loads, and that do not count."""
+    if not imports:
+        return ()
+    try:
+        found = modules.reach(imports, paths).modules
+    except (Unreadable, RecursionError):  # the job will say so, if it comes to that
+        return ()
+    known = {module.path for module in counted}
+    return tuple(module.path for module in found if module.path not in known)
 
 
 def combined(parts: Iterable[CodePart], futures: Iterable[str] = ()) -> str:
@@ -144,6 +159,19 @@ class _Cells:
             name = ", ".join(sorted(piece.binds)) or source.strip().partition("\n")[0]
             digest = _digest(kind, source)
             yield CodePart(kind, name, piece.place, source, digest, tuple(uses))
+
+    def imports_aside(self) -> list[Import]:
+        """Give the imports of what is carried and does not count."""
+        counted = set(self.imports())
+        found = [
+            wanted
+            for piece in self._all
+            if piece not in self._uses or self._kind(piece) == NEEDED
+            for wanted in modules.imports_in(
+                parse(piece.source), str(piece.space.get("__package__") or "")
+            )
+        ]
+        return [wanted for wanted in dict.fromkeys(found) if wanted not in counted]
 
     def imports(self) -> list[Import]:
         found: dict[Import, None] = {}

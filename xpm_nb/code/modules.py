@@ -228,6 +228,20 @@ def _spec(name: str, paths: Sequence[str]) -> ModuleSpec | None:
     return found
 
 
+def is_own(name: str) -> bool:
+    """Tell whether a module that this process has loaded is the user's own."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return isinstance(spec, ModuleSpec) and _is_own(name, spec)
+
+
+def where(name: str) -> str:
+    """Give the file of a module of the user's own, looked for as this process would; or ""."""
+    spec = _spec(name, sys.path)
+    if spec is None or spec.origin is None or not _is_own(name, spec):
+        return ""
+    return spec.origin if spec.has_location else ""
+
+
 def _is_own(name: str, spec: ModuleSpec) -> bool:
     """Tell whether a module is the user's own: it belongs to no installed distribution."""
     top = name.partition(".")[0]
@@ -289,19 +303,26 @@ def _by_module() -> dict[str, list[str]]:
 # -- compiled files that are out of date ------------------------------------------------------
 
 
-def drop_outdated(path: str) -> None:
+def drop_outdated(path: str) -> bool:
     """Remove the compiled form of a file if Python would take it although the file has changed.
 
     Python compares whole seconds and sizes: what is written twice within a second is not seen.
+
+    Returns
+    -------
+    bool
+        Whether there was one: who has imported the file may have got what it said before.
     """
     try:
         compiled = cache_from_source(path)
         source, made = os.stat(path), os.stat(compiled)
         if made.st_mtime_ns > source.st_mtime_ns:
-            return
+            return False
         with open(compiled, "rb") as file:
             flags, seconds, size = struct.unpack("<4x3I", file.read(16))
         if flags == 0 and (seconds, size) == (int(source.st_mtime), source.st_size):
             os.unlink(compiled)
+            return True
     except (OSError, NotImplementedError, struct.error):
-        return  # there is none that could be taken
+        pass  # there is none that could be taken
+    return False

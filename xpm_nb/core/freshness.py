@@ -44,11 +44,14 @@ class Making(NamedTuple):
         Defaults that the identifier leaves out, as text.
     inputs : mapping
         The `mark` of each job that it needs, by key.
+    loaded : mapping
+        Digests of modules that only its run could tell of, by path; "" for one that is gone.
     """
 
     fingerprint: str = ""
     left_out: Mapping[str, str] = _NOTHING
     inputs: Mapping[str, str] = _NOTHING
+    loaded: Mapping[str, str] = _NOTHING
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Making:
@@ -64,6 +67,8 @@ class Making(NamedTuple):
     def mark(self) -> str:
         """Tell this making from any other, in 16 hexadecimal digits."""
         parts = [self.fingerprint, sorted(self.left_out.items()), sorted(self.inputs.items())]
+        if self.loaded:
+            parts.append(sorted(self.loaded.items()))
         return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()[:16]
 
 
@@ -92,7 +97,11 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    made: Making, now: Making | None, inputs: Mapping[str, str], kept: Iterable[Making] = ()
+    made: Making,
+    now: Making | None,
+    inputs: Mapping[str, str],
+    kept: Iterable[Making] = (),
+    loaded: Mapping[str, str] = _NOTHING,
 ) -> Verdict:
     """Compare what a result was made from with what it would be made from now.
 
@@ -106,15 +115,21 @@ def judge(
         The present marks of what it needs, by key.
     kept : iterable of Making
         For which it was accepted.
+    loaded : mapping
+        The present digests of the modules that only its run could tell of, by path.
     """
     then = Making(made.fingerprint, made.left_out) if now is None else now
-    then = then._replace(inputs={**made.inputs, **inputs})
+    then = then._replace(inputs={**made.inputs, **inputs}, loaded={**made.loaded, **loaded})
     if not then.fingerprint:
         return Verdict(Stale.UNKNOWN, made.mark)
     stale = None
     if not made.fingerprint:
         stale = Stale.UNKNOWN
     elif then.fingerprint != made.fingerprint:
+        stale = Stale.CODE
+    elif "" in then.loaded.values():
+        stale = Stale.UNKNOWN
+    elif then.loaded != made.loaded:
         stale = Stale.CODE
     elif then.left_out != made.left_out:
         stale = Stale.DEFAULT

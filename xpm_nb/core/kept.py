@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+MAX_LINE = 1_000_000  # a number beyond is no line's
+
 
 @dataclass(frozen=True, slots=True)
 class FrameView:
@@ -117,12 +119,17 @@ def _rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
-    return value if isinstance(value, str) else ""
+    return _clean(value) if isinstance(value, str) else ""
+
+
+def _clean(text: str) -> str:
+    """Give a text that may be the name of a file, a class or a function."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _number(row: Mapping[str, Any], name: str) -> int:
     value = row.get(name)
-    return value if type(value) is int else 0
+    return value if type(value) is int and 0 <= value <= MAX_LINE else 0
 
 
 def _pairs(row: Mapping[str, Any], name: str) -> tuple[tuple[str, str], ...]:

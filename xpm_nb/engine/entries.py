@@ -24,7 +24,7 @@ from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
 from xpm_nb.store import attempts, damage, files, locks, records, removal, tokens
 from xpm_nb.store.layout import JobPaths, numbered
-from xpm_nb.store.records import Code, Failure, JobRecord
+from xpm_nb.store.records import Code, Failure, JobRecord, Loaded
 
 SAID_ITEMS = 200  # how much of what its callbacks say is kept of one job, the latest
 SAID_CHARS = 64 * 1024
@@ -230,6 +230,7 @@ class Entry:
         self.mark = ""  # of its result, for what needs it; see `freshness.Verdict`
         self.policy = "warn"
         self.changed = ""  # files that changed while it started
+        self.found: tuple[Loaded, ...] = ()  # modules that only its run could tell of
         self.curves = Curves(paths.metrics)  # which has its own lock: any thread may ask
         self._offsets = {"progress": 0, "metrics": 0}
         self._outputs = (0, 0)
@@ -354,6 +355,7 @@ class Entry:
         facts.started = facts.ended = facts.progress = None
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
         facts.holder = facts.note = facts.doubt = facts.damage = facts.stale = self.changed = ""
+        self.found = ()
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -446,9 +448,14 @@ def note_times(entry: Entry) -> None:
         return
     entry.facts.started = times.started or entry.facts.started
     entry.facts.ended = times.ended
-    if entry.record is not None and entry.record.code.get("files"):
+    note_found(entry)
+
+
+def note_found(entry: Entry) -> None:
+    """Read what only the run of the job could tell of its code."""
+    if entry.record is not None and entry.record.code:
         with contextlib.suppress(RecordError):
-            entry.changed = records.read_changed(entry.paths)
+            entry.changed, entry.found = records.read_met(entry.paths)
 
 
 def read_record(entry: Entry) -> JobRecord | None:

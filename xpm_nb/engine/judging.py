@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from xpm_nb.code import loaded
 from xpm_nb.core import config as configs
 from xpm_nb.core import serial
 from xpm_nb.core.freshness import Making
@@ -17,7 +18,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import host, outlook, staleness, submission
 from xpm_nb.engine.codes import Codes
 from xpm_nb.engine.contents import Contents
-from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.entries import Entry, note_found
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.messages import JudgeJobs
@@ -164,6 +165,8 @@ class Judging(Contents):
             inputs=tuple(self._stale_inputs(entry, made)),
             kept=kept[-1] if kept else None,
             changed=entry.changed,
+            found=entry.found,
+            present=loaded.present(entry.found),
             doubt=entry.facts.doubt,
         )
 
@@ -191,8 +194,7 @@ class Judging(Contents):
         entry = Entry(paths, dry=True)
         with suppress(RecordError):
             entry.record = records.read_job(paths)
-            if entry.record is not None and entry.record.code.get("files"):
-                entry.changed = records.read_changed(paths)
+            note_found(entry)
         entry.now = staleness.making(code)
         return entry
 

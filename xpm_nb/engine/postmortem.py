@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import keyword
 import linecache
+import os
 import pdb
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +24,8 @@ from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths
 
-_NEXT, _RAISED = "__next_frame__", "__raised__"
+_NEXT = "__next_frame__"
+_NO_VARIABLES = (_NEXT, "__debug__")
 
 
 class Frames:
@@ -226,11 +228,13 @@ def _function(frame: FrameView, step: Callable[[], object]) -> Callable[[], obje
 
 
 def _is_word(name: str) -> bool:
-    return name.isidentifier() and not keyword.iskeyword(name)
+    return name.isidentifier() and not keyword.iskeyword(name) and name not in _NO_VARIABLES
 
 
 def _source_of(frame: FrameView) -> str:
     """Name the file from which a debugger takes the lines: as they were, if they changed."""
+    if os.path.exists(frame.file) and not os.path.isfile(frame.file):
+        return "?"  # a pipe of that name would be waited for
     end = frame.first + len(frame.lines) - 1
     linecache.checkcache(frame.file)
     now = [line.rstrip("\n") for line in linecache.getlines(frame.file)[frame.first - 1 : end]]

@@ -12,18 +12,19 @@ import getpass
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from xpm_nb.code import loaded
 from xpm_nb.core.freshness import Making, Stale, Verdict, judge
 from xpm_nb.core.states import JobState
 from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.errors import ConfigError, RecordError, StaleError, XpmError
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths
-from xpm_nb.store.records import Code, JobRecord
+from xpm_nb.store.records import Code, JobRecord, Loaded
 
 POLICIES = ("warn", "rerun", "error", "ignore")
 CHANGED = (Stale.CODE, Stale.DEFAULT, Stale.INPUT)
@@ -62,6 +63,7 @@ def assess(
     now: Making | None,
     mark_of: Callable[[str], str | None],
     changed: str = "",
+    found: Sequence[Loaded] = (),
 ) -> Verdict:
     """Judge the result of a job that is done.
 
@@ -75,20 +77,29 @@ def assess(
         Gives the present mark of a job that it needs, by key; None if it is not known.
     changed
         Files that changed while it started: nobody knows which code it ran.
+    found
+        Modules that only its run could tell of.
     """
-    made = Making.of({} if record is None or changed else record.code)
+    made = _made(record, changed, found)
     inputs = {key: mark for key in made.inputs if (mark := mark_of(key)) is not None}
-    verdict = judge(made, now, inputs)
+    present = loaded.present(found)
+    verdict = judge(made, now, inputs, loaded=present)
     if verdict.stale is not None and paths.kept.exists():
         with suppress(RecordError):
-            kept = [Making(k.fingerprint, k.left_out, k.inputs) for k in records.read_kept(paths)]
-            verdict = judge(made, now, inputs, kept)
+            rows = records.read_kept(paths)
+            kept = [Making(k.fingerprint, k.left_out, k.inputs, k.loaded) for k in rows]
+            verdict = judge(made, now, inputs, kept, present)
     return verdict
 
 
 def made(entry: Entry) -> Making:
     """Give what a job's result was made from, as far as this kernel knows."""
-    return Making.of({} if entry.record is None or entry.changed else entry.record.code)
+    return _made(entry.record, entry.changed, entry.found)
+
+
+def _made(record: JobRecord | None, changed: str, found: Sequence[Loaded]) -> Making:
+    making = Making.of({} if record is None or changed else record.code)
+    return making._replace(loaded={one.path: one.digest for one in found})
 
 
 def of_entry(entry: Entry, entry_of: Callable[[JobPaths], Entry]) -> Verdict:
@@ -100,6 +111,7 @@ def of_entry(entry: Entry, entry_of: Callable[[JobPaths], Entry]) -> Verdict:
         entry.now,
         partial(mark_of, entry, entry_of=entry_of),
         entry.changed,
+        entry.found,
     )
 
 
@@ -154,7 +166,12 @@ def refuse(entry: Entry, code: Code | None, entry_of: Callable[[JobPaths], Entry
     with suppress(RecordError):
         record = record or records.read_job(entry.paths)
     verdict = assess(
-        entry.paths, record, making(code), partial(mark_of, entry, entry_of=entry_of), entry.changed
+        entry.paths,
+        record,
+        making(code),
+        partial(mark_of, entry, entry_of=entry_of),
+        entry.changed,
+        entry.found,
     )
     if verdict.stale is None:
         return
@@ -189,7 +206,14 @@ def keep(entry: Entry, entry_of: Callable[[JobPaths], Entry], reason: str) -> bo
     except (KeyError, OSError, ImportError):  # nobody that the system knows
         by = ""
     kept = records.Kept(
-        now.fingerprint, now.left_out, inputs, reason, by, os.uname().nodename, time.time()
+        now.fingerprint,
+        now.left_out,
+        inputs,
+        loaded.present(entry.found),
+        reason,
+        by,
+        os.uname().nodename,
+        time.time(),
     )
     records.add_kept(entry.paths, kept)
     return True

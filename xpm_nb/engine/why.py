@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from xpm_nb.core import codetree, compare, doors
@@ -15,7 +16,7 @@ from xpm_nb.core.written import Written
 from xpm_nb.errors import RecordError
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths, Workspace
-from xpm_nb.store.records import Code, Kept
+from xpm_nb.store.records import Code, CodePart, Kept, Loaded
 
 LOOKED_AT = 200  # earlier jobs among which the nearest is looked for, the latest ones
 
@@ -74,6 +75,8 @@ class Case(NamedTuple):
         Names of the jobs that it needs and whose result is not what it was made from.
     failure : str
         Why it is in error.
+    found, present
+        Modules that only its run could tell of, and their digests as they are now, by path.
     doubt : str
         Why a result is not to be trusted, though its code is that of now.
     """
@@ -91,6 +94,8 @@ class Case(NamedTuple):
     kept: Kept | None = None
     nearest: Nearest | None = None
     changed: str = ""
+    found: tuple[Loaded, ...] = ()
+    present: Mapping[str, str] = MappingProxyType({})
     doubt: str = ""
 
 
@@ -99,6 +104,10 @@ def explain(case: Case) -> WhyView:
     answer, details = _said(case)
     then = () if case.then is None else case.then.parts
     now = () if case.now is None else case.now.parts
+    if then and now:
+        here = [(one, case.present.get(one.path, "")) for one in case.found]
+        then = (*then, *(_part(one, one.digest) for one in case.found))
+        now = (*now, *(_part(one, digest) for one, digest in here if digest))
     roots = frozenset() if case.now is None else frozenset(_names(case.now.roots))
     show = case.kind == "computed" and bool(now)
     return WhyView(
@@ -110,6 +119,11 @@ def explain(case: Case) -> WhyView:
         code=tuple(codetree.tree(now, then or now, roots)) if show else (),
         changes=tuple(codetree.changes(now, then)) if show and then else (),
     )
+
+
+def _part(one: Loaded, digest: str) -> CodePart:
+    """Write a module that only the run could tell of as a part; its text is not kept."""
+    return CodePart("module", one.name, one.path, "", digest)
 
 
 def _names(roots: Sequence[str]) -> list[str]:
@@ -147,7 +161,11 @@ def _of_result(case: Case) -> tuple[str, list[str]]:
     start = "not reused, but run again" if again else "reused, but stale"
     match stale:
         case Stale.CODE:
-            return f"{start}: its code has changed", []
+            return f"{start}: its code has changed", [
+                f"{one.name} ({one.path}) has changed: it was imported while the task ran"
+                for one in case.found
+                if case.present.get(one.path) not in (one.digest, "")
+            ]
         case Stale.DEFAULT:
             now = {} if case.now is None else case.now.left_out
             details = [
@@ -176,6 +194,9 @@ def _unknown(case: Case) -> list[str]:
     if not case.made.fingerprint:
         reason = "" if case.then is None else case.then.unknown
         return [f"the code that made it: {reason or 'nothing says what it was'}"]
+    gone = [one for one in case.found if not case.present.get(one.path)]
+    if gone:
+        return [f"{one.path}, imported while the task ran, cannot be read now" for one in gone]
     reason = "" if case.now is None else case.now.unknown
     return [f"the code of now: {reason or 'its classes are not defined here'}"]
 

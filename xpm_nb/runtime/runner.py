@@ -83,6 +83,9 @@ class RunningJob:
         self.record_: records.JobRecord | None = None
         self.changed: list[str] = []  # files of its code, after it was launched
         self.loaded: set[str] = set()  # files of modules when it began to execute
+        self.looked_at: set[str] = set()  # modules that its record does not name
+        self.found: list[records.Loaded] = []  # those among them that are the user's own
+        self.doubtful: list[str] = []  # files that may say something else than what was loaded
 
     # --- the three ways ---
 
@@ -207,7 +210,7 @@ class RunningJob:
                 report.close_job()
                 files.write_text(paths.error, text)
             _keep_frames(paths, error, failure)
-        records.write_times(paths, started, time(), self.changes())
+        records.write_times(paths, started, time(), *self.met())
         if failure is None:
             records.write_done(paths)
         else:
@@ -232,13 +235,53 @@ class RunningJob:
             message = records.limit_reached(records.read_job(self.paths))
         return failure._replace(reason=note.reason, message=message)
 
-    def changes(self) -> list[str]:
-        """Name the files of the code that may not be what the record says that they are.
+    def met(self) -> tuple[list[str], list[records.Loaded]]:
+        """Give what only the run could tell of its code.
 
-        What was loaded before the task began is compared then: later, people may edit it.
+        Returns
+        -------
+        tuple
+            Files that may not be what the record says that they are, and the modules of the
+            user's own that it does not name (imported by a computed name).
         """
-        late = _files_loaded() - self.loaded
-        return [*self.changed, *(f for f in records.changed_files(self.record_) if f in late)]
+        # What was loaded before the task began is compared then: later, people may edit it.
+        late = set(_files_loaded()) - self.loaded
+        changed = [*self.changed, *(f for f in records.changed_files(self.record_) if f in late)]
+        self.look_at_strange()
+        return [*changed, *self.doubtful], self.found
+
+    def look_at_strange(self) -> None:
+        """Note modules that the record does not name and that were not looked at before."""
+        strange = {
+            name: file for name, file in self.strange().items() if name not in self.looked_at
+        }
+        if not strange:
+            return
+        self.looked_at.update(strange)
+        try:
+            from xpm_nb.code import loaded  # seldom needed
+
+            process = records.read_process(self.paths)
+            since = 0.0 if process is None else locks.began(process)
+            found, doubtful = loaded.look(strange, since)
+        except Exception as trouble:  # a border: files that anybody may have written, or be writing
+            self.note(f"what it has loaded is not known: {trouble}")
+            found, doubtful = [], list(strange.values())
+        self.found += found
+        self.doubtful += doubtful
+
+    def strange(self) -> dict[str, str]:
+        """Give modules that may be the user's own and that the record does not know of."""
+        known = () if self.record_ is None else records.known_files(self.record_)
+        ours, home = os.path.dirname(os.path.dirname(os.path.abspath(__file__))), self.paths.path
+        others = [f"{ours}{os.sep}", f"{home}{os.sep}", f"{os.path.dirname(os.__file__)}{os.sep}"]
+        others += [f"{entry}{os.sep}" for entry in sys.path if entry.endswith("-packages")]
+        files = _files_loaded().items()
+        return {
+            name: file
+            for file, name in files
+            if file not in known and not file.startswith(tuple(others)) and name not in _SITES
+        }
 
     def begin(self, attempt: int, started: float) -> None:
         """Say who runs the job, and take its place."""
@@ -276,7 +319,8 @@ class RunningJob:
             vars(instance)["__maintaskdir__"] = main
         self.prepare(objects, document.get("namespace"))
         self.record_, self.changed = record, records.changed_files(record)
-        self.loaded = _files_loaded()
+        self.loaded = set(_files_loaded())
+        self.look_at_strange()
         for init_task in init_tasks:
             _executed(init_task.execute())
         return _executed(task.execute())
@@ -417,9 +461,18 @@ _NEVER_RAN = {
 }
 
 
-def _files_loaded() -> set[str]:
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return {file for file in files if isinstance(file, str)}
+# The modules by which a Python is set up, whatever it runs then; and the job's script.
+_SITES = frozenset({"sitecustomize", "usercustomize", "__main__", "__mp_main__"})
+
+
+def _files_loaded() -> dict[str, str]:
+    """Give the files of the modules that are loaded, with the name of each."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str):
+            found[file] = name
+    return found
 
 
 def _left_threads() -> list[Any]:

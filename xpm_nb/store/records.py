@@ -200,6 +200,25 @@ class Times(NamedTuple):
     ended: float | None
 
 
+class Loaded(NamedTuple):
+    """A module of the user's own that a task loaded although nothing in its code names it.
+
+    Attributes
+    ----------
+    name, path : str
+        The module, and its file.
+    digest : str
+        Of what the file says, as that of a `CodePart`.
+    stamp : tuple[int, ...]
+        When it was written (ns) and its size.
+    """
+
+    name: str
+    path: str
+    digest: str
+    stamp: tuple[int, ...] = ()
+
+
 class Meaning(NamedTuple):
     """What a type name stands for: the parameters with their types, as a notebook says."""
 
@@ -292,6 +311,9 @@ class Code(NamedTuple):
         Versions of the installed distributions that it imports; they do not count.
     changed : str
         What was changed between the submission and the start.
+    aside : tuple[str, ...]
+        Files of the user's own that its script loads and that do not count: they belong to jobs
+        that it needs.
     """
 
     fingerprint: str = ""
@@ -302,6 +324,7 @@ class Code(NamedTuple):
     futures: tuple[str, ...] = ()
     packages: Mapping[str, str] = _NOTHING
     changed: str = ""
+    aside: tuple[str, ...] = ()
     format: int = FORMAT
 
     def summary(self) -> dict[str, Any]:
@@ -314,6 +337,7 @@ class Code(NamedTuple):
             "packages": dict(self.packages),
             "changed": self.changed,
             "files": files,
+            "aside": list(self.aside),
         }
         return {name: value for name, value in said.items() if value}
 
@@ -323,13 +347,15 @@ class Kept(NamedTuple):
 
     Attributes
     ----------
-    fingerprint, left_out, inputs
+    fingerprint, left_out, inputs, loaded
         The code, defaults and inputs for which it was accepted; see `Code` and ``job.json``.
+        Digests of what it `Loaded`, by path.
     """
 
     fingerprint: str
     left_out: Mapping[str, str] = _NOTHING
     inputs: Mapping[str, str] = _NOTHING
+    loaded: Mapping[str, str] = _NOTHING
     reason: str = ""
     by: str = ""
     host: str = ""
@@ -353,7 +379,8 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     "resumable": (bool,),
     **dict.fromkeys(("submitted", "started", "time"), (int, float)),
     **dict.fromkeys(
-        ("dependencies", "sys_path", "roots", "parts", "uses", "stamp", "futures"), (list,)
+        ("dependencies", "sys_path", "roots", "parts", "uses", "stamp", "futures", "aside"),
+        (list,),
     ),
     **dict.fromkeys(("main",), (str,)),  # of what jobs share
     **dict.fromkeys(("total", "units"), (int,)),
@@ -541,19 +568,54 @@ def read_token(path: Path) -> TokenRecord | None:
 
 
 def write_times(
-    paths: JobPaths, started: float | None, ended: float, changed: Sequence[str] = ()
+    paths: JobPaths,
+    started: float | None,
+    ended: float,
+    changed: Sequence[str] = (),
+    loaded: Sequence[Loaded] = (),
 ) -> None:
     """Keep when an attempt started and ended; written before the marker.
 
-    With the files of its code that changed while it started: nobody knows which it ran.
+    With the files of its code that changed while it started: nobody knows which it ran. And with
+    the modules that nothing but its run could tell of.
     """
-    data = {"format": FORMAT, "started": started, "ended": ended}
-    write_json(paths.outcome, data | ({"changed": ", ".join(changed)} if changed else {}))
+    data: dict[str, Any] = {"format": FORMAT, "started": started, "ended": ended}
+    if changed:
+        data["changed"] = ", ".join(changed)
+    if loaded:
+        data["loaded"] = [[one.name, one.path, one.digest, *one.stamp] for one in loaded]
+    write_json(paths.outcome, data)
 
 
 def read_changed(paths: JobPaths) -> str:
     """Name the files of its code that changed while the last attempt started; "" for none."""
-    return str((read_object(paths.outcome) or {}).get("changed") or "")
+    return read_met(paths)[0]
+
+
+def read_met(paths: JobPaths) -> tuple[str, tuple[Loaded, ...]]:
+    """Give what only the last attempt could tell of its code.
+
+    Returns
+    -------
+    tuple
+        See `read_changed`, and the modules that it loaded although nothing in its code names them.
+    """
+    data = read_object(paths.outcome) or {}
+    said = data.get("loaded")
+    found = []
+    for one in said if isinstance(said, list) else ():
+        match one:
+            case [str(name), str(path), str(digest), int(written), int(size)]:
+                found.append(Loaded(name, path, digest, (written, size)))
+    return str(data.get("changed") or ""), tuple(found)
+
+
+def known_files(record: JobRecord) -> frozenset[str]:
+    """Give the files that the record of a job says its code comes from, or does not count."""
+    listed, aside = record.code.get("files"), record.code.get("aside")
+    rows = listed if isinstance(listed, list) else ()
+    found = {row[0] for row in rows if isinstance(row, list) and row}
+    return frozenset(str(file) for file in (*found, *(aside if isinstance(aside, list) else ())))
 
 
 def changed_files(record: JobRecord | None) -> list[str]:

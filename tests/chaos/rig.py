@@ -1,0 +1,347 @@
+"""A chaos run: real kernels on one workspace, and somebody who kills them and their jobs.
+
+Each kernel is a real Jupyter kernel with a notebook that defines the task in a cell, submits all
+jobs, and runs again what is in error. Who is killed and when follows from a seed (what comes of
+that does not: the system schedules the processes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chaos.inside import witness
+from tests.chaos.referee import Verdict, judge
+from tests.kernels.conftest import Kernel
+from xpm_nb.core.states import JobState
+from xpm_nb.engine import garbage, story
+from xpm_nb.store.layout import Workspace
+
+INSIDE = Path(__file__).parent / "inside"
+GROUP = 10  # jobs among which there are dependencies
+CELLS = [
+    """
+import asyncio, json, os, random, sys
+import witness
+from pathlib import Path
+from xpm_nb import *
+""",
+    """
+class Work(Task):
+    n: Param[int]
+    needs: Param[list[Task]] = field(default_factory=list)
+    output: Meta[Path] = field(default_factory=PathGenerator("output.txt"))
+
+    def execute(self):
+        needs = [task.output.parent for task in self.needs]
+        return witness.work(self.__taskdir__, self.output, needs, self.n)
+""",
+    """
+xp = start({name!r}, workspace={workspace!r}, namespace="chaos", slots={slots})
+chance, works = random.Random({seed}), []
+for n in range({jobs}):
+    near = works[n - n % {group} :]
+    needs = chance.sample(near, min(len(near), chance.choice([0, 0, 1, 1, 2])))
+    works.append(Work.C(n=n, needs=needs))
+    works[-1].submit()
+
+async def look_after():
+    while True:
+        mine = list(xp.jobs)
+        count = dict.fromkeys([state.value for state in JobState], 0)
+        for job in mine:
+            count[job.state.value] += 1
+        failed = [job for job in mine if job.state is JobState.ERROR]
+        if failed:
+            xp.retry(*failed)
+        aside = Path({report!r}).with_suffix(f".{{os.getpid()}}")
+        aside.write_text(json.dumps({{"pid": os.getpid(), **count}}))
+        os.replace(aside, {report!r})
+        await asyncio.sleep(0.3)
+
+looking = asyncio.get_running_loop().create_task(look_after())
+""",
+]
+LOOKS = ["xp.jobs", "xp.table()", "xp", "xp.plan()", "xp.gc()", "xp.jobs[-1].story()", "works[0]"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a run is, and how often somebody dies: means of exponential times."""
+
+    kernels: int
+    jobs: int
+    kernel_kill_s: float
+    job_kill_s: float
+    sweep_s: float
+    slots: int = 2
+    limit_s: float = 600.0
+
+
+SHORT = Size(kernels=3, jobs=60, kernel_kill_s=3.0, job_kill_s=0.3, sweep_s=1.0)
+LONG = Size(kernels=4, jobs=1000, kernel_kill_s=8.0, job_kill_s=0.5, sweep_s=8.0, limit_s=1500.0)
+
+
+@dataclass
+class Killed:
+    """Whom the run has killed."""
+
+    kernels: int = 0
+    groups: int = 0
+    forked: int = 0
+    paused: int = 0
+    sweeps: int = 0
+    troubles: list[str] = field(default_factory=list)
+
+
+class Rig:
+    """One run.
+
+    Parameters
+    ----------
+    path : Path
+        A directory for everything.
+    size : Size
+        How large it is.
+    seed : int
+        What chance follows from.
+    lock : bool
+        False for the control run.
+    """
+
+    def __init__(self, path: Path, size: Size, seed: int, *, lock: bool = True) -> None:
+        self.path, self.size, self.seed = path, size, seed
+        self.chance = random.Random(seed)
+        self.workspace = path / "xpm-workspace"
+        for name in ("history", "running"):
+            (path / name).mkdir()
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("XPM_", "COV_", "PYTEST"))}
+        self.env = kept | {
+            "XPM_DEBUG": "1",
+            "PYTHONPATH": os.pathsep.join([str(INSIDE), str(Path(__file__).parents[2])]),
+            witness.CHAOS: str(path),
+            "IPYTHONDIR": str(path / "ipython"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        if not lock:
+            self.env["XPM_TEST_NO_LOCK"] = "1"
+        self.kernels: dict[int, Kernel] = {}
+        self.killed = Killed()
+        self.over = threading.Event()
+        self.took_s = 0.0
+
+    # -- kernels --------------------------------------------------------------------------
+
+    def report(self, number: int) -> Path:
+        return self.path / f"kernel-{number}.json"
+
+    def start(self, number: int) -> None:
+        """Start a kernel with its notebook; which cell it is in when it is killed is chance."""
+        self.report(number).unlink(missing_ok=True)
+        kernel = self.kernels[number] = Kernel(self.path, self.env)
+        # Two kernels share an experiment, the others have one each.
+        name = f"chaos-{max(1, number)}"
+        for cell in CELLS:
+            kernel.send(
+                cell
+                if "{name" not in cell
+                else cell.format(
+                    name=name,
+                    workspace=str(self.workspace),
+                    slots=self.size.slots,
+                    seed=self.seed,
+                    jobs=self.size.jobs,
+                    group=GROUP,
+                    report=str(self.report(number)),
+                )
+            )
+
+    def kill(self, number: int) -> None:
+        """Kill a kernel; it may be anywhere, also in the middle of its first cell."""
+        self.kernels.pop(number).kill()
+        self.killed.kernels += 1
+
+    def finished(self) -> bool:
+        """Tell whether every kernel sees that all jobs are done."""
+        for number in self.kernels:
+            try:
+                count = json.loads(self.report(number).read_text())
+            except (OSError, ValueError):
+                return False
+            if count[JobState.DONE.value] < self.size.jobs:
+                return False
+        return True
+
+    def listen(self) -> None:
+        """Read what kernels said, and keep errors of their cells."""
+        for number, kernel in self.kernels.items():
+            while kernel.client.iopub_channel.msg_ready():
+                message = kernel.client.get_iopub_msg(timeout=1)
+                if message["msg_type"] == "error":
+                    content = message["content"]
+                    text = f"{content['ename']}: {content['evalue']}"
+                    self.killed.troubles.append(f"kernel {number}: {text}")
+
+    # -- those who kill -------------------------------------------------------------------
+
+    def kill_jobs(self) -> None:
+        """Kill processes of jobs, one after the other, until the run is over."""
+        chance = random.Random(self.seed + 1)
+        while not self.over.wait(chance.expovariate(1 / self.size.job_kill_s)):
+            notes = sorted(os.listdir(self.path / "running"))
+            if notes:
+                self.kill_job(chance.choice(notes), group=chance.random() < 0.3)
+
+    def kill_job(self, note: str, *, group: bool) -> None:
+        """Kill a process of a job: the job itself (or it and all it forked), or a forked one."""
+        pid, ticks, job, *forked = note.split(".")
+        process = f"{pid}.{ticks}"
+        try:
+            handle = os.pidfd_open(int(pid))
+        except OSError:
+            handle = -1
+        try:
+            if handle < 0 or not witness.lives(process):  # the number is not given again now
+                (self.path / "running" / note).unlink(missing_ok=True)
+                return
+            witness.History(self.path, job).add("kill", process=process)
+            if group and not forked:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(int(pid), signal.SIGKILL)
+                self.killed.groups += 1
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                self.killed.forked += bool(forked)
+        finally:
+            if handle >= 0:
+                os.close(handle)
+
+    def sweep(self) -> None:
+        """Look through the workspace as other tools do, and note which jobs are done."""
+        chance = random.Random(self.seed + 2)
+        while not self.over.wait(chance.expovariate(1 / self.size.sweep_s)):
+            workspace = Workspace(self.workspace)
+            if not workspace.jobs_dir.is_dir():
+                continue
+            jobs = workspace.jobs()
+            self.killed.sweeps += 1
+            if chance.random() < 0.3:
+                len(garbage.find(workspace))
+            for paths in chance.sample(jobs, min(len(jobs), 30)):
+                str(story.tell(paths))
+                if witness.marker(paths.path) is not None:
+                    value = witness.result(paths.path)
+                    witness.History(self.path, paths.identifier).add("seen", value=value)
+
+    # -- the run --------------------------------------------------------------------------
+
+    def run(self) -> Verdict:
+        """Run until all jobs are done, kill on the way, and judge."""
+        began = time.monotonic()
+        threads = [threading.Thread(target=act) for act in (self._sweeps, self.kill_jobs)]
+        try:
+            for number in range(self.size.kernels):
+                self.start(number)
+            for thread in threads:
+                thread.start()
+            self._kill_kernels(began + self.size.limit_s)
+        finally:
+            self.over.set()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+            self.listen()
+            for kernel in self.kernels.values():
+                kernel.stop()
+            self.end_processes()
+            self.took_s = time.monotonic() - began
+        return self.judge()
+
+    def _sweeps(self) -> None:
+        try:
+            self.sweep()
+        except Exception as error:  # a border: what a look at the workspace raised is a finding
+            self.killed.troubles.append(f"a sweep: {type(error).__name__}: {error}")
+
+    def _kill_kernels(self, deadline: float) -> None:
+        """Kill kernels and start them again, until all is done."""
+        due = time.monotonic() + self.chance.expovariate(1 / self.size.kernel_kill_s)
+        while not self.finished() and time.monotonic() < deadline:
+            time.sleep(0.05)  # whoever is killed, this is the rhythm of the run, not a wait
+            self.listen()
+            if self.chance.random() < 0.05:
+                self.chance.choice(list(self.kernels.values())).send(self.chance.choice(LOOKS))
+            if time.monotonic() < due:
+                continue
+            number = self.chance.choice(list(self.kernels))
+            if self.chance.random() < 0.2:
+                self._pause(self.kernels[number].pid)
+            else:
+                self.kill(number)
+                self.start(number)
+            due = time.monotonic() + self.chance.expovariate(1 / self.size.kernel_kill_s)
+
+    def _pause(self, pid: int) -> None:
+        """Have a kernel sleep over what happens."""
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(self.chance.uniform(0.2, 1.0))
+        os.kill(pid, signal.SIGCONT)
+        self.killed.paused += 1
+
+    def end_processes(self) -> None:
+        """End what is left of the jobs."""
+        for note in os.listdir(self.path / "running"):
+            pid, ticks = note.split(".")[:2]
+            if witness.lives(f"{pid}.{ticks}"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+
+    def judge(self) -> Verdict:
+        """Look how each job is, and judge."""
+        histories = {}
+        jobs = sorted((self.workspace / "jobs").glob("*/*"))
+        for job in jobs:
+            history = witness.History(self.path, job.name)
+            done, output = witness.marker(job) is not None, job / "output.txt"
+            history.add(
+                "final",
+                done=done,
+                value=witness.result(job) if done else None,
+                output=output.read_text() if output.exists() else None,
+            )
+            histories[job.name] = history.rows()
+        verdict = judge(histories)
+        if len(jobs) != self.size.jobs:
+            verdict.unended.append(f"{len(jobs)} jobs are there, not {self.size.jobs}")
+        return verdict
+
+    def told(self, verdict: Verdict) -> str:
+        """Give a row of the table in RESULTS.md."""
+        who = self.killed
+        cells = [
+            self.seed,
+            f"{who.kernels}/{verdict.killed}",
+            f"{who.forked}/{who.groups}/{who.paused}/{who.sweeps}",
+            verdict.runs,
+            f"{verdict.done}/{self.size.jobs}",
+            len(verdict.overlaps),
+            len(verdict.again),
+            len(verdict.lost),
+            len(verdict.early),
+            f"{self.took_s:.0f} s",
+        ]
+        return f"| {' | '.join(map(str, cells))} |"
+
+
+HEAD = (
+    "| seed | kernels/jobs killed | forked, groups killed/pauses/sweeps | runs | done | overlaps "
+    "| runs after success | lost | too early | took |\n|---|---|---|---|---|---|---|---|---|---|"
+)
