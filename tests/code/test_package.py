@@ -52,3 +52,11 @@ def test_imports_come_first_unless_something_else_has_their_name():
 def test_a_class_that_is_not_there_is_named():
     with pytest.raises(ExportError, match="B: there is no class statement"):
         module_text("class A: ...\n", "Doc.", (), {"A": "n.A", "B": "n.B"})
+
+
+def test_imports_of_what_lies_beside_the_notebook_stand_apart():
+    code = "import mine\nimport os\nfrom other.deep import x\nfrom yours import y\n"
+    assert module_text(code, "Doc.", (), {}, ({"mine", "yours"}, {"other"})) == (
+        '"""Doc."""\n\nimport os\n\n# isort: split\nimport mine\nfrom yours import y\n\n'
+        "# isort: split\nfrom other.deep import x\n\n\n"
+    )

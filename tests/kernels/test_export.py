@@ -28,8 +28,28 @@ def run(lab, *words, ok=True, cwd=None):
 
 
 def check_style(project):
-    for words in (["check"], ["format", "--check"]):
-        run(None, "-m", "ruff", *words, "--no-cache", cwd=project)
+    """What a project asks for depends on who looks, and the sorting of imports on from where."""
+    for cwd in (project, *list(project.parents)[:3]):
+        for words in (["check", "--extend-select", "I"], ["format", "--check"]):
+            run(None, "-m", "ruff", *words, "--no-cache", str(project), cwd=cwd)
+
+
+LOOK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import run
+from xpm_nb import start
+xp = start(sys.argv[2], workspace=run.WORKSPACE)
+run.submit()
+xp.wait(timeout_s=60)
+xp.stale()
+print(sorted({job.view().stale for job in xp.jobs if job.latest is not None}), len(xp.stale()))
+"""
+
+
+def staleness(lab, project, name):
+    """What is stale in a fresh process that submits what the package has."""
+    return run(lab, "-c", LOOK, str(project), name).strip()
 
 
 def test_the_first_notebook(lab):
@@ -45,7 +65,10 @@ def test_the_first_notebook(lab):
     project = lab.path / "project"
     check_style(project)
     run(lab, "-c", "import digits, sys; assert 'IPython' not in sys.modules", cwd=project)
-    assert run(lab, "project/run.py") == "Experiment('digits': 14 done)\n"
+    said_by_run = run(lab, "project/run.py")
+    assert said_by_run.startswith("14 jobs: 14 done\n")
+    assert said_by_run.endswith("\nExperiment('digits': 14 done)\n")
+    assert staleness(lab, project, "digits") == "[''] 0"
     assert lab.started() == started  # no process of any job
     text = (project / "run.py").read_text()
     assert "digits = Split.C().submit()" in text
@@ -131,7 +154,8 @@ def test_what_notebooks_do_to_tasks(lab, tricky):
     ]
     project = lab.path / "deep" / "project"
     text = (project / "run.py").read_text()
-    assert run(lab, "deep/project/run.py") == "Experiment('tricky-1': 3 done)\n", text
+    assert run(lab, "deep/project/run.py").endswith("\nExperiment('tricky-1': 3 done)\n"), text
+    assert staleness(lab, project, "tricky-1") == "[''] 0"
     assert lab.started() == started
     assert "max_retries=7" in text
     check_style(project)
@@ -174,3 +198,95 @@ def test_what_cannot_be_exported_is_named(lab):
     assert "ExportError: the source of Learn is unknown: its source is in no cell" in error
     assert "the source of Learn is unknown" in kernel.fails("%xpm export x").stderr
     assert not (lab.path / "x").exists()
+
+
+SMALL = """
+class Double(Task):
+    n: Param[int]
+    def execute(self):
+        if self.n > 2:
+            raise ValueError("too large")
+        return 2 * self.n
+class Sum(Task):
+    some: Param[list[Double]]
+    def execute(self):
+        return len(self.some)
+"""
+SUBMIT = """
+doubles = [Double.C(n=i).submit() for i in range(3)]
+total = Sum.C(some=doubles).submit()
+xp.wait(timeout_s=60)
+"""
+
+
+def test_an_edit_of_the_package_makes_its_results_stale(lab):
+    kernel = lab.kernel()
+    kernel.run('xp = start("small")')
+    kernel.run(SMALL)
+    kernel.run(SUBMIT)
+    kernel.run('first = xp.export("project"); second = xp.export("other")')
+    kernel.run('xp.export("project")')
+    (notes,) = {len(path.read_text().splitlines()) for path in lab.path.glob("**/kept.jsonl")}
+    assert notes == 1, "what was accepted once is so"
+    assert kernel.value("[job.view().stale for job in xp.jobs]") == [""] * 4
+    assert kernel.value("doubles[0].why().answer").startswith("reused: it is done, and nothing")
+    project = lab.path / "project"
+    started = lab.started()
+    assert staleness(lab, project, "small") == "[''] 0"
+    tasks = project / "small" / "tasks.py"
+    text = tasks.read_text()
+    tasks.write_text(f"# only a comment\n{text}")
+    assert staleness(lab, project, "small") == "[''] 0"
+    tasks.write_text(text.replace("2 * self.n", "self.n + self.n"))
+    assert staleness(lab, project, "small") == "['code'] 4"
+    assert staleness(lab, lab.path / "other", "small") == "[''] 0"
+    assert lab.started() == started
+
+    # In the notebook the results are what they were, and an edit of the cell counts as ever.
+    kernel.run(SMALL.replace("2 * self.n", "self.n + self.n"))
+    assert kernel.value("len(xp.stale())") == 4
+
+
+def test_what_was_stale_or_in_error_stays_so_and_run_says_what_it_does(lab):
+    kernel = lab.kernel()
+    kernel.run('xp = start("small")')
+    kernel.run(SMALL)
+    kernel.run(SUBMIT)
+    kernel.run(SMALL.replace("2 * self.n", "self.n * 2"))
+    kernel.run(SUBMIT)
+    kernel.run("bad = Double.C(n=3).submit(); bad.wait(60)")
+    kernel.run('said = xp.export("project")')
+    assert kernel.value("list(said.notes)") == [
+        "4 results are stale or of unknown code here, and stay so in the package",
+        "1 jobs are not done: what they give is not accepted for the package's code",
+    ]
+    assert not list(lab.path.glob("**/kept.jsonl"))
+    project = lab.path / "project"
+    done = subprocess.run(
+        [sys.executable, "project/run.py"],
+        cwd=lab.path,
+        env=lab.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.startswith("5 jobs: 4 done, 1 in error; about ")
+    assert "failed before (failed): would run again" in done.stdout
+    assert "FailedExperiment: 1 of 5 jobs" in done.stderr
+    assert staleness(lab, project, "small").startswith("['', 'code'] ")
+
+
+def test_a_module_that_is_gone_is_named_with_what_to_do(lab, tricky):
+    tricky.run('xp.export("project")')
+    helper = lab.path / "helper_module.py"
+    (lab.path / "project" / "helper_module.py").write_text(helper.read_text())
+    helper.unlink()
+    assert run(lab, "project/run.py").endswith("Experiment('tricky-1': 3 done)\n")
+    assert staleness(lab, lab.path / "project", "tricky-1") == "[''] 0"
+    (lab.path / "project" / "helper_module.py").unlink()
+    said = run(lab, "project/run.py", ok=False)
+    assert said == (
+        "No module named 'helper_module': install it; if it lay beside the notebook, copy it into "
+        f"{lab.path / 'project'}\n"
+    )

@@ -7,15 +7,24 @@ A class of a cell is named by its experiment. In a module it would be named by t
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from xpm_nb.code.cells import Cell, Statement
 from xpm_nb.errors import ExportError
 
+#: What tells ruff and isort that the imports before and after are not to be sorted as one.
+SPLIT = "# isort: split"
+
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
-def module_text(code: str, doc: str, futures: tuple[str, ...], names: Mapping[str, str]) -> str:
+def module_text(
+    code: str,
+    doc: str,
+    futures: tuple[str, ...],
+    names: Mapping[str, str],
+    apart: Sequence[Collection[str]] = (),
+) -> str:
     """Write a module.
 
     Parameters
@@ -28,6 +37,9 @@ def module_text(code: str, doc: str, futures: tuple[str, ...], names: Mapping[st
         Features of ``__future__``.
     names
         The ``__xpmid__`` of classes, by their qualified names.
+    apart
+        Modules whose imports come after all others, those of one directory together: whether they
+        are of the project, formatters see differently from different directories.
 
     Raises
     ------
@@ -35,19 +47,30 @@ def module_text(code: str, doc: str, futures: tuple[str, ...], names: Mapping[st
         If the code has not one of these classes, and exactly one.
     """
     imports: list[str] = [f"from __future__ import {', '.join(futures)}\n"] if futures else []
+    own: list[list[str]] = [[] for _ in apart]
     body: list[str] = []
     left = dict(names)
     statements = Cell(0, "", code).statements()
     for statement in statements:
         if isinstance(statement.node, ast.Import | ast.ImportFrom):
             alone = _is_alone(statement, statements)
-            (imports if alone else body).append(statement.source)
+            tops = _tops(statement.node)
+            group = next((own[i] for i, some in enumerate(apart) if tops & set(some)), imports)
+            (group if alone else body).append(statement.source)
         else:
             body.append(with_names(statement.source, left))
     if left:
         raise ExportError(f"{', '.join(sorted(left))}: there is no class statement to export")
-    parts = [f'"""{doc}"""\n', "".join(imports)]
+    blocks = ["".join(lines) for lines in (imports, *own) if lines]
+    parts = [f'"""{doc}"""\n', f"\n{SPLIT}\n".join(blocks)]
     return "\n".join(part for part in parts if part) + "\n\n" + "\n\n".join(body)
+
+
+def _tops(node: ast.Import | ast.ImportFrom) -> set[str]:
+    """Give the first parts of the names of the modules that a statement imports."""
+    if isinstance(node, ast.ImportFrom):
+        return {(node.module or "").partition(".")[0]}
+    return {alias.name.partition(".")[0] for alias in node.names}
 
 
 def _is_alone(statement: Statement, statements: list[Statement]) -> bool:

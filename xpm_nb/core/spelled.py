@@ -23,7 +23,9 @@ from xpm_nb.core.nodes import ConfigInfo, children, default_of, info, node_of, s
 from xpm_nb.errors import ExportError
 
 _OURS = "xpm_nb"
-_RESERVED = frozenset(str.split("experiment tag stop_tags setmeta sealed_set Path submit sys"))
+_RESERVED = frozenset(
+    str.split("experiment RunMode tag stop_tags setmeta sealed_set Path submit sys")
+)
 
 
 class Spelling:

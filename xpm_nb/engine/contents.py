@@ -245,7 +245,7 @@ class Contents:
             )
         else:
             self._catch_up()
-            rows = outlook.of_jobs(self._seen())
+            rows = outlook.of_jobs(self._seen(), self.workspace)
         views = self.view().jobs
         return outlook.plan(
             rows,

@@ -317,8 +317,9 @@ class Experiment(Intake, Keeping):
 
         Classes and functions of cells become a module; each class keeps its type name by an
         ``__xpmid__``, and so all identifiers and results stay. ``python run.py`` submits the same
-        tasks, with the same tags, in the same workspace: what is done is not run again. Launchers,
-        callbacks and dependencies made by hand are not written.
+        tasks, with the same tags, in the same workspace: what is done is not run again. Results
+        that are fresh here are accepted for the code of the package, which is noted with each; edit
+        it, and they are stale. Launchers, callbacks and dependencies made by hand are not written.
 
         Parameters
         ----------
@@ -338,9 +339,8 @@ class Experiment(Intake, Keeping):
         CarrierError
             The code of a class cannot be found.
         """
-        return export(
-            self, directory, None if host.executed_cells is None else host.executed_cells()
-        )
+        cells = None if host.executed_cells is None else host.executed_cells()
+        return export(self, directory, cells, self._accept)
 
     def close(self) -> None:
         """Take no more tasks. Jobs go on; `start` opens the experiment again, as a new run."""

@@ -2,7 +2,8 @@
 
 What is written is tried before anybody gets it: a fresh process, without IPython, imports the
 package and plans the tasks, and each must have the identifier that it has here. So whoever runs the
-script finds all results that are there.
+script finds all results that are there. Those that are fresh are accepted for the code of the
+package: the fingerprint of a module is not that of the cells it was written from.
 """
 
 from __future__ import annotations
@@ -11,42 +12,27 @@ import difflib
 import importlib.util
 import os
 import re
-import shutil
-import subprocess
 import sys
 import sysconfig
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from xpm_nb.code import carrier, package
 from xpm_nb.core import config as configs
+from xpm_nb.core.freshness import Making
 from xpm_nb.core.identifier import namespaced
 from xpm_nb.core.names import own_name
 from xpm_nb.core.spelled import Spelling
+from xpm_nb.core.states import JobState
+from xpm_nb.engine import staging
 from xpm_nb.engine.job import Job
 from xpm_nb.errors import ExportError
 from xpm_nb.store.files import write_text
 
 MAX_DIFF = 60  # lines in a message
-TRIAL_S = 120.0
-FORMAT_S = 60.0
-
-# Executed by the trial, after `where` and `name`.
-_TRIAL = """
-import sys
-sys.path[0] = where
-import run, {package}
-assert "IPython" not in sys.modules, "the package imports IPython"
-from xpm_nb import RunMode, experiment
-with experiment(where + "/no-workspace", name, run_mode=RunMode.DRY_RUN) as xp:
-    run.submit()
-for job in xp.jobs:
-    print("planned", job.type, job.identifier)
-"""
 
 _RUN = '''\
 """Submits the tasks of the experiment {name}; those that are done are not run again."""
@@ -62,6 +48,12 @@ def submit():
 
 
 if __name__ == "__main__":
+    try:
+        with experiment(WORKSPACE, "{name}", run_mode=RunMode.DRY_RUN) as xp:
+            submit()
+    except ModuleNotFoundError as error:
+        sys.exit(f"{{error}}: install it; if it lay beside the notebook, copy it into {{HERE}}")
+    print(xp.plan())
     with experiment(WORKSPACE, "{name}") as xp:
         submit()
     print(xp)
@@ -96,7 +88,11 @@ class Exported(NamedTuple):
         return "\n  ".join(lines)
 
 
-def export(xp: Any, directory: str | os.PathLike[str], executed: Any) -> Exported:
+Accept = Callable[[Sequence[Job], Mapping[str, Making], str], int]
+"""Accepts the fresh ones among results for the code of another place; tells how many are not."""
+
+
+def export(xp: Any, directory: str | os.PathLike[str], executed: Any, accept: Accept) -> Exported:
     """Write an experiment as a package (for `Experiment.export`).
 
     Parameters
@@ -107,6 +103,8 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any) -> Exporte
         Where; made if it is not there. Other files in it stay.
     executed : tuple or None
         File names with numbers and texts of the executed cells.
+    accept : callable
+        See `Accept`.
 
     Raises
     ------
@@ -136,21 +134,24 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any) -> Exporte
     names = _type_names(carried, classes, xp.namespace)
     doc = f"The classes and functions of the experiment {xp.name}."
     code = carrier.Read((), carrier.parts(carried.source)).code
-    files[f"{name}/tasks.py"] = package.module_text(code, doc, carried.futures, names)
+    roots = _first_party(carried.modules, target)
+    apart = tuple(map(frozenset, roots.values()))
+    files[f"{name}/tasks.py"] = package.module_text(code, doc, carried.futures, names, apart)
     ours = [cls for cls in classes if cls.__module__ == "__main__"]
     public = sorted({cls.__qualname__.partition(".")[0] for cls in ours})
     files[f"{name}/__init__.py"] = _init_text(xp.name, name, public)
-    roots = _first_party(carried.modules, target)
-    files["run.py"] = _run_text(xp, jobs, f"{name}.tasks", target, roots)
-    with _staged(target, files) as stage:
-        _format(stage, files)
-        _try(stage, name, xp, jobs)
+    files["run.py"] = _run_text(xp, jobs, f"{name}.tasks", target, list(roots))
+    with staging.staged(target, files) as stage:
+        staging.format_files(stage, files)
+        planned = staging.planned(stage, name, xp.name)
+        _check_identifiers(jobs, planned)
         written = {path: (stage / path).read_text("utf-8") for path in files}
         _check_target(target, written)
         for path in files:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             write_text(target / path, written[path])
-    return Exported(target, name, tuple(files), len(jobs), tuple(_notes(xp, jobs, roots)))
+    stale = accept(jobs, planned, f"exported as {name}")
+    return Exported(target, name, tuple(files), len(jobs), tuple(_notes(xp, jobs, roots, stale)))
 
 
 # -- what is written --------------------------------------------------------------------------
@@ -230,32 +231,36 @@ def _run_text(xp: Any, jobs: Sequence[Job], home: str, target: Path, roots: Sequ
         spelling.submit(_task(job), _options(job))
     spelling.imports.setdefault("xpm_nb", set()).add("experiment")
     spelling.imports.setdefault("pathlib", set()).add("Path")
-    before = (
-        [f"sys.path += [{', '.join(f'str({_from(target, root)})' for root in roots)}]"]
-        if roots
-        else []
-    )
+    spelling.imports["xpm_nb"].add("RunMode")
+    spelling.imports.setdefault("sys", set())
+    places = ", ".join(f"str({_from(target, root)})" for root in roots)
     # The package is imported inside: what it needs may lie beside the notebook, and whether it is
     # of the project or not, formatters see differently from different directories.
-    own = sorted(module for module in spelling.imports if module == home)
-    local = [_import(module, spelling.imports.pop(module)) for module in own]
-    grouped: dict[bool, list[str]] = {True: ["import sys"] if roots else [], False: []}
-    for module, names in sorted(spelling.imports.items()):
-        standard = module.partition(".")[0] in sys.stdlib_module_names
-        elsewhere = local if roots and module != "xpm_nb" else grouped[False]
-        (grouped[True] if standard else elsewhere).append(_import(module, names))
-    body = "\n".join(f"    {line}" if line else "" for line in (*local, "", *spelling.lines))
-    imports = "\n\n".join("\n".join(lines) for lines in grouped.values() if lines) + "\n"
+    own = {home: spelling.imports.pop(home)} if home in spelling.imports else {}
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    local: list[str] = []
+    for module, names in sorted({**spelling.imports}.items()):
+        if module.partition(".")[0] in sys.stdlib_module_names or module == "xpm_nb":
+            kinds[module != "xpm_nb"].append(_import(module, names))
+        elif roots:
+            local.append(_import(module, names))
+        else:
+            kinds[False].append(_import(module, names))
+    local += [_import(module, names) for module, names in own.items()]
+    inside = f"\n{package.SPLIT}\n".join(local).split("\n") if local else []
+    body = "\n".join(f"    {line}" if line else "" for line in (*inside, "", *spelling.lines))
     return _RUN.format(
         name=xp.name,
-        imports=imports,
+        imports="\n\n".join("\n".join(lines) for lines in kinds.values() if lines) + "\n",
         workspace=_from(target, xp.workspace.root),
-        more="".join(f"{line}\n" for line in before),
+        more=f"sys.path += [{places}]\n" if roots else "",
         lines=body,
     )
 
 
 def _import(module: str, names: Iterable[str]) -> str:
+    if not names:
+        return f"import {module}"
     return f"from {module} import {', '.join(sorted(names))}"
 
 
@@ -271,12 +276,17 @@ def _options(job: Job) -> dict[str, str]:
     return {"max_retries": str(record.max_retries)}
 
 
-def _notes(xp: Any, jobs: Sequence[Job], roots: Sequence[Path]) -> Iterator[str]:
+def _notes(xp: Any, jobs: Sequence[Job], roots: Iterable[Path], stale: int) -> Iterator[str]:
     left = len(xp.jobs) - len(jobs)
     if left:
         yield f"{left} jobs of earlier runs are left out: this kernel has not submitted them"
     for root in roots:
         yield f"run.py looks for modules in {root}, which were not copied"
+    if stale:
+        yield f"{stale} results are stale or of unknown code here, and stay so in the package"
+    open_ = sum(job.state is not JobState.DONE for job in jobs)
+    if open_:
+        yield f"{open_} jobs are not done: what they give is not accepted for the package's code"
 
 
 # -- names and paths --------------------------------------------------------------------------
@@ -295,13 +305,13 @@ def _package_name(experiment: str, target: Path) -> str:
     return name
 
 
-def _first_party(modules: Iterable[str], target: Path) -> list[Path]:
-    """Give the directories of imported modules that were not installed, nor belong to Python."""
+def _first_party(modules: Iterable[str], target: Path) -> dict[Path, set[str]]:
+    """Give the directories of imported modules that were not installed, with what lies there."""
     installed = [
         Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib")
     ]
     installed.append(Path(carrier.__file__).resolve().parents[2])
-    found: dict[Path, None] = {}
+    found: dict[Path, set[str]] = {}
     for top in dict.fromkeys(module.partition(".")[0] for module in modules):
         file = getattr(sys.modules.get(top), "__file__", None)
         if file is None or top in sys.stdlib_module_names:
@@ -309,72 +319,15 @@ def _first_party(modules: Iterable[str], target: Path) -> list[Path]:
         path = Path(file).resolve()
         root = path.parent.parent if path.name == "__init__.py" else path.parent
         if root != target.resolve() and not any(root.is_relative_to(one) for one in installed):
-            found[root] = None
-    return list(found)
+            found.setdefault(root, set()).add(top)
+    return found
 
 
 # -- trying it out ----------------------------------------------------------------------------
 
 
-@contextmanager
-def _staged(target: Path, files: Mapping[str, str]) -> Iterator[Path]:
-    """Write files beside the target for a while, where what is said of that place holds too."""
-    above = target.parent
-    while not above.is_dir():
-        above = above.parent
-    try:
-        made = Path(tempfile.mkdtemp(prefix=".xpm-export-", dir=above))
-    except OSError as error:
-        raise ExportError(f"cannot write in {above}: {error.strerror}") from error
-    try:
-        # As deep as the target: the script finds other places from where it is.
-        stage = made.joinpath(*target.relative_to(above).parts[1:])
-        stage.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            (stage / path).parent.mkdir(exist_ok=True)
-            write_text(stage / path, text)
-        yield stage
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _format(stage: Path, files: Mapping[str, str]) -> None:
-    """Have ruff put the files in order, where it is installed."""
-    found = shutil.which("ruff", path=os.path.dirname(sys.executable)) or shutil.which("ruff")
-    if found is None:
-        return
-    for words in (["check", "--fix", "--extend-select", "I,F401", "--exit-zero"], ["format"]):
-        with suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(
-                [found, *words, "--quiet", "--no-cache", *files],
-                cwd=stage,
-                capture_output=True,
-                timeout=FORMAT_S,
-                check=False,
-            )
-
-
-def _try(stage: Path, name: str, xp: Any, jobs: Sequence[Job]) -> None:
-    """Plan the tasks in a fresh process, and compare their identifiers with those of here."""
-    head = f"where, name = {str(stage)!r}, {xp.name!r}\n"
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONSTARTUP"}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", head + _TRIAL.format(package=name)],
-            cwd=stage,
-            env=env | {"PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=TRIAL_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ExportError(f"the package could not be tried within {TRIAL_S:g} s") from None
-    if done.returncode:
-        last = "\n".join(done.stderr.strip().splitlines()[-8:])
-        raise ExportError(f"the package does not work in a process of its own:\n{last}")
-    planned = set(done.stdout.splitlines())
-    missing = [job for job in jobs if f"planned {job.type} {job.identifier}" not in planned]
+def _check_identifiers(jobs: Sequence[Job], planned: Mapping[str, Making]) -> None:
+    missing = [job for job in jobs if job.entry.paths.key not in planned]
     if missing:
         names = ", ".join(f"{job.name} {job.identifier[:8]}" for job in missing[:5])
         raise ExportError(

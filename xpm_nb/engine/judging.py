@@ -5,7 +5,7 @@ Nothing here starts or ends a job.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -64,6 +64,15 @@ class Judging(Contents):
             wanted.append((entry, found[mark]))
         self._loop.post(JudgeJobs(tuple(wanted)))
         self._loop.sync(SYNC_S)
+
+    def _accept(self, jobs: Iterable[Job], there: Mapping[str, Making], reason: str) -> int:
+        """Accept fresh results for code that is the same in another place; see `Accept`."""
+        done = [job for job in jobs if job.view().state is JobState.DONE]
+        self.judge(done)
+        return sum(
+            not staleness.accept(job.entry, self._loop.entry, there[job.entry.paths.key], reason)
+            for job in done
+        )
 
     def _now(self, entry: Entry) -> tuple[Any, Code | None]:
         """Give the code that a job would have now; None where its classes are not here."""
@@ -157,7 +166,8 @@ class Judging(Contents):
         """Add what is known of a result to a case."""
         verdict = staleness.of_entry(entry, self._loop.entry)
         made = staleness.made(entry)
-        kept = records.read_kept(entry.paths)
+        now = entry.now or made
+        kept = [one for one in records.read_kept(entry.paths) if one.fingerprint == now.fingerprint]
         return case._replace(
             verdict=verdict,
             made=made,

@@ -185,13 +185,17 @@ Ask = Callable[[JobPaths, Any], tuple[Fate, JobView | None]]
 """What is known of a job by its directory, and by its task."""
 
 
-def of_jobs(seen: Iterable[Seen]) -> list[Prospect]:
+def of_jobs(seen: Iterable[Seen], workspace: Workspace) -> list[Prospect]:
     """Say what has become, or will become, of jobs."""
-    fates = ((job, with_stale(_OF_STATE[job.view.state], job.view.stale)) for job in seen)
-    return [
-        Prospect(job.view, job.tags, fate, fate.kind in ("new", "waiting", "running"))
-        for job, fate in fates
-    ]
+    rows = []
+    for job in seen:
+        fate = with_stale(_OF_STATE[job.view.state], job.view.stale)
+        runs = fate.kind in ("new", "waiting", "running")
+        if fate.kind == "new":  # it was only looked at: its directory may tell of an earlier run
+            before = fate_of(workspace.job(job.view.type_name, job.view.identifier), None)
+            fate = before if before.kind == "failed" else fate
+        rows.append(Prospect(job.view, job.tags, fate, runs))
+    return rows
 
 
 def of_tasks(

@@ -104,15 +104,7 @@ def _made(record: JobRecord | None, changed: str, found: Sequence[Loaded]) -> Ma
 
 def of_entry(entry: Entry, entry_of: Callable[[JobPaths], Entry]) -> Verdict:
     """Judge the result of a job that is done, as this kernel knows it."""
-
-    return assess(
-        entry.paths,
-        entry.record,
-        entry.now,
-        partial(mark_of, entry, entry_of=entry_of),
-        entry.changed,
-        entry.found,
-    )
+    return judge_for(entry, entry.now, entry_of)
 
 
 def spread(
@@ -200,7 +192,47 @@ def keep(entry: Entry, entry_of: Callable[[JobPaths], Entry], reason: str) -> bo
         raise ConfigError(
             f"{entry.name} cannot be kept for code that is not known: define its classes, submit it"
         )
-    inputs = {key: mark_of(entry, key, entry_of) or mark for key, mark in before.inputs.items()}
+    _note_kept(entry, now, entry_of, reason)
+    return True
+
+
+def accept(entry: Entry, entry_of: Callable[[JobPaths], Entry], there: Making, reason: str) -> bool:
+    """Accept a fresh result for code that is known to be the same in another place.
+
+    Parameters
+    ----------
+    entry
+        A job that is done, and was judged with the code as it is now.
+    entry_of
+        Gives what is known of another job.
+    there
+        What it would be made from at the other place, but for its inputs.
+    reason
+        Kept with it.
+
+    Returns
+    -------
+    bool
+        False if it is not fresh, or the code there is not known: it stays what it is.
+    """
+    if of_entry(entry, entry_of).stale is not None or not there.fingerprint:
+        return False
+    if judge_for(entry, there, entry_of).stale is not None:
+        _note_kept(entry, there, entry_of, reason)
+    return True
+
+
+def judge_for(entry: Entry, now: Making | None, entry_of: Callable[[JobPaths], Entry]) -> Verdict:
+    """Judge the result of a job that is done, with code that somebody may have elsewhere."""
+    look = partial(mark_of, entry, entry_of=entry_of)
+    return assess(entry.paths, entry.record, now, look, entry.changed, entry.found)
+
+
+def _note_kept(
+    entry: Entry, now: Making, entry_of: Callable[[JobPaths], Entry], reason: str
+) -> None:
+    before = made(entry).inputs
+    inputs = {key: mark_of(entry, key, entry_of) or mark for key, mark in before.items()}
     try:
         by = getpass.getuser()
     except (KeyError, OSError, ImportError):  # nobody that the system knows
@@ -216,7 +248,6 @@ def keep(entry: Entry, entry_of: Callable[[JobPaths], Entry], reason: str) -> bo
         time.time(),
     )
     records.add_kept(entry.paths, kept)
-    return True
 
 
 def mark_of(entry: Entry, key: str, entry_of: Callable[[JobPaths], Entry]) -> str | None:
