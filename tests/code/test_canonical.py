@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.run import interpreter
 from xpm_nb.code import canonical
-from xpm_nb.code.canonical import digest
+from xpm_nb.code.canonical import digest, documents, reads_documents
 
 SAMPLE = (Path(__file__).parent / "sample.txt").read_text(encoding="utf-8")
 DIGEST = "2a3a642daa5e3cceff87a562c449b76e81c0bfd5a80f2e28eb3cce9a39d90054"
@@ -137,3 +137,33 @@ def test_at_least_two_versions_are_there():
 def test_the_module_needs_nothing_else():
     text = Path(canonical.__file__).read_text(encoding="utf-8")
     assert set(re.findall(r"^(?:from|import) (\w+)", text, re.M)) <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("x = f.__doc__", True),
+        ("x = inspect.getdoc(f)", True),
+        ("x = getattr(f, '__doc__')", True),
+        ("x = __doc__", True),
+        ("help(f)", True),
+        ("f.__doc__ = 'text'", False),
+        ("class A:\n  x: Annotated[int, help('text')] = 1", False),
+        ("def f():\n  '''help(f)'''\n  return help", False),
+    ],
+)
+def test_code_that_reads_docstrings(text, reads):
+    assert reads_documents(ast.parse(text).body) == reads
+
+
+def test_docstrings_where_they_count():
+    one, two, three = (
+        documents(ast.parse(text).body)
+        for text in (
+            "def f():\n  'A.'\n  class B:\n    'B.'\n",
+            "def f():\n  'A.'\n  class B:\n    'C.'\n",
+            "def f():\n  class B:\n    'A.'\n    'B.'\n",
+        )
+    )
+    assert len({one, two, three}) == 3
+    assert documents(ast.parse("# a comment\n\ndef f():\n    'A.'\n    class B: 'B.'").body) == one

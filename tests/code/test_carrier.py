@@ -411,9 +411,9 @@ REFUSED = {
         ["model = 3", LEARN, "globals()['model'] = 4"],
         ["In[1], line 1 sets to 3", "4 now"],
     ),
-    "a list that grew": (
-        ["model = []", "model.append(1)", LEARN],
-        ["In[1]", "sets to []", "[1] now"],
+    "a list that grew in a loop": (
+        ["model = []", "for n in range(2): model.append(n)", LEARN],
+        ["In[1]", "sets to []", "[0, 1] now"],
     ),
     "a number that became a truth value": (
         ["model = 1", "globals()['model'] = True", LEARN],

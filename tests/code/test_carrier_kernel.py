@@ -146,9 +146,9 @@ def test_a_cell_that_fails_half_way(kernel):
     assert kernel.execute("Learn") == 1
 
 
-def test_names_looked_up_by_text_are_the_limit(kernel):
+def test_names_looked_up_by_a_computed_text_are_the_limit(kernel):
     kernel.run(f"{BASE}\ndef hidden(): return 1")
-    kernel.run("class Learn(Task):\n  def execute(self): return globals()['hidden']()")
+    kernel.run("class Learn(Task):\n  def execute(self): return globals()['hid' + 'den']()")
     assert "KeyError: 'hidden'" in kernel.execute("Learn", status=1)
 
 

@@ -276,3 +276,48 @@ def test_a_file_written_twice_within_a_second_is_compiled_again(book):
     modules.drop_outdated(str(path))
     assert not os.path.exists(compiled)
     modules.drop_outdated(str(path))
+
+
+def test_docstrings_count_where_code_reads_them(book):
+    other = HELPERS.replace("Its docstring.", "Another.")
+    plain = book.hex()
+    assert book.cell(other).hex() == plain
+    reading = TASK.replace("helper(1)", "helper.__doc__")
+    before = book.cell(HELPERS).cell(reading).hex()
+    assert book.cell(other).hex() != before
+    assert book.cell(HELPERS).hex() == before
+    book.write("more.py", "'A text.'\nword = 'a'\n")
+    assert book.hex() != before
+    # A module may be the one that reads them.
+    book.write("more.py", "def word(f): return f.__doc__\n")
+    by_module = book.cell(TASK).hex()
+    assert book.cell(other).hex() != by_module
+    code = book.print()
+    book.write("tools.py", "'A text.'\n" + (book.folder / "tools.py").read_text())
+    later = at_start(code, (str(book.folder), *sys.path))
+    assert later.changed == "tools"
+    assert later.fingerprint == book.hex()
+
+
+def test_what_statements_do_to_things_counts(book):
+    task = TASK.replace("helper(1)", "[f() for f in REG]")
+    book.cell("REG = []").cell("def one(): return 1\nREG.append(one)").cell(task)
+    before = book.hex()
+    book.cell("REG = []").cell("def one(): return 2\nREG.append(one)").cell(task)
+    assert book.hex() != before
+
+
+def test_names_that_are_looked_up_by_a_text_count(book):
+    before = book.cell(TASK.replace("helper(1)", "globals()['helper'](1)")).hex()
+    assert book.cell(HELPERS.replace("x + 1", "x + 2")).hex() != before
+
+
+def test_what_only_the_script_needs_is_put_aside(book):
+    book.write("aside.py", "import deeper\n")
+    book.write("deeper.py", "x = 1\n")
+    book.cell("import aside\nclass Before(Noted):\n  def execute(self): return aside\n")
+    code = book.print("Learn", needed=["Before"])
+    assert code.aside == tuple(str(book.folder / name) for name in ("aside.py", "deeper.py"))
+    assert not {"aside", "deeper"} & {part.name for part in code.parts}
+    assert code.summary()["aside"] == list(code.aside)
+    assert book.print("Before").aside == ()

@@ -309,6 +309,70 @@ CARRIED = {
         ],
         [1, 2, 3, 4],
     ),
+    "an attribute that another cell computes": Case(
+        [BASE, "class W:\n  def __init__(self, n): self.n = n", learn("return self.w.n", "w = W(1)"), "Learn.w = W(2)"],
+        2,
+    ),
+    "an attribute that a class gets later": Case(
+        [f"{BASE}\nimport math", learn("return [self.w(4), Only.one is Only.one, type(Only.one).__name__]"), "class Only: pass\nOnly.one = Only()", "Learn.w = math.sqrt"],
+        [2.0, True, "Only"],
+    ),
+    "attributes of a decorated function and of a method": Case(
+        [
+            f"{BASE}\nimport functools\ndef deco(f):\n  @functools.wraps(f)\n  def g(): return f()\n  return g",
+            "@deco\ndef f(): return 1",
+            learn("return [f.k, Learn.execute.k]"),
+            "f.k = 3",
+            "Learn.execute.k = 4",
+        ],
+        [3, 4],
+    ),
+    "registries that statements fill": Case(
+        [
+            f"{BASE}\nREG, NAMES = [], {{}}".replace("REG, NAMES = [], {}", "REG = []\nNAMES = {}"),
+            "def f(): return 1\nREG.append(f)\nNAMES['f'] = f",
+            "def g(): return 2\nREG.append(g)\nNAMES.update(g=g, x='name')\ndel NAMES['f']",
+            learn("return [[h() for h in REG], NAMES['g'](), sorted(NAMES)]"),
+        ],
+        [[1, 2], 2, ["g", "x"]],
+    ),
+    "a registry of a class that statements fill": Case(
+        [
+            BASE,
+            "class Base:\n  REG = {}\n  def all(self): return {k: f() for k, f in self.REG.items()}",
+            "def f(): return 1\nBase.REG['f'] = f",
+            learn("return Base().all()"),
+        ],
+        {"f": 1},
+    ),
+    "virtual subclasses": Case(
+        [
+            f"{BASE}\nimport abc\nclass Base(abc.ABC): pass",
+            "class X: pass\nBase.register(X)\nBase.register(int)",
+            learn("return [isinstance(X(), Base), isinstance(1, Base), isinstance('', Base)]"),
+        ],
+        [True, True, False],
+    ),
+    "the classes derived from one": Case(
+        [
+            f"{BASE}\nclass Base: pass",
+            "class X(Base): pass",
+            "class Y(X):\n  def f(self): return helper()\ndef helper(): return 'h'",
+            learn("return [[d.__name__, d().f()] for c in Base.__subclasses__() for d in c.__subclasses__()]"),
+        ],
+        [["Y", "h"]],
+    ),
+    "names that are looked up by a text": Case(
+        [
+            f"{BASE}\nimport sys, __main__\nA, B, C, D, E, F, G = 1, 2, 3, 4, 5, 6, 7",
+            "def helper(n): return [n]",
+            learn(
+                "n = 9\n    return [globals()['A'], globals().get('B'), getattr(__main__, 'C'), __main__.D,"
+                " sys.modules['__main__'].E, eval('F + 1'), 'G' in globals(), 'H' in globals(), eval('helper(n)')]"
+            ),
+        ],
+        [1, 2, 3, 4, 5, 7, True, False, [9]],
+    ),
 }  # fmt: skip
 
 # Each case: cells, and words of the message; {n} stands for the number of its n-th cell.
@@ -377,6 +441,54 @@ REFUSED = {
         ["A.g (In[{2}], line 1) is an earlier f(), and would be"],
         "Learn.C(a=A.C())",
     ),
+    "a class decorator that was defined anew": (
+        [BASE, "def deco(c):\n  c.g = lambda self: 1\n  return c", f"@deco\n{learn('return self.g()')}", "def deco(c):\n  c.g = lambda self: 2\n  return c"],
+        ["In[{2}], line 1 was executed with the `deco` of In[{1}], line 1, and a job would execute it with that of In[{3}], line 1. Run In[{2}] again"],
+    ),
+    "an argument of a decorator that changed": (
+        [BASE, "KK = 1\ndef dk(k):\n  def d(f):\n    return lambda *a: f(*a) + k\n  return d", "@dk(KK)\ndef f(): return 0", "KK = 5", learn("return f()")],
+        ["In[{2}], line 1 was executed with the `KK` of In[{1}], line 1", "that of In[{3}], line 1"],
+    ),
+    "a descriptor's class that was defined anew": (
+        [BASE, "class D:\n  def __get__(self, o, t=None): return 1", learn("return self.d", "d = D()"), "class D:\n  def __get__(self, o, t=None): return 2"],
+        ["In[{2}], line 1 was executed with the `D` of In[{1}], line 1"],
+    ),
+    "a factory that was defined anew": (
+        [f"{BASE}\nimport dataclasses\ndef make(): return [1]", "@dataclasses.dataclass\nclass P:\n  x: list = dataclasses.field(default_factory=make)", "def make(): return [2]", learn("return P().x")],
+        ["In[{1}], line 1 was executed with the `make` of In[{0}], line 3"],
+    ),
+    "a field of a dataclass that was set back": (
+        [f"{BASE}\nimport dataclasses\nK = 1", "@dataclasses.dataclass\nclass P:\n  x: int = K\n  def f(self): return self.x", "K = 2\nP.x = 2", learn("return P().f()")],
+        ["In[{1}], line 1 was executed with the `K` of In[{0}], line 3"],
+    ),
+    "defaults that were set": (
+        [BASE, "def f(x=1): return x", "f.__defaults__ = (2,)", learn("return f()")],
+        ["a default of f() (In[{1}], line 1) is 2, and would be 1 if it were made again"],
+    ),
+    "keyword defaults that were changed": (
+        [BASE, "def f(*, x=1): return x", "f.__kwdefaults__['x'] = 2", learn("return f()")],
+        ["a default of f() (In[{1}], line 1) is 2, and would be 1 if it were made again"],
+    ),
+    "an attribute that is set in a loop": (
+        [BASE, learn("return self.w", "w = object()"), "for n in range(2): Learn.w = n"],
+        ["In[{2}], line 1 sets Learn.w after In[{1}], line 1 had defined Learn", "run In[{1}] again"],
+    ),
+    "an attribute that is gone": (
+        [BASE, learn("return hasattr(self, 'w')", "w = object()"), "del Learn.w"],
+        ["In[{2}], line 1 sets Learn.w after In[{1}], line 1 had defined Learn"],
+    ),
+    "a registry filled by a loop": (
+        [f"{BASE}\nREG = []", "for n in range(2): REG.append(n)", learn("return REG")],
+        ["`REG`, which In[{0}], line 2 sets to [], but is [0, 1] now"],
+    ),
+    "a registry filled twice": (
+        [f"{BASE}\nREG = []", "def f(): return 1", "REG.append(f)", "REG.append(f)", learn("return len(REG)")],
+        ["`REG`, which In[{0}], line 2 sets to []"],
+    ),
+    "instances in a registry of a class": (
+        [BASE, "class Base:\n  REG = []\n  def f(self): return len(self.REG)", "class W:\n  def f(self): pass\nfor n in range(2): Base.REG.append(W())", learn("return Base().f()")],
+        ["In[{2}], line 3 changes Base.REG after In[{1}], line 1 had defined it"],
+    ),
 }  # fmt: skip
 
 
@@ -395,6 +507,31 @@ def test_the_refusal_names_cell_variable_and_way_out(table, case):
     assert error.startswith("CarrierError: ")
     assert [w for w in (word.format(*numbers) for word in words) if w not in error] == [], error
     assert not list(table.lab.workspace.glob(f"jobs/case{table.count}.*"))
+
+
+def test_a_computed_name_is_warned_of(table):
+    table.cells([f"{BASE}\nX = 3", learn("return globals().get('x'.upper())")])
+    said = table.kernel.run("import warnings; _run = _xp.submit(Learn.C()); print(_run.result())")
+    assert "UserWarning: In[" in said.stderr
+    assert "looks up a name by a text that it computes (globals().get('x'.upper()))" in said.stderr
+    assert said.stdout == "None\n"
+
+
+def test_what_is_changed_between_two_submissions_is_seen(table):
+    """What was carried a moment ago is not taken for what there is now."""
+    cells = [
+        f"{BASE}\nimport abc\nclass Base(abc.ABC): pass\nREG = []",
+        "class X(Base): pass",
+        "class Z: pass",
+    ]
+    body = "return [len(REG), isinstance(Z(), Base), sorted(c.__name__ for c in Base.__subclasses__())]"
+    table.cells([*cells, learn(body, "n: Param[int]")])
+    run = "import json\nprint(json.dumps(_xp.submit(Learn.C(n={})).result()))"
+    said = []
+    for n, change in enumerate(["", "REG.append(X)", "Base.register(Z)", "class Y(Base): pass"]):
+        table.kernel.run(change)
+        said.append(json.loads(table.kernel.run(run.format(n)).stdout.splitlines()[-1]))
+    assert said == [[0, False, ["X"]], [1, False, ["X"]], [1, True, ["X"]], [1, True, ["X", "Y"]]]
 
 
 EXEC = "class Learn(Task):\n  __carrier__ = 'pickle'\n  model: Param[Model]\n  def execute(self): return [isinstance(self.model, Model), helper(self.model.n)]"

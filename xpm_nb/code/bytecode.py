@@ -15,11 +15,14 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from xpm_nb.code.named import Named, named
+
 # CO_OPTIMIZED: set for functions, whose body runs later, not for class bodies and modules.
 _FUNCTION = 0x0001
 _AT_ONCE = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<generic parameters of")
 _PARAMETER = frozenset({"Param", "Meta", "Constant", "DataPath", "SubParam"})
 _LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
+_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM")
 _STORES = ("STORE_NAME", "STORE_GLOBAL")
 
 #: Flags of code objects compiled under a ``from __future__`` line, by the feature's name. The older
@@ -129,12 +132,18 @@ class Reads:
     sure
         Those among the hints that are code for certain, not perhaps just text: they stand in the
         annotation of a class's parameter, outside any text inside it.
+    attributes
+        The attributes that its code reads, of whatever.
+    computed
+        Where it looks up names by a text that it computes.
     """
 
     now: dict[str, int] = field(default_factory=dict)
     later: dict[str, int] = field(default_factory=dict)
     hints: dict[str, int] = field(default_factory=dict)
     sure: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)
+    computed: list[Named] = field(default_factory=list)
 
 
 @lru_cache(maxsize=4096)
@@ -149,6 +158,11 @@ def reads(text: str, index: int, flags: int) -> Reads:
     for name, line in _text_names(node, postponed):
         found.hints.setdefault(name, line)
     found.sure.update(_sure_names(node, postponed))
+    for one in named(node):
+        if one.name:
+            found.later.setdefault(one.name, one.line)
+        else:
+            found.computed.append(one)
     return found
 
 
@@ -159,6 +173,8 @@ def _scan(code: CodeType, found: Reads, *, at_once: bool) -> None:
     for instruction in dis.get_instructions(code):
         if instruction.positions is not None and instruction.positions.lineno is not None:
             line = instruction.positions.lineno
+        if instruction.opname in _ATTRIBUTES:
+            found.attributes.add(instruction.argval)
         if instruction.opname in _LOADS and instruction.argval not in bound:
             names.setdefault(instruction.argval, line)
         elif instruction.opname in _STORES and is_class_body(code):

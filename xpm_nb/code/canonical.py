@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 # Where a value is used is told by the field it stands in; the rest is how something was written.
 _IGNORED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _BODIES = frozenset({"body", "orelse", "finalbody"})
+_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _EMPTY = ast.keyword(arg="default", value=ast.Constant(None))
 _PARAMETERS = frozenset({"Param", "Meta", "Constant", "DataPath", "SubParam"})
 
@@ -70,6 +71,49 @@ def digest(text: str) -> str:
 def digest_of(nodes: Iterable[ast.AST]) -> str:
     """Give the sha256 of what statements say."""
     return hashlib.sha256(canonical(nodes).encode("utf-8")).hexdigest()
+
+
+def documents(nodes: Iterable[ast.AST]) -> str:
+    """Give the docstrings of statements, and of what is inside them, for code that reads them.
+
+    Parameters
+    ----------
+    nodes
+        Statements; a text that stands before all others is the docstring of the module.
+    """
+    nodes = list(nodes)
+    found = [_text_of(nodes)]
+    for top in nodes:
+        found += [_text_of(n.body) for n in ast.walk(top) if isinstance(n, _DOCUMENTED)]
+    return "".join(f"{text!a};" for text in found)
+
+
+def _text_of(body: Sequence[ast.AST]) -> str | None:
+    match body:
+        case [ast.Expr(value=ast.Constant(value=str(text))), *_]:
+            return text
+    return None
+
+
+def reads_documents(nodes: Iterable[ast.AST]) -> bool:
+    """Tell whether code may read docstrings."""
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        match node:
+            case ast.Attribute(attr="__doc__" | "getdoc" | "get_docstring", ctx=ast.Load()):
+                return True
+            case ast.Name(id="__doc__" | "getdoc" | "get_docstring", ctx=ast.Load()):
+                return True
+            case ast.Constant(value="__doc__"):  # getattr(f, "__doc__")
+                return True
+            case ast.Call(func=ast.Name(id="help")):
+                return True
+            case ast.AnnAssign(value=value):  # the help of a parameter
+                stack += [] if value is None else [value]
+                continue
+        stack += ast.iter_child_nodes(node)
+    return False
 
 
 def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
@@ -140,7 +184,7 @@ def _pieces(values: list[ast.expr]) -> list[ast.expr]:
 
 def _without_default(node: ast.AnnAssign) -> ast.expr | None:
     """Give what a field is set to, without the default if it is a parameter of a configuration."""
-    if not _is_parameter(node.annotation):
+    if not declares_parameter(node.annotation):
         return node.value
     if not isinstance(node.value, ast.Call) or _last_name(node.value.func) != "field":
         return None
@@ -148,7 +192,7 @@ def _without_default(node: ast.AnnAssign) -> ast.expr | None:
     return ast.Call(node.value.func, node.value.args, keywords)
 
 
-def _is_parameter(annotation: ast.AST) -> bool:
+def declares_parameter(annotation: ast.AST) -> bool:
     """Tell whether an annotation declares a parameter."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         try:

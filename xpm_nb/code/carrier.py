@@ -11,7 +11,7 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,8 @@ class Carried:
         Classes that are pickled, by name, and why their source cannot be carried.
     pieces : tuple[Piece, ...]
         Statements and imports with what each of them needs, in the order of the text.
+    doubts : tuple[str, ...]
+        In what a job may come to something else than the kernel would, though nothing is missing.
     """
 
     source: str
@@ -86,6 +88,7 @@ class Carried:
     statements: tuple[Statement, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     pieces: tuple[Piece, ...] = field(default=(), compare=False, repr=False)
+    doubts: tuple[str, ...] = ()
 
 
 def carry(
@@ -145,7 +148,25 @@ def carry(
         tuple(p.statement for p in pieces if p.statement is not None),
         {cls.__qualname__: reason for cls, reason in gathering.unknown.items()},
         tuple(pieces),
+        tuple(_doubts(pieces)),
     )
+
+
+def _doubts(pieces: Iterable[Piece]) -> Iterator[str]:
+    for piece in pieces:
+        statement = piece.statement
+        if statement is None:
+            continue
+        for one in statement.reads.computed:
+            yield (
+                f"{statement.cell.place(one.line)} looks up a name by a text that it computes "
+                f"({_shortly(one.code)}): the job of {piece.root} has only the names that its code "
+                "uses, and changes of what is meant are not seen. Name it, or make it a parameter."
+            )
+
+
+def _shortly(code: str) -> str:
+    return code if len(code) < 60 else code[:57] + "…"
 
 
 def _import_lines(classes: Iterable[type], taken: set[str]) -> list[str]:

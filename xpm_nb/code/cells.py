@@ -35,6 +35,7 @@ from xpm_nb.code.bytecode import (
     reads,
     same_code,
 )
+from xpm_nb.code.touches import Touch, touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,16 @@ class Statement:
     def reads(self) -> Reads:
         """The global names it needs."""
         return reads(self.cell.text, self.index, self.flags)
+
+    @property
+    def touches(self) -> tuple[Touch, ...]:
+        """What it changes of the things that global names lead to."""
+        return touches(self.cell.text)[self.index]
+
+    @property
+    def order(self) -> tuple[int, str, int]:
+        """When it was executed last, to be compared."""
+        return (self.cell.number, self.cell.name, self.index)
 
     @property
     def binds(self) -> frozenset[str]:
@@ -218,6 +229,19 @@ class Cells:
         """Give the statements that bind a name (or ``*``), in order of execution."""
         return self._binders.get(name, [])
 
+    @cached_property
+    def _touchers(self) -> dict[str, list[Statement]]:
+        index: dict[str, list[Statement]] = {}
+        for cell in self.all:
+            for statement, some in zip(cell.statements(), touches(cell.text), strict=True):
+                for name in dict.fromkeys(touch.name for touch in some):
+                    index.setdefault(name, []).append(statement)
+        return index
+
+    def touching(self, name: str) -> list[Statement]:
+        """Give the statements that may change what a name stands for, in order of execution."""
+        return self._touchers.get(name, [])
+
     def holding(self, code: CodeType) -> Statement | None:
         """Find the statement that compiles to a live code object.
 
@@ -236,7 +260,7 @@ class Cells:
         """Look up names in a script too from which something has come (``%run``)."""
         if cell.number == 0 and filename not in self._scripts:
             self._scripts = (*self._scripts, filename)
-            for computed in ("all", "_binders"):
+            for computed in ("all", "_binders", "_touchers"):
                 self.__dict__.pop(computed, None)
 
     def knows(self, filename: str) -> bool:

@@ -115,8 +115,17 @@ def check_defaults(
         for argument, written in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
     )
     for written, live in (*by_position, *by_name):
-        if written is not None and any(isinstance(n, ast.Name) for n in ast.walk(written)):
+        # A list or the like that was written out is one that the function itself may add to.
+        if written is not None and (
+            isinstance(written, ast.Constant)
+            or any(isinstance(n, ast.Name) for n in ast.walk(written))
+        ):
             _check_value(f"a default of {node.name}()", live, written, statement, context)
+    if len(value.__defaults__ or ()) != len(node.args.defaults):
+        raise Refused(
+            f"in which {node.name}() ({statement.place}) was given other defaults",
+            f"Write them into the definition, and run {statement.cell.name} again",
+        )
 
 
 def check_decorators(value: Any, statement: Statement, node: Function, context: Context) -> None:

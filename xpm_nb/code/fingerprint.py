@@ -16,7 +16,7 @@ from typing import Any
 
 from xpm_nb.code import modules
 from xpm_nb.code.bytecode import parse, reads
-from xpm_nb.code.canonical import digest_of
+from xpm_nb.code.canonical import digest_of, reads_documents
 from xpm_nb.code.carrier import Carried
 from xpm_nb.code.gather import Piece
 from xpm_nb.code.modules import Import, Module, Unreadable
@@ -72,6 +72,7 @@ def fingerprint(wanted: Wanted, left_out: Mapping[str, str]) -> Code:
     except (Unreadable, RecursionError) as error:
         return made._replace(parts=tuple(cells.parts()), unknown=str(error))
     parts = [*cells.parts(), *_module_parts(reached.modules, len(cells.pieces))]
+    parts = _documented(parts, reached.modules)
     return made._replace(
         fingerprint=combined(parts, wanted.carried.futures),
         parts=tuple(_linked(parts, reached.modules)),
@@ -215,6 +216,38 @@ def _reads_without_execute(source: str) -> frozenset[str]:
     return frozenset(found)
 
 
+# -- docstrings -------------------------------------------------------------------------------
+
+
+def _documented(parts: Sequence[CodePart], found: Sequence[Module]) -> list[CodePart]:
+    """Have docstrings count in all parts, if any of the code may read docstrings."""
+    cells = [part for part in parts if part.kind != MODULE]
+    by_name = {module.name: module for module in found}
+    counts = any(module.reads_documents for module in found) or any(
+        _reads_documents(part.kind, part.source) for part in cells
+    )
+    made: list[CodePart] = []
+    for part in parts:
+        if part.kind == MODULE:
+            module = by_name[part.name]
+            digest = module.documented if counts and module.documented else module.digest
+        else:
+            digest = _digest(part.kind, part.source)
+            digest = _with_documents(part.kind, part.source) if counts else digest
+        made.append(part if digest == part.digest else part._replace(digest=digest))
+    return made
+
+
+@lru_cache(maxsize=4096)
+def _reads_documents(kind: str, source: str) -> bool:
+    return reads_documents(_nodes(kind, source))
+
+
+@lru_cache(maxsize=4096)
+def _with_documents(kind: str, source: str) -> str:
+    return modules.documented(_digest(kind, source), _nodes(kind, source))
+
+
 # -- modules ----------------------------------------------------------------------------------
 
 
@@ -284,7 +317,8 @@ def at_start(code: Code, paths: Sequence[str]) -> Code:
         return code._replace(fingerprint="", unknown=str(error), changed=str(error))
     kept = [part._replace(uses=tuple(n for n in part.uses if n < len(cells))) for part in cells]
     parts = [*kept, *_module_parts(reached.modules, len(cells))]
-    now = {module.name: module.digest for module in reached.modules}
+    parts = _documented(parts, reached.modules)
+    now = {part.name: part.digest for part in parts if part.kind == MODULE}
     differ = sorted(n for n in before.keys() | now.keys() if before.get(n) != now.get(n))
     return code._replace(
         fingerprint=combined(parts, code.futures),

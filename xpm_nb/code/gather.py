@@ -19,7 +19,7 @@ from functools import cached_property
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-from xpm_nb.code import pickled
+from xpm_nb.code import changes, pickled
 from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal, unbound
 from xpm_nb.code.cells import Cells, Statement, functions_in
 from xpm_nb.code.drift import Context, Refused, check_decorators, check_defaults
@@ -33,6 +33,7 @@ from xpm_nb.code.imports import (
 )
 from xpm_nb.code.origin import Origins
 from xpm_nb.code.submitting import without_hooks
+from xpm_nb.code.versions import used_at_once, version_before
 from xpm_nb.errors import CarrierError
 
 # What every module has of its own.
@@ -151,6 +152,9 @@ class Gathering:
         self._classes: tuple[type, ...] = ()
         self._pickled: dict[str, Piece] = {}
         self._looked_into: set[type] = set()
+        self._looked_at: set[str] = set()  # names of definitions that may have been changed since
+        self._made: dict[type, Piece] = {}  # the classes that they define
+        self._asks_for_subclasses = False
         self.unknown: dict[type, str] = {}  # what is pickled, and why its source is not to be had
 
     def add(self, classes: Iterable[type]) -> None:
@@ -167,16 +171,33 @@ class Gathering:
                 self.unknown[cls] = reason
         for cls in self._classes:
             self._add_class(cls)
+        self._drain()
+        for piece in self._pieces.values():
+            self._check_versions(piece)
+
+    def _drain(self) -> None:
+        """Find what all pieces need, and what these need in turn."""
         while self._open:
             self._expand(self._open.pop())
+            if not self._open and self._asks_for_subclasses:
+                self._add_subclasses()
+
+    def _add_subclasses(self) -> None:
+        """Add the classes of now that are derived from those that are carried."""
+        for cls, piece in list(self._made.items()):
+            for derived in _derived_from(cls):
+                name = derived.__qualname__
+                if derived in self._made or piece.space.get(name) is not derived:
+                    continue
+                self._add_class(derived)
+                piece.registered.append(self._made[derived])
 
     def _obstacle(self, cls: type) -> str:
         """Say why a class cannot be carried by its source, "" if it can."""
         trial = Gathering(self._cells, self._origins, self._space, whole=self._whole)
         try:
             trial._add_class(cls)
-            while trial._open:
-                trial._expand(trial._open.pop())
+            trial._drain()
         except CarrierError as error:
             return str(error).partition(": ")[2]
         return ""
@@ -270,7 +291,9 @@ class Gathering:
         if piece is None:
             piece = self._pieces[statement.key] = Piece(root, space, statement)
             self._open.append(piece)
+        self._add_changes(piece, made)
         if isinstance(made, type):
+            self._made[made] = piece
             self._add_registered(piece, made)
             for base in _bases(made):
                 known = piece.witnesses.setdefault(base.__name__, base)
@@ -281,6 +304,56 @@ class Gathering:
                         "configurations again."
                     )
         return piece
+
+    def _add_changes(self, piece: Piece, made: object) -> None:
+        """Add what other statements have done to a class or function; refuse what cannot be."""
+        statement = piece.statement
+        if statement is None or not isinstance(statement.node, DEFINITIONS) or made is None:
+            return
+        name = statement.node.name
+        if piece.space.get(name) is not made or name in self._looked_at:
+            return
+        self._looked_at.add(name)
+        some = changes.since(self._cells, name, statement)
+        if not some:
+            return
+        try:
+            needed = changes.of_definition(name, made, statement, some, piece.space)
+        except Refused as refused:
+            raise CarrierError(
+                f"{piece.root} cannot be carried into a job: it needs `{name}`, {refused.reason}. "
+                f"{refused.way}."
+            ) from None
+        self._add_filling(piece, name, needed)
+
+    def _add_filling(self, piece: Piece, name: str, some: Iterable[Statement]) -> None:
+        """Add statements that change what a piece has made, to be executed after it."""
+        for statement in some:
+            change = self._piece(statement, piece.space, piece.root)
+            change.now[name] = [piece]
+            piece.registered.append(change)
+
+    def _check_versions(self, piece: Piece) -> None:
+        """Refuse a definition that was executed with another version of what it used."""
+        user = piece.statement
+        if user is None or (isinstance(user.node, ast.Assign | ast.AnnAssign) and user.binds):
+            return  # a value that was made again, and compared
+        used = used_at_once(user.cell.text, user.index)
+        for name, wanted in piece.now.items():
+            if name not in used or name in piece.witnesses:
+                continue
+            for now in (p.statement for p in wanted if p.statement is not None):
+                before = version_before(name, user, now, self._cells)
+                value = piece.space.get(name)
+                if before is None or not (
+                    refusal(Meaning(name, value, piece.space), before, self._origins)
+                ):
+                    continue
+                raise CarrierError(
+                    f"{piece.root} cannot be carried into a job: {user.place} was executed with "
+                    f"the `{name}` of {before.place}, and a job would execute it with that of "
+                    f"{now.place}. Run {user.cell.name} again."
+                )
 
     def _add_registered(self, piece: Piece, cls: type) -> None:
         """Add what other statements have put into containers of a class, to be told apart there.
@@ -312,6 +385,8 @@ class Gathering:
         if piece.statement is None or isinstance(piece.statement.node, ast.Import | ast.ImportFrom):
             return
         reads = piece.statement.reads
+        if "__subclasses__" in reads.attributes:
+            self._asks_for_subclasses = True
         for name, line in reads.now.items():
             found = self._base(piece, name, line) or self._resolve(piece, name, line)
             if found:
@@ -397,6 +472,12 @@ class Gathering:
                 self._add_implementations(piece, value)
                 return [piece]
             if refused is not None:
+                some = changes.since(self._cells, name, statement)
+                filling = changes.of_container(name, value, statement, some, user.space)
+                if filling is not None and not refusals:
+                    piece = self._piece(statement, user.space, user.root)
+                    self._add_filling(piece, name, filling)
+                    return [piece]
                 refusals.append(refused)
         if refusals:
             raise refusals[0]
@@ -481,6 +562,10 @@ class Gathering:
         for name, wanted in self._meanings.items():
             if wanted and meaning[name] not in wanted:
                 raise _two_versions(wanted[0], name, wanted[0], meaning[name])
+
+
+def _derived_from(cls: type) -> list[type]:
+    return list(type.__subclasses__(cls))
 
 
 def _bases(cls: type) -> Iterator[type]:

@@ -21,7 +21,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import NamedTuple
 
-from xpm_nb.code.canonical import digest_of
+from xpm_nb.code.canonical import digest_of, documents, reads_documents
 
 _PACKAGE = __name__.partition(".")[0]
 _DISTRIBUTION = "xpm-nb"
@@ -50,6 +50,8 @@ class Module(NamedTuple):
     text: str
     digest: str
     imports: tuple[Import, ...]
+    reads_documents: bool = False
+    documented: str = ""  # the digest, of its docstrings too
 
 
 class Reached(NamedTuple):
@@ -202,7 +204,22 @@ def _load(name: str, path: str, package: str, at: Stamp) -> Module:
         raise Unreadable(f"{path} is no Python: {error.msg} (line {error.lineno})") from None
     except ValueError as error:
         raise Unreadable(f"{path} is no Python: {error}") from None
-    return Module(name, path, at, text, digest_of(body), imports_in(body, package))
+    made = digest_of(body)
+    return Module(
+        name,
+        path,
+        at,
+        text,
+        made,
+        imports_in(body, package),
+        reads_documents(body),
+        documented(made, body),
+    )
+
+
+def documented(digest: str, body: Iterable[ast.AST]) -> str:
+    """Give the digest of statements, if their docstrings count too."""
+    return hashlib.sha256(f"{digest} {documents(body)}".encode()).hexdigest()
 
 
 # -- where modules are ------------------------------------------------------------------------

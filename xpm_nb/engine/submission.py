@@ -17,9 +17,11 @@ from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any
 
 from xpm_nb.code import carrier
+from xpm_nb.code.touches import touches
 from xpm_nb.core import config as configs
 from xpm_nb.core import nodes, serial
 from xpm_nb.core.fields import Partial
+from xpm_nb.core.names import warn
 from xpm_nb.core.states import TransientMode
 from xpm_nb.engine import proposals, tokens
 from xpm_nb.engine.entries import Asked, Entry
@@ -421,7 +423,10 @@ class Carrier:
         CarrierError
             Naming class, cell, variable and the way out.
         """
-        return self.carry_classes(tuple(configs.classes_of(task)), executed)
+        carried = self.carry_classes(tuple(configs.classes_of(task)), executed)
+        for doubt in carried.doubts:
+            warn(doubt)
+        return carried
 
     def carry_classes(
         self, classes: tuple[type, ...], executed: ExecutedCells | None
@@ -434,7 +439,7 @@ class Carrier:
             numbers, texts = executed()
         known = self._known.get(classes)
         # What is pickled may hold anything.
-        if known is None or known.carried.unknown or not known.holds():
+        if known is None or known.carried.unknown or not known.holds(texts):
             carried = carrier.carry(
                 classes,
                 namespace_globals=space,
@@ -444,7 +449,7 @@ class Carrier:
             )
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            known = self._known[classes] = _known(carried, classes, space)
+            known = self._known[classes] = _known(carried, classes, space, texts)
         return known.carried
 
 
@@ -455,15 +460,42 @@ class _Known:
     carried: carrier.Carried
     classes: tuple[tuple[type, _Stamp], ...]
     names: tuple[tuple[Mapping[str, Any], str, _Stamp], ...]
+    derived: tuple[type, ...]
+    last: int
 
-    def holds(self) -> bool:
+    def holds(self, texts: Mapping[int, str] | None) -> bool:
         """Tell whether nothing of it was bound or changed since."""
-        return all(stamp.is_of(cls) for cls, stamp in self.classes) and all(
-            stamp.is_of(space.get(name, _MISSING)) for space, name, stamp in self.names
-        )
+        if not all(stamp.is_of(cls) for cls, stamp in self.classes):
+            return False
+        if not all(stamp.is_of(space.get(name, _MISSING)) for space, name, stamp in self.names):
+            return False
+        names = {name for _, name, _ in self.names}
+        new = [text for number, text in (texts or {}).items() if number > self.last]
+        touched = (touch.name for text in new for some in touches(text) for touch in some)
+        return not names.intersection(touched) and self.derived == _derived(self.carried)
 
 
-def _known(carried: carrier.Carried, classes: Iterable[type], space: Mapping[str, Any]) -> _Known:
+def _derived(carried: carrier.Carried) -> tuple[type, ...]:
+    """Give the classes derived from those that are carried, if its code asks for them."""
+    asks = any(
+        "__subclasses__" in piece.statement.reads.attributes
+        for piece in carried.pieces
+        if piece.statement is not None
+    )
+    found: dict[type, None] = {}
+    for piece in carried.pieces if asks else ():
+        for name in piece.binds:
+            if isinstance(cls := piece.space.get(name), type) and cls.__module__ == "__main__":
+                found.update(dict.fromkeys(type.__subclasses__(cls)))
+    return tuple(found)
+
+
+def _known(
+    carried: carrier.Carried,
+    classes: Iterable[type],
+    space: Mapping[str, Any],
+    texts: Mapping[int, str] | None,
+) -> _Known:
     """Note what code was carried from: classes, what it binds, and all names that it reads."""
     names: dict[tuple[int, str], tuple[Mapping[str, Any], str]] = {
         (id(space), name): (space, name) for name in carried.names
@@ -479,4 +511,6 @@ def _known(carried: carrier.Carried, classes: Iterable[type], space: Mapping[str
         carried,
         tuple((cls, _Stamp(cls)) for cls in ours),
         tuple((where, name, _Stamp(where.get(name, _MISSING))) for where, name in names.values()),
+        _derived(carried),
+        max(texts or {}, default=0),
     )

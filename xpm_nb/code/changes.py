@@ -1,0 +1,179 @@
+"""What other statements have done to a thing after its definition: carried too, or refused.
+
+Carried are a container's plain contents, and what `abc.ABCMeta.register` is told, because the live
+object can be asked whether that is all. An attribute that is set anew stands for whatever its
+statement computed in the kernel: that is refused, with the way out.
+"""
+
+from __future__ import annotations
+
+import abc
+import ast
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xpm_nb.code.cells import Cells, Statement
+from xpm_nb.code.drift import Refused
+from xpm_nb.code.touches import SPOKEN, Touch, filled, is_filling
+from xpm_nb.code.values import NotPlain, evaluate, same_value
+
+_HELD = (list, dict, set)
+_DEFAULTS = (("__defaults__",), ("__kwdefaults__",))
+_MISSING = object()
+
+
+def since(cells: Cells, name: str, definition: Statement) -> list[Statement]:
+    """Give the statements that may have changed a thing, up to the next definition of its name."""
+    later = [s for s in cells.binders(name) if s.order > definition.order]
+    return [
+        s
+        for s in cells.touching(name)
+        if definition.order < s.order
+        and not (later and later[0].order < s.order)
+        and s.key != definition.key
+    ]
+
+
+def of_definition(
+    name: str,
+    value: Any,
+    definition: Statement,
+    some: Sequence[Statement],
+    space: Mapping[str, Any],
+) -> list[Statement]:
+    """Give the statements that a class or function needs besides its definition.
+
+    Raises
+    ------
+    Refused
+        For a change that a job would not see.
+    """
+    needed: list[Statement] = []
+    filling: dict[str, list[Statement]] = {}
+    for statement in some:
+        for touch in statement.touches:
+            if touch.name != name:
+                continue
+            if (
+                touch.call == "register"
+                and not touch.path
+                and _is_registered(value, statement, space)
+            ):
+                needed.append(statement)
+            elif is_filling(touch) and _holder(value, touch) is not None:
+                filling.setdefault(touch.path[0], []).append(statement)
+            elif _changes(value, touch):
+                if _is_as_set(value, touch, statement, space):
+                    needed.append(statement)
+                    continue
+                raise Refused(
+                    f"in which {statement.place} sets {touch.what} after {definition.place} had "
+                    f"defined {name}",
+                    f"Write it into the definition, and run {definition.cell.name} again",
+                )
+    for attribute, found in filling.items():
+        _check_filled(f"{name}.{attribute}", vars(value)[attribute], definition, found, space)
+        needed += found
+    return list(dict.fromkeys(needed))
+
+
+def _changes(value: Any, touch: Touch) -> bool:
+    """Tell whether a change is one of a class or function, and not of what is said of it."""
+    if not callable(value) or SPOKEN.intersection(touch.path):
+        return False
+    return not touch.call or (is_filling(touch) and touch.path[:1] in _DEFAULTS)
+
+
+def _is_as_set(value: Any, touch: Touch, statement: Statement, space: Mapping[str, Any]) -> bool:
+    """Tell whether a statement does nothing but set an attribute, to what it still is.
+
+    What is computed can only be computed again, as what the body of a class computes is.
+    """
+    match statement.node:
+        case ast.Assign(targets=[ast.Attribute()], value=written) if "[]" not in touch.path:
+            for name in touch.path:
+                value = inspect.getattr_static(value, name, _MISSING)
+            if value is _MISSING:
+                return False
+            try:
+                return same_value(evaluate(written, space), value)
+            except NotPlain:
+                return True
+    return False
+
+
+def _is_registered(value: Any, statement: Statement, space: Mapping[str, Any]) -> bool:
+    """Tell whether a statement is nothing but ``Base.register(X)``, as it still is."""
+    match statement.node:
+        case ast.Expr(value=ast.Call(args=[argument], keywords=[])):
+            try:
+                cls = evaluate(argument, space)
+            except NotPlain:
+                return False
+            return (
+                isinstance(value, abc.ABCMeta) and isinstance(cls, type) and issubclass(cls, value)
+            )
+    return False
+
+
+def _holder(value: Any, touch: Touch) -> Any:
+    """Give the container of a class that a change is one of."""
+    path = touch.path[:-1] if touch.path[-1:] == ("[]",) else touch.path
+    held = vars(value).get(path[0]) if isinstance(value, type) and len(path) == 1 else None
+    return held if isinstance(held, _HELD) else None
+
+
+def _check_filled(
+    what: str,
+    live: Any,
+    definition: Statement,
+    some: Sequence[Statement],
+    space: Mapping[str, Any],
+) -> None:
+    """Refuse a container of a class that holds something else than statements have put there."""
+    written = _written(definition.node, what.rpartition(".")[2])
+    try:
+        if written is None:
+            raise NotPlain(definition.node)
+        made = filled(evaluate(written, space), [s.node for s in some], space)
+    except NotPlain:
+        made = None
+    if not same_value(made, live):
+        raise Refused(
+            f"in which {some[-1].place} changes {what} after {definition.place} had defined it, "
+            "in a way that a job would not see",
+            f"Write it into the definition, and run {definition.cell.name} again",
+        )
+
+
+def _written(node: ast.AST, name: str) -> ast.expr | None:
+    for part in getattr(node, "body", ()):
+        if isinstance(part, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == name for t in part.targets
+        ):
+            return part.value
+        if isinstance(part, ast.AnnAssign) and getattr(part.target, "id", "") == name:
+            return part.value
+    return None
+
+
+def of_container(
+    name: str,
+    value: Any,
+    definition: Statement,
+    some: Sequence[Statement],
+    space: Mapping[str, Any],
+) -> list[Statement] | None:
+    """Give the statements that have filled a global container; None if they do not explain it."""
+    node = definition.node
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return None
+    some = [s for s in some if any(t.name == name and is_filling(t) for t in s.touches)]
+    if not isinstance(value, _HELD) or not some:
+        return None
+    try:
+        made = filled(evaluate(node.value, space), [s.node for s in some], space)
+    except NotPlain:
+        return None
+    return some if same_value(made, value) else None

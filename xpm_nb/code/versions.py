@@ -1,0 +1,71 @@
+"""Whether what a definition was executed with is what a job would execute it with.
+
+A class body, a decorator, a default are computed once, in the kernel; a name that they used may
+stand for something else by now. The numbers of cells tell: whoever came first cannot have used what
+came later.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import lru_cache
+
+from xpm_nb.code.bytecode import parse
+from xpm_nb.code.canonical import declares_parameter, digest_of
+from xpm_nb.code.cells import Cells, Statement
+
+
+@lru_cache(maxsize=4096)
+def used_at_once(text: str, index: int) -> frozenset[str]:
+    """Give the names whose values a definition takes in while it is executed.
+
+    Left out are annotations, whose meaning nothing depends on in a job, and the values of
+    parameters of configurations, which reach it by another way.
+    """
+    return frozenset(_names(parse(text)[index]))
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name):
+        if isinstance(node.ctx, ast.Load):
+            yield node.id
+        return
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        parts: list[ast.AST | None] = [*node.decorator_list, *node.args.defaults]
+        parts += node.args.kw_defaults
+    elif isinstance(node, ast.Lambda):
+        parts = [*node.args.defaults, *node.args.kw_defaults]
+    elif isinstance(node, ast.AnnAssign):
+        parts = [] if declares_parameter(node.annotation) else [node.value]
+    else:
+        parts = list(ast.iter_child_nodes(node))
+    for part in parts:
+        if part is not None:
+            yield from _names(part)
+
+
+def version_before(name: str, user: Statement, now: Statement, cells: Cells) -> Statement | None:
+    """Give the statement whose value of a name another one has used, if it is not that of now.
+
+    None where that is not so, or cannot be told.
+    """
+    if now.order <= user.order or now.key == user.key:
+        return None
+    scripts = {s.cell.name for s in (user, now) if s.cell.number == 0}
+    earlier = [s for s in cells.binders(name) if s.order < user.order]
+    if not earlier or (scripts and {s.cell.name for s in (user, now, earlier[-1])} != scripts):
+        return None
+    before = earlier[-1]
+    if before.key == now.key or _says(before) == _says(now):
+        return None
+    return before
+
+
+def _says(statement: Statement) -> str:
+    return _digest(statement.cell.text, statement.index)
+
+
+@lru_cache(maxsize=4096)
+def _digest(text: str, index: int) -> str:
+    return digest_of([parse(text)[index]])
