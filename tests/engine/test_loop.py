@@ -809,3 +809,19 @@ def test_a_loop_that_was_woken_is_not_woken_again_before_it_looked(desk, monkeyp
     assert len(written) <= 1
     gate.set()
     assert desk.states("bcdef") == ["ready"] * 5
+
+
+@pytest.mark.parametrize("what", [{"tokens": {"../gpu": 1}}, {"partials": ("../../elsewhere",)}])
+def test_a_record_whose_shares_cannot_be_is_told_at_the_job(desk, what):
+    """Nobody waits for a job that cannot begin, and what it shares leads nowhere."""
+    paths = desk.paths("a").create()
+    record = records.JobRecord(
+        paths.type_name, paths.identifier, "a", "A", launcher={"type": "fake"}
+    )
+    records.write_job(paths, record._replace(**what))
+    records.write_script(paths, "pass\n")
+    (entry,) = desk.open("a")
+    assert entry.settled.wait(10)
+    assert (entry.view.state, entry.view.reason) == (JobState.ERROR, FailureReason.REJECTED)
+    assert "../" in entry.view.message
+    assert desk.started() == []

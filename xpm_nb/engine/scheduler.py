@@ -610,7 +610,9 @@ class Scheduler:
 
     def _apply(self, event: Event) -> None:
         entry = self._entries.get(event.key)  # none of a preparation
-        if entry is not None and isinstance(event, (Submit, FoundFailed, Rerun, Attached)):
+        begins = isinstance(event, (Submit, Rerun, Attached))
+        begins = begins or (isinstance(event, FoundFailed) and event.retries > 0)
+        if entry is not None and begins:  # what is over needs none, and may be over because of them
             self._shares.want(entry)
         if entry is not None and isinstance(event, (Submit, Attached)):
             self.plan.set_transient(entry.id, records.transient_mode(entry.wanted()))

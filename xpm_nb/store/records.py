@@ -390,7 +390,7 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
 }
 
 
-_TEXTS = frozenset({"dependencies", "sys_path"})
+_TEXTS = frozenset({"dependencies", "sys_path", "partials"})
 
 
 def _fields(path: Path, data: Mapping[str, Any], cls: Any) -> dict[str, Any]:
