@@ -13,7 +13,7 @@ from tests.engine.orphan_tasks import Hungry, Leaves
 from tests.engine.some_tasks import Learn
 from tests.engine.test_real_jobs import begin, lab, until
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.store import locks, records
+from xpm_nb.store import locks, records, trial
 
 __all__ = ["lab"]
 pytestmark = pytest.mark.slow
@@ -91,3 +91,42 @@ def test_a_guess_that_memory_ran_out(lab, group):
     assert start == "its process was ended by signal 9 (SIGKILL)"
     assert hint.startswith("probably for want of memory, for which this machine killed just then")
     assert "it had used up to " in hint
+
+
+def test_a_workspace_whose_file_system_does_not_lock_is_told_when_it_is_opened(lab, monkeypatch):
+    monkeypatch.setattr(trial, "_tried", {os.stat(lab.path).st_dev: "it does not"})
+    with pytest.warns(UserWarning, match="does not lock files as jobs need it"):
+        begin(lab)
+    assert Learn.C(lr=1).submit().job.wait(30) is JobState.DONE, "it can be used all the same"
+
+
+def test_jobs_where_only_flock_is_there(lab, monkeypatch):
+    """A machine without the better locks: two kernels, jobs that fork, one that is killed."""
+    site = lab.path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "from xpm_nb.store import locks\nlocks.kind_of_lock = lambda: 'flock'\n"
+        "with open(__file__ + '.used', 'a') as file:\n    file.write('x')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ['PYTHONPATH']}")
+    monkeypatch.setattr(locks, "kind_of_lock", lambda: "flock")
+    monkeypatch.setattr(trial, "_tried", {})
+    begin(lab, slots=2)
+    note = lab.path / "note"
+    left, learn = Leaves.C(note=note).submit(), Learn.C(lr=1, gate=lab.gate).submit()
+    child, job = left_by(left, note)
+    until(lambda: "start 1.0" in lab.said())
+    other = lab.kernel(
+        f"sys.path.insert(0, {str(site)!r})\nimport sitecustomize\n"
+        "xp = begin()\ntask = Learn.C(lr=1, gate=gate).submit()\n"
+        "from xpm_nb.engine import loop\nassert loop.current().sync(30)\n"
+        "assert task.state.value == 'running', task.job.view()\n"
+        "open(gate, 'w').close()\nassert task.job.wait(60).value == 'done'\n"
+    )
+    assert other.wait(60) == 0
+    assert learn.job.wait(30) is JobState.DONE
+    os.kill(job, signal.SIGKILL)
+    assert left.job.wait(30) is JobState.ERROR
+    assert locks.start_of(child) is None
+    assert lab.said() == ["start 1.0", "end 1.0"]
+    assert (site / "sitecustomize.py.used").read_text() == "xxx", "two jobs and a kernel"

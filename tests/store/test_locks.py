@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -418,11 +419,13 @@ def test_a_pid_file_of_experimaestro(job, spawn):
 
 
 def test_the_fallback_hands_over_too(job, spawn, monkeypatch):
-    monkeypatch.setattr(locks, "_OFD", False)
+    monkeypatch.setattr(locks, "kind_of_lock", lambda: "flock")
     lock = locks.try_lock(job)
     assert locks.try_lock(job) is None
     assert locks.held(job)
-    code = "import fcntl\nfrom xpm_nb.store import locks\nlocks._OFD = False\n" + JOB
+    code = (
+        "import fcntl\nfrom xpm_nb.store import locks\nlocks.kind_of_lock = lambda: 'flock'\n" + JOB
+    )
     child = spawn(code, job.path, lock.fileno(), pass_fds=[lock.fileno()])
     lock.hand_over()
     assert line(child) == "adopted False"
@@ -432,3 +435,20 @@ def test_the_fallback_hands_over_too(job, spawn, monkeypatch):
     assert not locks.held(job)
     with open(job.lock) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_where_the_system_does_not_know_such_locks(monkeypatch):
+    """The headers have them, the kernel that runs (of a sandbox) refuses the command."""
+    assert locks.kind_of_lock() == "ofd"
+    real = fcntl.fcntl
+
+    def refuse(fd, command, *args):
+        if command in (fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW, fcntl.F_OFD_GETLK):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(fd, command, *args)
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    assert locks.kind_of_lock.__wrapped__() == "flock"
+    monkeypatch.undo()
+    monkeypatch.delattr(fcntl, "F_OFD_SETLK")
+    assert locks.kind_of_lock.__wrapped__() == "flock"

@@ -22,6 +22,7 @@ from xpm_nb.engine.job import error_of, inside
 from xpm_nb.engine.options import check_name, launcher_of, run_mode_of
 from xpm_nb.engine.why import Why
 from xpm_nb.errors import ConfigError, FailedExperiment, NoExperimentError
+from xpm_nb.store import trial
 from xpm_nb.store.layout import Workspace, stranger
 
 SHOWN = 10  # failed jobs that a FailedExperiment describes
@@ -110,6 +111,8 @@ def _open(
         warnings.warn(text, UserWarning, stacklevel=3)
     if mode is not RunMode.DRY_RUN:  # which writes nothing
         workspace.create()
+        if text := trial.trouble(workspace):
+            warnings.warn(text, UserWarning, stacklevel=3)
     with guard:
         xp = live.get((str(workspace.root), name))
         new = xp is None

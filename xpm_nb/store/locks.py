@@ -8,7 +8,9 @@ Rule 2: the file is never deleted, so that two holders cannot hold two files.
 Rule 3: markers are written, and attempts moved away, by the holder only.
 
 Why not ``fcntl.lockf``: such a lock is lost when the process closes *any* descriptor of the file.
-Where the system has no such locks (macOS), `flock` behaves the same but has no passive probe.
+Where there are no such locks (macOS, sandboxes whose kernel does not know them), `flock` behaves
+the same but has no passive probe. All processes of a machine come to the same one of the two;
+whether the file system of a workspace does what is expected of it, `store.trial` tries.
 """
 
 from __future__ import annotations
@@ -34,24 +36,38 @@ from xpm_nb.store.records import ProcessRecord, read_pid, read_process
 FD_VARIABLE = "XPM_NB_LOCK_FD"
 ATTEMPT_VARIABLE = "XPM_NB_ATTEMPT"
 
-_OFD = hasattr(fcntl, "F_OFD_SETLK")
 # struct flock { short l_type; short l_whence; off_t l_start; off_t l_len; pid_t l_pid; };
 # l_pid must be 0 for these locks. https://man7.org/linux/man-pages/man2/F_OFD_SETLK.2const.html
-_FLOCK = "hhqqi0q"
+FLOCK = "hhqqi0q"
 
 
 def _call(fd: int, command: int, kind: int) -> int:
     """Run one lock command on the whole file; return the kind of lock that the system answers."""
-    answer = fcntl.fcntl(fd, command, struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0))
-    return int(struct.unpack(_FLOCK, answer)[0])
+    answer = fcntl.fcntl(fd, command, struct.pack(FLOCK, kind, os.SEEK_SET, 0, 0, 0))
+    return int(struct.unpack(FLOCK, answer)[0])
 
 
-def _take(fd: int) -> bool:
+@cache
+def kind_of_lock() -> str:
+    """Name the kind of lock that this machine gives to open files: ``"ofd"``, or ``"flock"``."""
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        return "flock"
+    fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        if _OFD:
-            _call(fd, fcntl.F_OFD_SETLK, fcntl.F_WRLCK)
+        _call(fd, fcntl.F_OFD_GETLK, fcntl.F_WRLCK)
+    except OSError as error:  # the headers know it, the kernel that runs does not
+        return "flock" if error.errno in (errno.EINVAL, errno.ENOSYS) else "ofd"
+    finally:
+        os.close(fd)
+    return "ofd"
+
+
+def _take(fd: int, *, wait: bool = False) -> bool:
+    try:
+        if kind_of_lock() == "ofd":
+            _call(fd, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, fcntl.F_WRLCK)
         else:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -60,7 +76,7 @@ def _take(fd: int) -> bool:
 
 
 def _drop(fd: int) -> None:
-    if _OFD:
+    if kind_of_lock() == "ofd":
         _call(fd, fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
     else:
         fcntl.flock(fd, fcntl.LOCK_UN)
@@ -190,12 +206,17 @@ def adopt(paths: JobPaths, fd: int) -> JobLock | None:
 
 def held(paths: JobPaths) -> bool:
     """Tell whether somebody holds the job's lock, without touching it."""
+    return file_held(paths.lock)
+
+
+def file_held(path: Path) -> bool:
+    """Tell whether somebody holds the lock of a file, without touching it."""
     try:
-        fd = os.open(paths.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        if _OFD:
+        if kind_of_lock() == "ofd":
             return _call(fd, fcntl.F_OFD_GETLK, fcntl.F_WRLCK) != fcntl.F_UNLCK
         if _take(fd):  # no passive probe: a contender may lose for an instant, and tries again
             _drop(fd)
@@ -213,10 +234,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     fd = _ours.open(path)
     try:
-        if _OFD:
-            _call(fd, fcntl.F_OFD_SETLKW, fcntl.F_WRLCK)
-        else:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        _take(fd, wait=True)
         yield
     finally:
         _ours.close(fd)
@@ -390,7 +408,7 @@ def _legacy_locked(path: Path, mode: int = os.O_RDONLY) -> bool:
     except OSError:
         return False
     try:
-        if _OFD and _call(fd, fcntl.F_GETLK, fcntl.F_WRLCK) != fcntl.F_UNLCK:
+        if kind_of_lock() == "ofd" and _call(fd, fcntl.F_GETLK, fcntl.F_WRLCK) != fcntl.F_UNLCK:
             return True
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
