@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.states import UNWRITTEN, FailureReason, JobState
 from xpm_nb.errors import InternalError
 
 # -- events -----------------------------------------------------------------------------------
@@ -346,6 +346,8 @@ def verdict(
         return Vanished(key, f"{text}: {hint}" if hint else text)
     if exit_code == 0:
         return Failed(key, FailureReason.FAILED, "ended without finishing (exit code 0)")
+    if exit_code == UNWRITTEN:
+        return Failed(key, FailureReason.LOST, f"how it ended could not be written ({UNWRITTEN})")
     return Failed(key, FailureReason.FAILED, f"its process ended with exit code {exit_code}")
 
 

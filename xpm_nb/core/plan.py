@@ -139,6 +139,10 @@ class Plan:
             return FailureReason.CANCELLED
         return FailureReason.TIMEOUT if node.overdue else None
 
+    def killed(self, key: str) -> bool:
+        """Tell whether its processes had to be killed, as they did not end when asked to."""
+        return key in self._nodes and self._nodes[key].killed
+
     def dependencies(self, key: str) -> tuple[str, ...]:
         """Give the jobs that a job needs."""
         return self._nodes[key].dependencies
@@ -237,7 +241,7 @@ class Plan:
                 if node.kill_at is None:
                     self._ask_to_end(node, now, effects)
             elif node.kill_at is not None and node.kill_at <= now:
-                node.kill_at = None
+                node.kill_at, node.killed = None, True
                 reason = self.asked_to_end(node.key) or FailureReason.CANCELLED
                 effects.append(Kill(node.key, force=True, reason=reason))
         self._pools.due(now)
@@ -353,7 +357,7 @@ class Plan:
         self._used += holds - node.slot
         node.slot = holds
         if new.final or new is JobState.WAITING:
-            node.cancelled = node.overdue = False
+            node.cancelled = node.overdue = node.killed = False
             node.limit_at = node.kill_at = None
             self._limited.pop(node.key, None)
 

@@ -32,6 +32,7 @@ class Node:
     asks: bool = False  # ready, and being given its shares
     cancelled: bool = False  # somebody wants it to end
     overdue: bool = False  # its time limit was reached
+    killed: bool = False  # it did not end when it was asked to
     limit_at: float | None = None  # when that will be
     kill_at: float | None = None  # its processes were asked to end: when asking is over
 

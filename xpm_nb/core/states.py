@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+UNWRITTEN = 74
+"""The exit code of a job that could not write how it ended (EX_IOERR of sysexits.h)."""
+
 
 class JobState(Enum):
     """Where a job stands."""

@@ -12,6 +12,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import entries, inspection, postmortem, rehearsal, trust
 from xpm_nb.engine.messages import LookAgain
 from xpm_nb.errors import ConfigError
+from xpm_nb.store import records
 from xpm_nb.store.records import Disowned
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Afterwards:
         self._loop.sync(VIEWS_S)  # it may have been submitted just now
         for key in self.view().dependencies:
             needed = self._loop.entry(entries.resolve(self._entry.paths, key))
-            if not needed.paths.done.is_file():
+            if not records.is_done(needed.paths):
                 state = needed.view.state.value
                 raise ConfigError(f"{self._entry.name} needs {needed.name}, which is {state}")
         return rehearsal.execute(self._entry.paths, self.latest)

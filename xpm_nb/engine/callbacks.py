@@ -117,7 +117,7 @@ class Callbacks:
                 act = (self._acts or self._chores).popleft()
             try:
                 act()
-            except Exception:  # a border: the user's code runs here
+            except BaseException:  # a border: the user's code, which may also call sys.exit()
                 log.exception("a callback raised")
             del act  # and what it holds: this thread may wait for long
             with self._changed:

@@ -22,7 +22,7 @@ from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
 from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
-from xpm_nb.store import attempts, damage, files, locks, records, removal, tokens
+from xpm_nb.store import attempts, damage, files, locks, records, removal, tokens, troubles
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Code, Failure, JobRecord, Loaded
 
@@ -30,6 +30,7 @@ SAID_ITEMS = 200  # how much of what its callbacks say is kept of one job, the l
 SAID_CHARS = 64 * 1024
 ITEM_CHARS = 8 * 1024
 IMAGE_CHARS = 256 * 1024  # of all images together
+REPORT_BYTES = 16 << 20  # of what a job reported, that is read at once
 
 
 class Found(Enum):
@@ -104,6 +105,7 @@ class Facts:
     callback_error: str = ""
     unknown: tuple[str, ...] = ()
     holder: str = ""  # who has it, where that may be a mistake
+    trouble: str = ""  # why nobody knows yet how it is
     note: str = ""  # why it could not be run again
     doubt: str = ""  # why its result is not to be trusted
     waits: str = ""  # for which shares, and who has them
@@ -356,6 +358,7 @@ class Entry:
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
         facts.holder = facts.note = facts.doubt = facts.damage = facts.stale = self.changed = ""
         self.found = ()
+        facts.trouble = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 
@@ -369,8 +372,11 @@ class Entry:
         """Read what the job reported since the last time; False if that was nothing."""
         new = False
         for name, note in _REPORTS.items():
-            path = getattr(self.paths, name)
-            rows, self._offsets[name] = files.read_lines(path, self._offsets[name])
+            path, start = getattr(self.paths, name), self._offsets[name]
+            size = records.state_of(path)[1]
+            # What was said long ago counts for nothing: of a gigabyte, the end is read.
+            at = max(start, size - REPORT_BYTES) if size > start else start
+            rows, self._offsets[name] = files.read_lines(path, at, REPORT_BYTES)
             for row in rows:
                 note(self.facts, row)
             new = new or bool(rows)
@@ -424,6 +430,8 @@ def _glance(paths: JobPaths) -> tuple[Found, Failure | None]:
     try:
         outcome = records.read_outcome(paths)  # after the probe: who let go has written it before
     except RecordError as error:
+        if troubles.passing(error.__cause__):
+            raise
         outcome = Failure(FailureReason.FAILED, None, shortly(paths, str(error)))
     if outcome == "done":
         return Found.DONE, None
@@ -431,7 +439,9 @@ def _glance(paths: JobPaths) -> tuple[Found, Failure | None]:
         return Found.HELD, None
     if outcome is not None:
         return Found.FAILED, outcome
-    return (Found.LOST if paths.process.exists() else Found.NOTHING), None
+    if not paths.process.exists():
+        return Found.NOTHING, None
+    return (Found.HELD if locks.unlocked(paths) else Found.LOST), None
 
 
 def superseded(entry: Entry) -> bool:
@@ -584,7 +594,7 @@ def prepare(entry: Entry, *, again: bool = False) -> Found:
     try:
         if again and locks.legacy_holder(entry.paths) is not None:
             return Found.HELD
-        if entry.paths.done.is_file() and not again:
+        if records.is_done(entry.paths) and not again:
             return Found.DONE
         write(entry, retries=0)
         return Found.NOTHING
@@ -802,6 +812,7 @@ def mark_failed(entry: Entry, reason: FailureReason, message: str, code: int | N
         return
     try:
         if records.read_outcome(entry.paths) is None and not superseded(entry):
+            records.set_aside_done(entry.paths)
             records.write_failed(entry.paths, reason, code, message)
     finally:
         lock.release()

@@ -186,7 +186,7 @@ class Intake(Judging):
         What is done, under way or only looked at does not run: nothing is carried then.
         """
         live = entry.view.state in _LIVE
-        done = entry.paths.done.is_file() and not live
+        done = records.is_done(entry.paths) and not live
         known = done or live or not runs
         carried = None if known else self._codes.carrier.carry(task, host.executed_cells)
         code = (
@@ -206,7 +206,7 @@ class Intake(Judging):
                 f" {self.workspace.root}: submit that task first"
             )
         entry = self._loop.entry(paths)
-        if paths.done.is_file():
+        if records.is_done(paths):
             self._look_at([entry])
         with self._lock:
             item = self._items.get(entry.id) or self._earlier.get(entry.id)

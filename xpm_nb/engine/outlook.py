@@ -429,6 +429,6 @@ def _took(workspace: Workspace, type_name: str) -> list[float]:
     for paths in workspace.jobs(type_name)[:SAMPLE]:
         with suppress(RecordError, OSError):
             times = records.read_times(paths)
-            if paths.done.is_file() and times.started and times.ended:
+            if records.is_done(paths) and times.started and times.ended:
                 found.append(times.ended - times.started)
     return found

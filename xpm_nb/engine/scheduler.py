@@ -43,7 +43,7 @@ from xpm_nb.core.events import (
 )
 from xpm_nb.core.freshness import Stale
 from xpm_nb.core.plan import Plan
-from xpm_nb.core.states import FailureReason, JobState, TransientMode
+from xpm_nb.core.states import UNWRITTEN, FailureReason, JobState, TransientMode
 from xpm_nb.engine import entries, limits, staleness, trust
 from xpm_nb.engine.entries import Asked, Entry, Found
 from xpm_nb.engine.messages import (
@@ -68,7 +68,7 @@ from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.shares import Shares
 from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
-from xpm_nb.store import holders, locks, records
+from xpm_nb.store import holders, locks, records, troubles
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Failure
 
@@ -475,7 +475,7 @@ class Scheduler:
         on_the_way = {entry.id}
         while todo:
             top = todo[-1]
-            if top is not entry and (top.id in self.plan or top.paths.done.is_file()):
+            if top is not entry and (top.id in self.plan or records.is_done(top.paths)):
                 new = []
             else:
                 if top.record is None:
@@ -561,10 +561,10 @@ class Scheduler:
         try:
             found = entries.prepare(entry, again=True)
         except (XpmError, OSError) as error:
-            if entry.paths.done.is_file():
+            if records.is_done(entry.paths):
                 return self._refused(entry, str(error))
             found = Found.NOTHING  # its marker is away: starting it shows what is wrong
-        if found is Found.HELD and entry.paths.done.is_file() and tries < AGAIN:
+        if found is Found.HELD and records.is_done(entry.paths) and tries < AGAIN:
             # The process that wrote the marker is about to end, or others that it left behind do
             # not: until they have, nobody may move their files.
             process = records.read_process(entry.paths)
@@ -683,6 +683,8 @@ class Scheduler:
                 return said
             if entry.facts.waits and state is JobState.READY:
                 return entry.facts.waits
+            if entry.facts.trouble and state in _UNDER_WAY:
+                return entry.facts.trouble
             if entry.facts.holder and state in _UNDER_WAY:
                 return f"held by {entry.facts.holder}"
             if state is JobState.WAITING:
@@ -707,7 +709,7 @@ class Scheduler:
 
     def _reject(self, entry: Entry, error: Exception) -> None:
         log.warning("%s: not started", entry.paths.key, exc_info=True)
-        text = _text_of(error)
+        text = _text_of(entry, error)
         self._mark(entry, FailureReason.REJECTED, text)
         self._apply(Rejected(entry.id, text))
 
@@ -791,10 +793,7 @@ class Scheduler:
             entry.facts.holder = locks.legacy_holder(entry.paths) or ""
             if entry.looks >= ASK_WHO and process is not None and not entry.facts.holder:
                 entry.facts.holder = holders.tell(entry.paths.lock)
-            first, last = LOOK_S
-            delay = min(last, first * 2**entry.looks)
-            entry.looks += 1
-            self._looks[entry.id] = self._clock.monotonic() + delay
+            self._look_later(entry)
             return
         entry.seen = True
         entry.looks = 0
@@ -803,9 +802,25 @@ class Scheduler:
             self._kill(entry, reason, force=False)
         self._limit(entry)
 
+    def _look_later(self, entry: Entry) -> None:
+        first, last = LOOK_S
+        delay = min(last, first * 2 ** min(entry.looks, AGAIN))
+        entry.looks += 1
+        self._looks[entry.id] = self._clock.monotonic() + delay
+
     def _examine(self, entry: Entry) -> None:
         """Look how a job is whose process ended, or was never seen."""
-        found, failure = entries.look(entry)
+        try:
+            found, failure = entries.look(entry)
+        except (OSError, RecordError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError) or not troubles.passing(cause):
+                raise
+            entry.facts.trouble = f"not known how it is: {troubles.explain(cause, entry.paths)}"
+            self._changed[entry.id] = entry
+            self._look_later(entry)
+            return
+        entry.facts.trouble = ""
         if found is Found.HELD:
             if entries.superseded(entry):  # another kernel was asked to run it again
                 entry.forget_attempt()
@@ -816,6 +831,8 @@ class Scheduler:
             self._finish(entry, Completed(entry.id))
         elif failure is not None:
             self._finish(entry, Failed(entry.id, failure.reason, failure.message))
+        elif place := troubles.missing(entry.paths):
+            self._finish(entry, Failed(entry.id, FailureReason.LOST, f"lost while it ran: {place}"))
         elif found is Found.NOTHING and (
             entries.superseded(entry) or not (entry.launched or entry.seen)
         ):
@@ -848,9 +865,16 @@ class Scheduler:
             overdue=overdue,
             hint=entry.hint,
         )
-        if entry.exit_code and isinstance(event, Failed) and not overdue:
-            line = entries.last_line(entry)
-            event = replace(event, message=f"{event.message}: {line}" if line else event.message)
+        if entry.exit_code == UNWRITTEN and isinstance(event, Failed):
+            more = troubles.of_place(entry.paths) or entries.last_line(entry)
+        elif entry.exit_code and isinstance(event, Failed) and asked is None:
+            more = entries.last_line(entry)
+        else:
+            more = ""
+        if asked is FailureReason.CANCELLED and self.plan.killed(entry.id):
+            more = f"it did not end within {self.plan.grace_s:g} s of being asked, and was killed"
+        if more and isinstance(event, Failed):
+            event = replace(event, message=f"{event.message}: {more}")
         self._mark(entry, _reason(event), getattr(event, "message", ""), entry.exit_code)
         return event
 
@@ -865,7 +889,7 @@ class Scheduler:
     def _finish(self, entry: Entry, event: Event) -> None:
         if entry.facts.elsewhere:  # who ran it wrote down with what code
             entries.read_record(entry)
-        entry.read_reports()
+        self._read_reports(entry)
         entries.note_times(entry)
         if entry.facts.ended is None:
             entry.facts.ended = self._clock.time()
@@ -908,8 +932,8 @@ class Scheduler:
         except Exception as error:
             # A border: whatever it is, a mistake of ours too, must not end the thread that looks
             # after all the other jobs of this kernel, and the job must not seem to wait for ever.
-            log.warning("%s: %s", entry.paths.key, _text_of(error), exc_info=True)
-            text = _text_of(error)
+            log.warning("%s: %s", entry.paths.key, _text_of(entry, error), exc_info=True)
+            text = _text_of(entry, error)
         try:
             self._broken(entry, text)
         except Exception:  # the same border: the plan refuses even that
@@ -920,7 +944,10 @@ class Scheduler:
         self._entries[entry.id] = entry
         self._changed[entry.id] = entry
         if state in (JobState.UNSCHEDULED, JobState.ERROR):
-            needs = self.plan.dependencies(entry.id) if entry.id in self.plan else ()
+            if entry.record is None and entry.asked is not None:  # nothing of it could be written
+                entry.note_record(entry.asked.record)
+            known = self.plan.dependencies(entry.id) if entry.id in self.plan else ()
+            needs = known or tuple(e.id for e in self._dependencies(entry))  # `retry` asks for them
             self._apply(FoundFailed(entry.id, needs, FailureReason.REJECTED, text))
         elif state in _UNDER_WAY:
             self._apply(Failed(entry.id, FailureReason.LOST, text))
@@ -935,8 +962,13 @@ def _descriptor(entry: Entry) -> int | None:
     return None if entry.handle is None else entry.handle.fileno()
 
 
-def _text_of(error: Exception) -> str:
+def _text_of(entry: Entry, error: Exception) -> str:
     """Say what went wrong; with its kind, if the message was not written for users."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(error, (XpmError, OSError)) and isinstance(cause, OSError):
+        known = troubles.explain(cause, entry.paths)
+        if known != str(cause):
+            return known
     meant = isinstance(error, (XpmError, OSError)) and not isinstance(error, InternalError)
     return str(error) if meant else f"{type(error).__name__}: {error}"
 

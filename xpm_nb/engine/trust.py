@@ -49,7 +49,7 @@ def disown(paths: JobPaths, name: str, reason: str) -> Disowned:
     if lock is None:
         raise ConfigError(f"{name} cannot be disowned: somebody holds it, or it is gone")
     try:
-        if locks.legacy_holder(paths) is not None or not paths.done.is_file():
+        if locks.legacy_holder(paths) is not None or not records.is_done(paths):
             raise ConfigError(f"{name} cannot be disowned: it is not done any more")
         note = Disowned(f"{_user()}@{os.uname().nodename}", time.time(), reason.strip())
         attempts.disown(paths, note)

@@ -12,7 +12,7 @@ done                   a rehearsal in ``.experimaestro/by-hand/<n>/``; the job i
 
 Rule 1: nothing is written in a job's directory without its lock.
 Rule 2: the marker is written last: after the result, the figures, the times, and the threads that
-the task left running.
+the task left running. One that the task wrote itself is none.
 Rule 3: as few imports as possible: this runs once per job.
 """
 
@@ -27,13 +27,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import Any, NoReturn, TextIO
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import doors, rebuild
-from xpm_nb.core.states import FailureReason
+from xpm_nb.core.states import UNWRITTEN, FailureReason
 from xpm_nb.errors import (
     ConfigTypeError,
     GracefulTimeout,
@@ -70,6 +70,8 @@ def main(script: str, namespace: Mapping[str, Any] | None = None) -> NoReturn:
     except XpmError as error:  # before the task has begun: a workspace or record we cannot use
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         code = 1
+    if code == UNWRITTEN:
+        os._exit(code)  # the end of the interpreter would stumble over what cannot be written, too
     sys.exit(code)
 
 
@@ -79,6 +81,7 @@ class RunningJob:
     def __init__(self, paths: JobPaths, namespace: Mapping[str, Any]) -> None:
         self.paths = paths
         self.namespace = namespace
+        self.lock: locks.JobLock | None = None
         self.timed = False  # an engine sees to it that the time limit is kept
         self.record_: records.JobRecord | None = None
         self.changed: list[str] = []  # files of its code, after it was launched
@@ -91,9 +94,10 @@ class RunningJob:
 
     def by_engine(self, fd: int, attempt: int) -> int:
         """Run the attempt for which an engine handed us the lock."""
-        if locks.adopt(self.paths, fd) is None:
+        self.lock = locks.adopt(self.paths, fd)
+        if self.lock is None:
             return self.say_busy()
-        if self.paths.done.is_file():
+        if records.is_done(self.paths):
             return 0
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # the cells may have put another there
@@ -103,16 +107,17 @@ class RunningJob:
 
     def by_hand(self) -> int:
         """Do what a person at a terminal may want of this job."""
-        if self.paths.done.is_file():
+        if records.is_done(self.paths):
             return self.rehearse()
         if locks.legacy_holder(self.paths) is not None:
             return self.say_busy()
         lock = locks.try_lock(self.paths)
         if lock is None:
             return self.say_busy()
-        if self.paths.done.is_file():  # it ended just now
+        if records.is_done(self.paths):  # it ended just now
             lock.release()
             return self.rehearse()
+        self.lock = lock
         record = self.record()
         if record is not None and not self.take_shares(record):
             lock.release()
@@ -122,7 +127,7 @@ class RunningJob:
         attempt = self.paths.next_attempt()
         self.note(f"attempt {attempt} of {self.paths.key}")
         for key in record.dependencies if record else ():
-            if not self.paths.sibling(key).done.is_file():
+            if not records.is_done(self.paths.sibling(key)):
                 self.note(f"warning: it depends on {key}, which is not done")
         out, err = sys.stdout, sys.stderr
         with self.paths.stdout.open("a") as out_log, self.paths.stderr.open("a") as err_log:
@@ -200,27 +205,53 @@ class RunningJob:
                     _end_of_a_fork()
             _flush()
             report.close_job()
+            paths = self.moved()
             results.store_result(paths, value)
         except BaseException as error:  # the border round execute(): whatever it is, it is recorded
             failure, text = _describe(error, signals.received)
             failure = self.asked_to_end(error, failure)
-            sys.stderr.write(text)
-            with suppress(OSError):  # a full disk: the marker still may find a place
-                _flush()
-                report.close_job()
-                files.write_text(paths.error, text)
+            paths = self.moved()
+            for act in (partial(_say, text), report.close_job, partial(_write_error, paths, text)):
+                with suppress(OSError, ValueError):  # a full disk: the marker may find a place
+                    act()
             _keep_frames(paths, error, failure)
-        records.write_times(paths, started, time(), *self.met())
-        if failure is None:
-            records.write_done(paths)
-        else:
-            records.write_failed(paths, *failure)
-        records.clear_pid(paths)
-        code = 0 if failure is None else failure.code or 1
+        code = self.commit(started, failure)
         asked = (FailureReason.CANCELLED, FailureReason.TIMEOUT)
         if failure and failure.reason in asked and _left_threads():
             os._exit(code)  # the interpreter would wait for them, and we are asked to end
         return code
+
+    def commit(self, started: float, failure: records.Failure | None) -> int:
+        """Write how the attempt ended, the marker last; return the exit code.
+
+        `UNWRITTEN` if that is not possible: who waits for the process then tells what it was.
+        """
+        paths = self.moved()
+        try:
+            records.set_aside_done(paths)
+            records.write_times(paths, started, time(), *self.met())
+            if failure is None:
+                records.write_done(paths)
+            else:
+                records.write_failed(paths, *failure)
+            records.clear_pid(paths)
+        except (OSError, XpmError) as error:
+            with suppress(OSError, ValueError):
+                _say(f"xpm_nb: how it ended cannot be written: {error}\n")
+            return UNWRITTEN
+        return 0 if failure is None else failure.code or 1
+
+    def moved(self) -> JobPaths:
+        """Give the job's files where they are now: the workspace may have been moved meanwhile.
+
+        The lock's file, which we have open, shows the way. (Linux tells; elsewhere, as it was.)
+        """
+        if self.lock is not None and not self.lock.is_of(self.paths):
+            with suppress(OSError, XpmError):
+                now = JobPaths.of(self.lock.place().parent.parent)
+                if self.lock.is_of(now):
+                    self.paths = now
+        return self.paths
 
     def asked_to_end(self, error: BaseException, failure: records.Failure) -> records.Failure:
         """Say why the attempt ended, if that was because an engine asked it to."""
@@ -340,8 +371,9 @@ class RunningJob:
         """Let the task know how long it may take."""
         limit_s, process = records.time_limit_s(record), records.read_process(self.paths)
         if limit_s is not None and process is not None:
-            deadline = locks.began(process) + limit_s  # imports have taken their part of it
-            doors.fill(remaining_time=lambda: max(0.0, deadline - time()))
+            # Imports have taken their part of it. (The clock on the wall may be set meanwhile.)
+            deadline = monotonic() + locks.began(process) - time() + limit_s
+            doors.fill(remaining_time=lambda: max(0.0, deadline - monotonic()))
 
     def shared(self, record: records.JobRecord | None, root: Path) -> dict[Path, Path]:
         """Make the directories that it shares with others, the main one first.
@@ -504,6 +536,17 @@ def _end_of_a_fork() -> None:
     os._exit(code)
 
 
+def _say(text: str) -> None:
+    """Write on the error stream, which may be closed, or on a full disk."""
+    if sys.stderr is not None:
+        sys.stderr.write(text)
+    _flush()
+
+
+def _write_error(paths: JobPaths, text: str) -> None:
+    files.write_text(paths.error, text)
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not getattr(stream, "closed", False):
@@ -550,7 +593,8 @@ def _keep_frames(paths: JobPaths, error: BaseException, failure: records.Failure
 
         records.write_frames(paths, frames.describe(error, _users(error.__traceback__)))
     except BaseException as trouble:  # a border: the failure as it is must still find its marker
-        sys.stderr.write(f"xpm_nb: its frames are not kept: {type(trouble).__name__}\n")
+        with suppress(OSError, ValueError):
+            _say(f"xpm_nb: its frames are not kept: {type(trouble).__name__}\n")
 
 
 def _message(error: BaseException) -> str:

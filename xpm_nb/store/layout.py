@@ -121,16 +121,32 @@ def check_ours(root: Path) -> None:
         )
 
 
+def gone(root: Path) -> str:
+    """Say that a workspace is not there any more, "" if it is.
+
+    Nothing makes it anew where it was: half a workspace would be there, and the other half with its
+    results elsewhere.
+    """
+    if os.path.isdir(root):
+        return ""
+    return (
+        f"the workspace {root} is not there any more: it was moved or deleted while it was open; "
+        'put it back, or open it where it is now with start("…", workspace=…)'
+    )
+
+
 def make_directory(root: Path, path: Path) -> Path:
     """Make a directory (and its parents) under `root`, and return it.
 
     Raises
     ------
     WorkspaceError
-        It leads out of `root`, cannot be made, or `root` is another user's.
+        It leads out of `root`, cannot be made, or `root` is another user's, or gone.
     """
     inside(root, path)
     check_ours(root)
+    if text := gone(root):
+        raise WorkspaceError(text)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

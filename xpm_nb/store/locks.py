@@ -134,6 +134,17 @@ class JobLock:
         """Give the descriptor, for ``pass_fds``."""
         return self._fd
 
+    def is_of(self, paths: JobPaths) -> bool:
+        """Tell whether it is the lock of that job, which is where it is said to be."""
+        try:
+            return _is_file(self._fd, paths.lock)
+        except OSError:  # somebody closed the descriptor
+            return False
+
+    def place(self) -> Path:
+        """Name the file that is locked, as it is called now; raises OSError."""
+        return Path(os.readlink(f"/proc/self/fd/{self._fd}"))
+
     def release(self) -> None:
         """Give the lock back: nobody holds it any more, whoever else has the descriptor."""
         if self._fd >= 0:
@@ -151,12 +162,15 @@ class JobLock:
 
 
 def try_lock(paths: JobPaths) -> JobLock | None:
-    """Take the lock of a job whose directory exists; None if somebody holds it. Never waits."""
+    """Take the lock of a job whose directory exists; None if somebody has it. Never waits.
+
+    Also None while the process of the job lives without the lock (see `unlocked`).
+    """
     inside(paths.workspace, paths.private)
     check_ours(paths.workspace)
     fd = _ours.open(paths.lock)
     try:
-        if _take(fd) and _is_file(fd, paths.lock):
+        if _take(fd) and _is_file(fd, paths.lock) and not unlocked(paths):
             return JobLock(fd)
     except BaseException:
         _ours.close(fd)
@@ -224,6 +238,21 @@ def file_held(path: Path) -> bool:
         return True
     finally:
         os.close(fd)
+
+
+def unlocked(paths: JobPaths) -> bool:
+    """Tell whether a job's process lives without the lock: its task closed all descriptors.
+
+    (Programs that become daemons do.) To be asked when nobody holds the lock; whoever would take it
+    must not start a second process.
+    """
+    try:
+        process = read_process(paths)
+    except RecordError:
+        return False
+    if process is None or process.pid == os.getpid() or not alive(process):
+        return False
+    return not _is_other(process.pid, paths)
 
 
 @contextmanager
@@ -324,9 +353,13 @@ def open_pidfd(record: ProcessRecord) -> int | None:
         fd = os.pidfd_open(record.pid)
     except OSError:
         return None
-    # Only now: from here on the number cannot be given to another process unnoticed.
-    if alive(record):
-        return fd
+    try:
+        # Only now: from here on the number cannot be given to another process unnoticed.
+        if alive(record):
+            return fd
+    except BaseException:  # no descriptor is left to look at it
+        os.close(fd)
+        raise
     os.close(fd)
     return None
 

@@ -30,7 +30,7 @@ from xpm_nb.store.files import (
     write_json,
     write_text,
 )
-from xpm_nb.store.layout import JobPaths, RunPaths, make_directory
+from xpm_nb.store.layout import JobPaths, RunPaths, make_directory, make_next
 
 _NOTHING: Mapping[str, Any] = {}  # the default of all fields that are objects; never changed
 
@@ -726,9 +726,29 @@ def read_outcome(paths: JobPaths) -> Outcome:
     RecordError
         The marker of failure is damaged.
     """
-    if paths.done.is_file():  # a directory of that name is no marker
-        return "done"
-    return read_failed(paths)
+    return "done" if is_done(paths) else read_failed(paths)
+
+
+def is_done(paths: JobPaths) -> bool:
+    """Tell whether the marker of success is there, and was not made by the task itself.
+
+    A process of ours writes when it ended before its marker: one that stands there earlier is a
+    file of the task that happens to have the name. (Of experimaestro's jobs there is no process.)
+    """
+    if not paths.done.is_file():  # a directory of that name is no marker
+        return False
+    return paths.outcome.exists() or not paths.process.exists()
+
+
+def set_aside_done(paths: JobPaths) -> bool:
+    """Move a marker of success away that the task itself made; tell whether there was one.
+
+    The caller holds the job lock.
+    """
+    if is_done(paths) or not paths.done.is_file():
+        return False
+    os.rename(paths.done, make_next(paths.workspace, paths.damaged) / paths.done.name)
+    return True
 
 
 def read_disowned(path: Path) -> Disowned | None:

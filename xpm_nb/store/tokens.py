@@ -112,7 +112,8 @@ def live_claims(workspace: Workspace, record: TokenRecord) -> list[Claim]:
 
 
 def _lives(workspace: Workspace, claim: Claim) -> bool:
-    return locks.held(workspace.job_at(claim.job))
+    paths = workspace.job_at(claim.job)
+    return locks.held(paths) or locks.unlocked(paths)
 
 
 def take(

@@ -1,0 +1,74 @@
+"""What is wrong with the place where a job's files are: a full disk, a directory that is gone.
+
+Such troubles are of the machine, not of a job: what is said of them ends with what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from xpm_nb.store.layout import JobPaths, gone
+
+# Troubles of this process or machine that pass: what could not be looked at is looked at again.
+PASSING = frozenset(
+    (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN)
+)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def passing(error: BaseException | None) -> bool:
+    """Tell whether an error may be over soon, and says nothing of the file that was asked for."""
+    return isinstance(error, OSError) and error.errno in PASSING
+
+
+def explain(error: OSError, paths: JobPaths) -> str:
+    """Say what an error of the system means for a job, and what to do about it."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in _FULL:
+        return f"{where}{error.strerror}: make room on the disk of {paths.workspace}, then retry()"
+    if error.errno in _REFUSED:
+        return f"{where}{error.strerror}: make {paths.path} writable, then retry()"
+    if error.errno == errno.EMFILE:
+        return (
+            f"{where}this process has as many files open as it may ({_most_open()}): close some, or"
+            " raise the limit (ulimit -n), then retry()"
+        )
+    if error.errno == errno.ENFILE:
+        return f"{where}{error.strerror}: end what has many files open, then retry()"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return missing(paths) or str(error)
+    return str(error)
+
+
+def missing(paths: JobPaths) -> str:
+    """Say that a job's directory is not there any more, or its workspace; "" if it is."""
+    if text := gone(paths.workspace):
+        return text
+    if paths.path.is_dir():
+        return ""
+    return f"its directory is not there any more ({paths.path}): submit the task again"
+
+
+def of_place(paths: JobPaths) -> str:
+    """Say what keeps a job's files from being written, "" if nothing does that can be seen."""
+    if text := missing(paths):
+        return text
+    try:
+        found = os.statvfs(paths.path)
+    except OSError:
+        return ""
+    if found.f_flag & os.ST_RDONLY:
+        return f"{paths.workspace} is on a disk that is mounted read-only: mend that, then retry()"
+    if found.f_bavail == 0 or (found.f_files and found.f_favail == 0):
+        return f"the disk of {paths.workspace} is full: make room, then retry()"
+    if not os.access(paths.path, os.W_OK | os.X_OK):
+        return f"{paths.path} cannot be written: make it writable, then retry()"
+    return ""
+
+
+def _most_open() -> int:
+    import resource  # seldom needed, and not there on Windows
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
