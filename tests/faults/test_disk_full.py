@@ -50,7 +50,7 @@ def test_full_in_the_output_of_a_job(lab, small_disk):
 @pytest.mark.parametrize("fail", [False, True])
 def test_full_at_the_end_of_a_job(lab, small_disk, fail):
     """A result that could not be written is none, and a failure is one all the same."""
-    xp = lab.begin()
+    lab.begin()
     task, other = Fills.C(fail=fail).submit(), Good.C(n=1)
     assert task.job.wait(60) is JobState.ERROR
     view = task.job.view()
