@@ -154,7 +154,8 @@ class Daemonizes(Task):
     goes_on: Param[bool] = True
 
     def execute(self):
-        if os.fork():
+        if first := os.fork():
+            os.waitpid(first, 0)  # until it has its session: what is left in ours would be ended
             os._exit(0)
         os.setsid()
         if os.fork():
