@@ -22,7 +22,7 @@ def job(tmp_path):
 
 @pytest.fixture
 def opened(job):
-    report.open_job(job)
+    report.open_job(lambda: job)
     yield job
     report.close_job()
 
@@ -71,7 +71,7 @@ def test_rare_calls_are_written_at_once(opened):
 
 
 def test_many_calls_are_coalesced_and_no_metric_is_lost(clock, job):
-    report.open_job(job)
+    report.open_job(lambda: job)
     try:
         for n in range(10_000):  # a thousand a second
             clock.now += 0.001
@@ -88,7 +88,7 @@ def test_many_calls_are_coalesced_and_no_metric_is_lost(clock, job):
 
 
 def test_levels_are_held_back_apart(clock, job):
-    report.open_job(job)
+    report.open_job(lambda: job)
     for _ in range(30):
         report.progress(0.0)
     report.progress(0.5, desc="outer")
@@ -143,7 +143,7 @@ def test_a_full_disk_ends_no_job_for_its_progress(opened, monkeypatch):
 
 
 def test_a_forked_worker_does_not_write_what_its_parent_held_back(clock, job):
-    report.open_job(job)
+    report.open_job(lambda: job)
     for n in range(30):
         report.log_metrics({"n": n})
     child = os.fork()

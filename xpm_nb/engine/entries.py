@@ -214,6 +214,7 @@ class Entry:
         self.settled = threading.Event()
         self.hooks: list[Callable[[JobView], None]] = []
         self.output_hooks: list[Callable[[], None]] = []
+        self.unlisted: Callable[[], object] | None = None  # what puts it on its run's list
         self.asked: Asked | None = None  # None: what the directory holds is wanted
         self.record: JobRecord | None = None
         self.launcher: Launcher | None = None
@@ -280,6 +281,12 @@ class Entry:
         self.asked, self.launcher = asked, asked.launcher
         if asked.code is not None:
             self.now = Making(asked.code.fingerprint, asked.code.left_out)
+
+    def put_on_list(self) -> None:
+        """Have it noted in the list of its run, if it is not; raises XpmError, OSError."""
+        if self.unlisted is not None:
+            self.unlisted()
+            self.unlisted = None
 
     def wanted(self) -> JobRecord | None:
         """Give the record of what is to be run, or was."""

@@ -293,10 +293,13 @@ class Scheduler:
         if (asked := message.asked) is not None:
             entry.now, entry.policy = staleness.making(asked.code) or entry.now, asked.policy
         if message.listed is not None:
+            entry.unlisted = message.listed
             try:
-                message.listed()
+                entry.put_on_list()
             except (XpmError, OSError) as error:
                 if not live:  # it would be forgotten by the next kernel
+                    if asked is not None:
+                        entry.ask(asked)  # `retry` begins here again
                     raise
                 log.warning("%s is not in the list of its run: %s", entry.paths.key, error)
         if message.prepare:
@@ -316,6 +319,7 @@ class Scheduler:
 
     def _arrive(self, entry: Entry, asked: Asked | None, *, generate: bool = False) -> None:
         """Take in a job that is wanted and not under way."""
+        entry.put_on_list()
         found, _ = entries.look(entry)
         if found is not Found.DONE and asked is not None:
             entry.ask(asked)

@@ -69,11 +69,11 @@ class _File:
 class _Reports:
     """The reports of the job that this process runs."""
 
-    def __init__(self, paths: JobPaths) -> None:
+    def __init__(self, where: Callable[[], JobPaths]) -> None:
         self._guard = allocate_lock()
-        self._paths = paths
-        self._progress = _File(lambda: Appender(paths.progress))
-        self._metrics = _File(lambda: Appender(paths.metrics))
+        self._where = where
+        self._progress = _File(lambda: Appender(where().progress))
+        self._metrics = _File(lambda: Appender(where().metrics))
         self._levels: dict[int, dict[str, Any]] = {}  # the latest row of each level
         self._late: set[int] = set()  # levels whose row is held back
         os.register_at_fork(after_in_child=self._forget)
@@ -109,7 +109,7 @@ class _Reports:
 
     def output(self, output: Output) -> None:
         with self._guard:
-            add_output(self._paths, output)
+            add_output(self._where(), output)
 
     def close(self) -> None:
         with self._guard:
@@ -122,10 +122,13 @@ class _Reports:
 _reports: _Reports | None = None
 
 
-def open_job(paths: JobPaths) -> None:
-    """Make this process a job whose reports go to a directory (for the runner)."""
+def open_job(where: Callable[[], JobPaths]) -> None:
+    """Make this process a job whose reports go to a directory (for the runner).
+
+    It is asked for when a file is opened: the workspace may have been moved by then.
+    """
     global _reports
-    _reports = _Reports(paths)
+    _reports = _Reports(where)
 
 
 def close_job() -> None:

@@ -320,7 +320,7 @@ class RunningJob:
         assert process is not None  # we live
         records.write_process(self.paths, process)
         os.chdir(self.paths.path)
-        report.open_job(self.paths)
+        report.open_job(self.moved)
 
     def execute(self, root: Path) -> Any:
         """Build the instances with `root` as the task's directory, and run them."""
