@@ -12,7 +12,7 @@ from tests.engine.test_real_jobs import REPOSITORY, Lab, until
 from tests.faults.fault_tasks import Good
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import loop
-from xpm_nb.engine.experiment import start
+from xpm_nb.engine.opening import start
 from xpm_nb.engine.settings import Settings
 
 

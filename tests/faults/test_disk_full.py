@@ -7,7 +7,7 @@ import pytest
 from tests.faults.conftest import fill
 from tests.faults.fault_tasks import After, Fills, Good, Prints, Waits
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine.experiment import start
+from xpm_nb.engine.opening import start
 from xpm_nb.errors import WorkspaceError
 
 pytestmark = pytest.mark.slow

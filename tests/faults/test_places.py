@@ -12,7 +12,7 @@ import pytest
 from tests.engine.test_real_jobs import REPOSITORY
 from tests.faults.fault_tasks import After, Good, Waits
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine.experiment import start
+from xpm_nb.engine.opening import start
 
 pytestmark = pytest.mark.slow
 

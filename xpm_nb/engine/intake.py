@@ -26,6 +26,7 @@ from xpm_nb.engine.options import launcher_of, run_mode_of, transient_of, whole
 from xpm_nb.engine.provenance import Run
 from xpm_nb.errors import CarrierError, ConfigError, NoExperimentError
 from xpm_nb.launchers.base import Launcher
+from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code, JobRecord, RunJob
 
