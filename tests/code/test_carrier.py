@@ -658,6 +658,128 @@ def test_what_exists_only_in_a_kernel(notebook, monkeypatch):
 # --- which version
 
 
+LEARN_REG = "class Learn:\n  def execute(self): return {LOOK}"
+REGISTERED = {
+    "by a decorator": (
+        ["REG = {}\ndef reg(f):\n  REG[f.__name__] = f\n  return f", "@reg\ndef f(): return 1", "@reg\ndef g(): return 2"],
+        "[h() for h in REG.values()]",
+        [1, 2],
+    ),
+    "by a decorator with arguments, into a list that was not empty": (
+        ["REG = [len]\ndef reg(n):\n  def deco(f):\n    REG.append(f)\n    return f\n  return deco", "@reg(1)\ndef f(): return 1"],
+        "[REG[0]('ab'), REG[1]()]",
+        [2, 1],
+    ),
+    "by the classes derived from one": (
+        ["REG = set()\nclass Base:\n  def __init_subclass__(cls): REG.add(cls)", "class X(Base):\n  def f(self): return 3"],
+        "[c().f() for c in REG]",
+        [3],
+    ),
+    "by a decorator, under a name that is another's by now": (
+        ["REG = {}\ndef reg(f):\n  REG[f.__name__] = f\n  return f", "@reg\ndef f(): return 1", "def f(): return 2"],
+        "[REG['f'](), f()]",
+        [1, 2],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REGISTERED)
+def test_registries(notebook, case):
+    cells, look, value = REGISTERED[case]
+    for text in (*cells, LEARN_REG.format(LOOK=look)):
+        notebook.cell(text)
+    assert notebook["Learn"]().execute() == value
+    assert notebook.job("Learn")["Learn"]().execute() == value
+
+
+UNEXPLAINED = {
+    "a decorator that has put in something else": (
+        ["REG = {}\ndef reg(f):\n  REG[f.__name__] = [f]\n  return f", "@reg\ndef f(): return 1"],
+        "REG",
+        "`REG`, which In[1], line 1 sets to {}",
+    ),
+    "a function that somebody else has put in": (
+        ["REG = []\ndef put(f): REG.append(f)", "def f(): return 1\nput(f)"],
+        "REG",
+        "`REG`, which In[1], line 1 sets to []",
+    ),
+    "the same statement in two cells": (
+        ["REG = []", "def f(): return 1\nREG.append(f)", "REG.append(f)"],
+        "len(REG)",
+        "`REG`, which In[1], line 1 sets to []",
+    ),
+    "an attribute that was set, and set back": (
+        ["class W:\n  def __init__(self, n): self.n = n", "class A:\n  def f(self): return self.w.n", "A.w = W(1)", "A.w = W(2)\nA.w = W(1)"],
+        "A().f()",
+        "sets A.w after In[2], line 1 had defined A",
+    ),
+    "what a decorator calls": (
+        ["def name(f): return f.__name__\ndef deco(f):\n  label = name(f)\n  return lambda: (label, f())", "@deco\ndef g(): pass", "def name(f): return 'other'"],
+        "g()",
+        "In[2], line 1 was executed with the `name` of In[1], line 1, and a job would execute it with that of In[3], line 1",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNEXPLAINED)
+def test_what_the_job_would_have_otherwise_is_refused(notebook, case):
+    cells, look, words = UNEXPLAINED[case]
+    for text in (*cells, LEARN_REG.format(LOOK=look)):
+        notebook.cell(text)
+    with pytest.raises(CarrierError) as caught:
+        notebook.carry("Learn")
+    assert words in str(caught.value)
+
+
+UNHARMED = {
+    "what a wrapper calls later": (
+        ["def name(f): return f.__name__\ndef deco(f):\n  def inner(): return name(f)\n  return inner", "@deco\ndef g(): pass", "def name(f): return 'other'"],
+        "g()",
+    ),
+    "a cell that says the same in other words": (
+        ["def deco(c):\n  c.w = object()\n  return c", "@deco\nclass A:\n  def f(self): return 1", "def deco(c):\n  'A docstring.'\n  c.w = object()  # a comment\n  return c"],
+        "A().f()",
+    ),
+    "a value that came back": (
+        ["class W:\n  def __init__(self, n): self.n = n\nK = 1", "class A:\n  w = W(K)\n  def f(self): return self.w.n", "K = 2", "K = 2 - 1"],
+        "A().f()",
+    ),
+    "an import that says more": (
+        ["import functools\nfrom math import pi", "@functools.lru_cache\ndef g(): return pi", "import functools, os\nfrom math import e, pi"],
+        "g()",
+    ),
+    "annotations": (
+        ["class Model: pass", "class A:\n  m: Model\n  def f(self, m: Model = None) -> Model: return 1", "class Model:\n  x = 1"],
+        "A().f()",
+    ),
+    "a method that changes its class when it runs": (
+        ["class A:\n  n = 0\n  def f(self):\n    A.n += 1\n    return A.n"],
+        "A().f()",
+    ),
+    "a default that a function fills itself": (
+        ["def f(x, seen={}):\n  seen[x] = x\n  return x\nf(3)"],
+        "f(2)",
+    ),
+    "what is said of a class": (
+        ["class A:\n  def f(self): return 1", "A.__stale__ = 'rerun'\nA.__doc__ = 'A text.'"],
+        "A().f()",
+    ),
+    "an earlier class of the name": (
+        ["class A:\n  def f(self): return 1", "A.w = [object()]", "class A:\n  def f(self): return 2"],
+        "A().f()",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNHARMED)
+def test_what_makes_no_difference_is_let_through(notebook, case):
+    cells, look = UNHARMED[case]
+    for text in (*cells, LEARN_REG.format(LOOK=look)):
+        notebook.cell(text)
+    job = notebook.job("Learn")["Learn"]().execute()
+    assert job == notebook["Learn"]().execute()
+
+
 def test_a_class_is_found_by_its_code_not_by_its_name(notebook):
     notebook.cell("class Learn:\n  def execute(self): return 'old'\nOld = Learn")
     notebook.cell("class Learn:\n  def execute(self): return 'new'")

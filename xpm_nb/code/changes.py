@@ -11,6 +11,7 @@ import abc
 import ast
 import inspect
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 from xpm_nb.code.cells import Cells, Statement
@@ -64,7 +65,9 @@ def of_definition(
             elif is_filling(touch) and _holder(value, touch) is not None:
                 filling.setdefault(touch.path[0], []).append(statement)
             elif _changes(value, touch):
-                if _is_as_set(value, touch, statement, space):
+                # Equal statements are carried once: what was between them would come last.
+                once = statement.key not in [other.key for other in needed]
+                if once and _is_as_set(value, touch, statement, space):
                     needed.append(statement)
                     continue
                 raise Refused(
@@ -133,13 +136,7 @@ def _check_filled(
 ) -> None:
     """Refuse a container of a class that holds something else than statements have put there."""
     written = _written(definition.node, what.rpartition(".")[2])
-    try:
-        if written is None:
-            raise NotPlain(definition.node)
-        made = filled(evaluate(written, space), [s.node for s in some], space)
-    except NotPlain:
-        made = None
-    if not same_value(made, live):
+    if written is None or not _explain(written, live, some, space):
         raise Refused(
             f"in which {some[-1].place} changes {what} after {definition.place} had defined it, "
             "in a way that a job would not see",
@@ -172,8 +169,42 @@ def of_container(
     some = [s for s in some if any(t.name == name and is_filling(t) for t in s.touches)]
     if not isinstance(value, _HELD) or not some:
         return None
+    return some if _explain(node.value, value, some, space) else None
+
+
+def _explain(
+    written: ast.expr, live: Any, some: Sequence[Statement], space: Mapping[str, Any]
+) -> bool:
+    """Tell whether statements have made of what was written what there is now."""
+    if len({statement.key for statement in some}) < len(some):
+        return False  # equal statements are carried once
     try:
-        made = filled(evaluate(node.value, space), [s.node for s in some], space)
+        return same_value(filled(evaluate(written, space), [s.node for s in some], space), live)
     except NotPlain:
-        return None
-    return some if same_value(made, value) else None
+        return False
+
+
+def added(value: Any, definition: Statement, space: Mapping[str, Any]) -> list[Any]:
+    """Give the functions and classes in a global container that its definition did not put there.
+
+    Nothing if it holds anything else besides what was written.
+    """
+    node = definition.node
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return []
+    try:
+        begin = evaluate(node.value, space)
+    except NotPlain:
+        return []
+    if type(begin) is not type(value) or not isinstance(value, _HELD):
+        return []
+    items = list(value.items()) if isinstance(value, dict) else list(value)
+    before = list(begin.items()) if isinstance(value, dict) else list(begin)
+    if isinstance(value, set):
+        items = [item for item in items if item not in begin]
+    elif same_value(items[: len(before)], before):
+        items = items[len(before) :]
+    else:
+        return []
+    found = [item[1] for item in items] if isinstance(value, dict) else items
+    return found if all(isinstance(item, type | FunctionType) for item in found) else []

@@ -33,7 +33,7 @@ from xpm_nb.code.imports import (
 )
 from xpm_nb.code.origin import Origins
 from xpm_nb.code.submitting import without_hooks
-from xpm_nb.code.versions import used_at_once, version_before
+from xpm_nb.code.versions import decorated_with, used_at_once, used_when_called, version_before
 from xpm_nb.errors import CarrierError
 
 # What every module has of its own.
@@ -339,16 +339,24 @@ class Gathering:
         if user is None or (isinstance(user.node, ast.Assign | ast.AnnAssign) and user.binds):
             return  # a value that was made again, and compared
         used = used_at_once(user.cell.text, user.index)
+        decorators = decorated_with(user.cell.text, user.index)
         for name, wanted in piece.now.items():
             if name not in used or name in piece.witnesses:
                 continue
-            for now in (p.statement for p in wanted if p.statement is not None):
-                before = version_before(name, user, now, self._cells)
-                value = piece.space.get(name)
-                if before is None or not (
-                    refusal(Meaning(name, value, piece.space), before, self._origins)
-                ):
-                    continue
+            self._check_version(piece, user, name, wanted)
+            for by in wanted if name in decorators else ():
+                if by.statement is not None and by is not piece:
+                    called = used_when_called(by.statement.cell.text, by.statement.index)
+                    for other in called & self._meanings.keys():
+                        self._check_version(piece, user, other, self._meanings[other])
+
+    def _check_version(
+        self, piece: Piece, user: Statement, name: str, wanted: Iterable[Piece]
+    ) -> None:
+        for now in (p.statement for p in wanted if p.statement is not None):
+            before = version_before(name, user, now, self._cells)
+            meaning = Meaning(name, piece.space.get(name), piece.space)
+            if before is not None and refusal(meaning, before, self._origins) is not None:
                 raise CarrierError(
                     f"{piece.root} cannot be carried into a job: {user.place} was executed with "
                     f"the `{name}` of {before.place}, and a job would execute it with that of "
@@ -368,12 +376,7 @@ class Gathering:
             if name.startswith("__") or type(value) not in (dict, list, set):
                 continue
             for item in [*value, *(value.values() if isinstance(value, dict) else ())]:
-                statement = None
-                if isinstance(item, FunctionType):
-                    statement = self._origins.of_function(item)
-                elif isinstance(item, type) and item.__module__ == "__main__":
-                    with suppress(Refused):
-                        statement = self._origins.of_class(item)
+                statement = self._statement_of(item)
                 if statement is None or item.__qualname__.startswith(own):
                     continue
                 if statement.key != getattr(piece.statement, "key", None):
@@ -472,12 +475,9 @@ class Gathering:
                 self._add_implementations(piece, value)
                 return [piece]
             if refused is not None:
-                some = changes.since(self._cells, name, statement)
-                filling = changes.of_container(name, value, statement, some, user.space)
-                if filling is not None and not refusals:
-                    piece = self._piece(statement, user.space, user.root)
-                    self._add_filling(piece, name, filling)
-                    return [piece]
+                filled = None if refusals else self._filled(user, name, value, statement)
+                if filled is not None:
+                    return [filled]
                 refusals.append(refused)
         if refusals:
             raise refusals[0]
@@ -485,6 +485,48 @@ class Gathering:
             _check_builtin(name)
             return []  # IPython puts its own `open` and `exit` before Python's
         return [self._made_up(user, name, value, changed=bool(imports))]
+
+    def _filled(self, user: Piece, name: str, value: Any, statement: Statement) -> Piece | None:
+        """Give the piece of a global container, if it is known what else has filled it."""
+        some = changes.since(self._cells, name, statement)
+        filling = changes.of_container(name, value, statement, some, user.space)
+        if filling is not None:
+            piece = self._piece(statement, user.space, user.root)
+            self._add_filling(piece, name, filling)
+            return piece
+        items = changes.added(value, statement, user.space)
+        makers = [self._registering(item, name, user.space) for item in items]
+        found = [maker for maker in makers if maker is not None]
+        whole = len({maker.key for maker in found}) == len(items)
+        if not items or not whole or any(t.name == name for s in some for t in s.touches):
+            return None
+        piece = self._piece(statement, user.space, user.root)
+        for item, maker in zip(items, found, strict=True):
+            space = self._space_of(item, maker)
+            piece.registered.append(self._piece(maker, space, user.root, item))
+        return piece
+
+    def _registering(
+        self, item: type | FunctionType, name: str, space: Mapping[str, Any]
+    ) -> Statement | None:
+        """Give the definition of what a decorator or a base class has put into a container."""
+        statement = self._statement_of(item)
+        if statement is None or not isinstance(statement.node, DEFINITIONS):
+            return None
+        for used in used_at_once(statement.cell.text, statement.index):
+            by = self._statement_of(space.get(used))
+            if by is not None and by.key != statement.key and name in by.reads.later:
+                return statement
+        return None
+
+    def _statement_of(self, value: object) -> Statement | None:
+        """Give the statement that made a function or class of cells; None for anything else."""
+        if isinstance(value, FunctionType):
+            return self._origins.of_function(value)
+        if isinstance(value, type) and value.__module__ == "__main__":
+            with suppress(Refused):
+                return self._origins.of_class(value)
+        return None
 
     def _add_implementations(self, piece: Piece, value: Any) -> None:
         """Add what other statements have registered with a `functools.singledispatch` function."""

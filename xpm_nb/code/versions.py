@@ -26,6 +26,28 @@ def used_at_once(text: str, index: int) -> frozenset[str]:
     return frozenset(_names(parse(text)[index]))
 
 
+@lru_cache(maxsize=4096)
+def decorated_with(text: str, index: int) -> frozenset[str]:
+    """Give the names in the decorators of a definition, and of those inside its body."""
+    stack, found = [parse(text)[index]], set[str]()
+    while stack:
+        node = stack.pop()
+        for decorator in getattr(node, "decorator_list", ()):
+            found.update(_names(decorator))
+        if isinstance(node, ast.ClassDef):
+            stack += node.body
+    return frozenset(found)
+
+
+@lru_cache(maxsize=4096)
+def used_when_called(text: str, index: int) -> frozenset[str]:
+    """Give the names that a function takes the values of when it is called, not later."""
+    node = parse(text)[index]
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return frozenset()
+    return frozenset(name for part in node.body for name in _names(part))
+
+
 def _names(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Name):
         if isinstance(node.ctx, ast.Load):
