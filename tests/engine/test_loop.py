@@ -673,6 +673,27 @@ def test_listeners_hear_in_the_loops_thread_and_cannot_stop_it(desk, caplog):
     assert desk.loop.view(entry.paths.key) is entry.view
 
 
+def test_listeners_hear_of_what_somebody_waited_for_in_between(desk):
+    """Who synchronizes sees new views, and takes them from nobody."""
+    heard = set()
+    entered, free = threading.Event(), threading.Event()
+
+    def listen(keys):
+        heard.update(keys)
+        entered.set()
+        free.wait(10)
+
+    desk.loop.subscribe(listen)
+    desk.submit("a")
+    assert entered.wait(10)
+    desk.submit("b")
+    desk.loop.post(Wake(threading.Event()))  # in the same turn as the submission
+    free.set()
+    desk.sync()
+    desk.sync()
+    assert heard == {desk.entry("a").paths.key, desk.entry("b").paths.key}
+
+
 def test_unsubscribed_listeners_hear_nothing(desk):
     heard = []
     desk.loop.subscribe(heard.append)()

@@ -813,14 +813,18 @@ def _start(entry: Entry, lock: locks.JobLock) -> None:
 
 
 def mark_failed(entry: Entry, reason: FailureReason, message: str, code: int | None) -> None:
-    """Write the failed marker of a job that could not do so itself, unless somebody has it."""
+    """Write the failed marker of a job that could not do so itself, unless somebody has it.
+
+    Of one that never began, a power cut may take it: thousands can be cancelled at once.
+    """
     lock = locks.try_lock(entry.paths)
     if lock is None:
         return
     try:
         if records.read_outcome(entry.paths) is None and not superseded(entry):
             records.set_aside_done(entry.paths)
-            records.write_failed(entry.paths, reason, code, message)
+            began = entry.paths.process.exists()
+            records.write_failed(entry.paths, reason, code, message, durable=began)
     finally:
         lock.release()
 

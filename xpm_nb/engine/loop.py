@@ -24,7 +24,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import settings
 from xpm_nb.engine.entries import Entry
-from xpm_nb.engine.messages import Clock, Message, SetSlots, Wake
+from xpm_nb.engine.messages import Clock, Message, SetSlots, Wake, in_parts
 from xpm_nb.engine.scheduler import LauncherOf, Scheduler
 from xpm_nb.errors import InternalError
 from xpm_nb.launchers.local import LocalLauncher
@@ -34,7 +34,7 @@ from xpm_nb.store.records import JobRecord
 log = logging.getLogger("xpm_nb")
 
 EXIT_S = 10.0  # how long the end of the process waits for what was submitted, at most
-_AT_ONCE = 200  # messages dealt with before we look at processes again
+TURN_S = 0.1  # how long messages are dealt with before we look at processes again
 
 Listener = Callable[[frozenset[str]], object]
 
@@ -113,7 +113,7 @@ class Loop:
         self.check()
         if isinstance(message, SetSlots):
             self.slots = message.slots
-        self._inbox.append(message)
+        self._inbox.extend(in_parts(message))
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
@@ -259,10 +259,11 @@ class Loop:
                 self._scheduler.ended(key.data)
             else:
                 key.data()
-        for _ in range(_AT_ONCE):
-            if not self._inbox:
-                break
+        until = self.clock.monotonic() + TURN_S
+        while self._inbox:
             self._scheduler.handle(self._inbox.popleft())
+            if self.clock.monotonic() >= until:
+                break
         self._scheduler.tick()
         keys = self._scheduler.publish()
         if keys:

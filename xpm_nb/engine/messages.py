@@ -6,13 +6,16 @@ Every thread may post a message (`engine.loop`); only the scheduler reads them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from xpm_nb.core.states import JobState
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import Code
+
+_UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 
 
 class Clock(Protocol):
@@ -74,7 +77,7 @@ class OpenJobs:
     """These were submitted before: find out how they are, and go on with the unfinished."""
 
     entries: tuple[Entry, ...]
-    ready: threading.Event
+    ready: threading.Event | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +176,21 @@ Message = (
     | Say
     | Wake
 )
+
+PART = 100  # jobs that the scheduler deals with before it looks at what else there is
+
+
+def in_parts(message: Message) -> Iterable[Message]:
+    """Give a message about thousands of jobs as several, between which others have their turn.
+
+    What waits is cancelled before what runs: no slot becomes free for what is to go, too.
+    """
+    if not isinstance(message, OpenJobs | CancelJobs) or len(message.entries) <= PART:
+        return [message]
+    found = message.entries
+    if isinstance(message, CancelJobs):
+        found = tuple(sorted(found, key=lambda entry: entry.view.state in _UNDER_WAY))
+    parts = [found[at : at + PART] for at in range(0, len(found), PART)]
+    if isinstance(message, CancelJobs):
+        return map(CancelJobs, parts)
+    return [*(OpenJobs(part, None) for part in parts[:-1]), OpenJobs(parts[-1], message.ready)]

@@ -134,6 +134,7 @@ class Scheduler:
         self._says: dict[str, tuple[Entry, float]] = {}  # when to hear what callbacks say
         self._refresh_at = self._poll_at = self._sweep_at = 0.0
         self._changed: dict[str, Entry] = {}
+        self._untold: set[str] = set()  # jobs with new views that the listeners do not know of
 
     # -- what the loop calls --------------------------------------------------------------
 
@@ -147,8 +148,9 @@ class Scheduler:
             case OpenJobs(wanted, ready):
                 for entry in wanted:
                     self._guard(entry, partial(self._recall, entry))
-                self.publish()
-                ready.set()
+                self._freeze()
+                if ready is not None:
+                    ready.set()
             case CancelJobs(wanted):
                 for entry in wanted:
                     if self._live(entry):
@@ -181,7 +183,7 @@ class Scheduler:
             case Wake(reached):
                 self.tick()
                 if reached is not None:
-                    self.publish()
+                    self._freeze()
                     reached.set()
 
     def ended(self, entry: Entry) -> None:
@@ -240,8 +242,12 @@ class Scheduler:
 
     def publish(self) -> frozenset[str]:
         """Freeze what changed, let those go who waited for it, and name the jobs."""
+        self._freeze()
+        keys, self._untold = self._untold, set()
+        return frozenset(keys)
+
+    def _freeze(self) -> None:
         changed, self._changed = self._changed, {}
-        keys = set()
         for entry in changed.values():
             state = self.plan.state(entry.id)
             if entry.id in self.plan:
@@ -250,8 +256,7 @@ class Scheduler:
                 self._freeze_unknown(entry)
             # (Unscheduled is also what the plan does not know.)
             entry.settle(state.idle and self._preparations.state(entry) is not JobState.RUNNING)
-            keys.add(entry.paths.key)
-        return frozenset(keys)
+            self._untold.add(entry.paths.key)
 
     def _freeze_unknown(self, entry: Entry) -> None:
         """Make the view of a job that is not to be run, or could not be asked for."""

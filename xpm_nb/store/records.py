@@ -676,11 +676,19 @@ def write_done(paths: JobPaths) -> None:
 
 
 def write_failed(
-    paths: JobPaths, reason: FailureReason, code: int | None = 1, message: str = ""
+    paths: JobPaths,
+    reason: FailureReason,
+    code: int | None = 1,
+    message: str = "",
+    *,
+    durable: bool = True,
 ) -> None:
-    """Write the marker of failure; the caller holds the job lock."""
+    """Write the marker of failure; the caller holds the job lock.
+
+    With `durable` it is on the disk before it has its name, which takes milliseconds.
+    """
     data = {"format": FORMAT, "code": code, "reason": reason.value, "message": message}
-    write_json(paths.failed, data, durable=True)
+    write_json(paths.failed, data, durable=durable)
 
 
 def write_frames(paths: JobPaths, data: Mapping[str, Any]) -> None:
