@@ -85,8 +85,8 @@ class Size:
     limit_s: float = 600.0
 
 
-SHORT = Size(kernels=3, jobs=60, kernel_kill_s=3.0, job_kill_s=0.3, sweep_s=1.0)
-LONG = Size(kernels=4, jobs=1000, kernel_kill_s=8.0, job_kill_s=0.5, sweep_s=8.0, limit_s=1500.0)
+SHORT = Size(kernels=3, jobs=60, kernel_kill_s=2.5, job_kill_s=0.2, sweep_s=1.0)
+LONG = Size(kernels=4, jobs=1000, kernel_kill_s=8.0, job_kill_s=0.4, sweep_s=8.0, limit_s=1500.0)
 
 
 @dataclass
@@ -196,6 +196,8 @@ class Rig:
         chance = random.Random(self.seed + 1)
         while not self.over.wait(chance.expovariate(1 / self.size.job_kill_s)):
             notes = sorted(os.listdir(self.path / "running"))
+            mains = [note for note in notes if not note.endswith(".forked")]
+            notes = mains if mains and chance.random() < 0.75 else notes
             if notes:
                 self.kill_job(chance.choice(notes), group=chance.random() < 0.3)
 

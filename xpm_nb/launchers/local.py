@@ -224,17 +224,18 @@ class LocalLauncher:
         logs: list[int] = []
         try:
             logs += (_open_log(paths.stdout), _open_log(paths.stderr))
-            popen = subprocess.Popen(
-                # -P: the job's directory is not on the import path (a task named Random).
-                [python, "-P", str(paths.script)],
-                stdin=subprocess.DEVNULL,
-                stdout=logs[0],
-                stderr=logs[1],
-                cwd=paths.path,
-                env=environ,
-                start_new_session=True,
-                pass_fds=pass_fds,
-            )
+            with locks.no_forks():
+                popen = subprocess.Popen(
+                    # -P: the job's directory is not on the import path (a task named Random).
+                    [python, "-P", str(paths.script)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=logs[0],
+                    stderr=logs[1],
+                    cwd=paths.path,
+                    env=environ,
+                    start_new_session=True,
+                    pass_fds=pass_fds,
+                )
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in a variable
             raise LaunchError(f"cannot start {python} for {paths.script}: {error}") from error
         finally:

@@ -121,6 +121,17 @@ class _Ours:
 _ours = _Ours()
 
 
+@contextmanager
+def no_forks() -> Iterator[None]:
+    """Let no other thread fork while a process is started.
+
+    It would inherit the pipe over which `subprocess` hears that the program has begun, and whoever
+    starts it would wait for the end of that fork. (Starting a program so is no fork in this sense.)
+    """
+    with _ours.guard:
+        yield
+
+
 class JobLock:
     """A held job lock. End it with exactly one of `release` and `hand_over`."""
 

@@ -84,13 +84,14 @@ def _hand_over(lock: locks.JobLock, path: Path) -> str:
     """Give the lock to another process, which first tries to take it for itself."""
     words = [str(path), locks.kind_of_lock(), locks.FLOCK]
     try:
-        other = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _OTHER, *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[lock.fileno()],
-        )
+        with locks.no_forks():
+            other = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _OTHER, *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[lock.fileno()],
+            )
     except OSError as error:  # not for the file system's sake
         lock.release()
         raise subprocess.SubprocessError(f"{sys.executable}: {error.strerror}") from error
