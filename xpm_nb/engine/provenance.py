@@ -22,7 +22,7 @@ from typing import Any
 from xpm_nb.core.masks import mask
 from xpm_nb.engine import callbacks
 from xpm_nb.errors import WorkspaceError
-from xpm_nb.store import files, records
+from xpm_nb.store import files, locks, records
 from xpm_nb.store.layout import ExperimentPaths, RunPaths
 from xpm_nb.store.records import RunJob
 
@@ -159,15 +159,21 @@ def commit(directory: str) -> dict[str, Any] | None:
 
 def _git(directory: str, *words: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", directory, *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=GIT_S,
-            check=False,
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        with locks.no_forks():  # a fork of a cell would keep its streams open
+            git = subprocess.Popen(
+                ["git", "-C", directory, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+            )
+    except OSError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    with git:
+        try:
+            said, _ = git.communicate(timeout=GIT_S)
+        except subprocess.TimeoutExpired:
+            git.kill()
+            return None
+    return said.strip() if git.returncode == 0 else None
