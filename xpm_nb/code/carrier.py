@@ -17,8 +17,9 @@ from typing import Any
 
 from xpm_nb.code.bytecode import FUTURES
 from xpm_nb.code.cells import Cell, Cells, Statement, command_text
-from xpm_nb.code.gather import Gathering, Piece
+from xpm_nb.code.gather import Gathering
 from xpm_nb.code.origin import Origins
+from xpm_nb.code.pieces import Piece
 from xpm_nb.core.config import Site
 from xpm_nb.errors import CarrierError
 

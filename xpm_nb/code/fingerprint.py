@@ -18,8 +18,8 @@ from xpm_nb.code import modules
 from xpm_nb.code.bytecode import parse, reads
 from xpm_nb.code.canonical import digest_of, reads_documents
 from xpm_nb.code.carrier import Carried
-from xpm_nb.code.gather import Piece
 from xpm_nb.code.modules import Import, Module, Unreadable
+from xpm_nb.code.pieces import Piece
 from xpm_nb.store.records import Code, CodePart
 
 MAX_KNOWN = 256  # fingerprints that are kept in memory

@@ -2,10 +2,6 @@
 
 From each statement the names it reads lead to live objects, and these to the statements that made
 them. A name that leads to something no statement can make again is run-time state: an error.
-
-The order is that of execution (cell number, then line), but for what a statement needs while it is
-executed, which comes first. The names are then followed once more through that order: where a name
-was given a new meaning in between, each user must find the one it had in the kernel.
 """
 
 from __future__ import annotations
@@ -14,26 +10,23 @@ import ast
 import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-from xpm_nb.code import changes, pickled
+from xpm_nb.code import changes, pickled, versions
 from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal, unbound
 from xpm_nb.code.cells import Cells, Statement, functions_in
 from xpm_nb.code.drift import Context, Refused, check_decorators, check_defaults
 from xpm_nb.code.imports import (
-    absolute_module,
-    bound_by,
     import_gives,
     import_text,
     is_dotted,
     is_import,
 )
 from xpm_nb.code.origin import Origins
+from xpm_nb.code.pieces import Piece, in_order
 from xpm_nb.code.submitting import without_hooks
-from xpm_nb.code.versions import decorated_with, used_at_once, used_when_called, version_before
+from xpm_nb.code.versions import used_at_once
 from xpm_nb.errors import CarrierError
 
 # What every module has of its own.
@@ -43,86 +36,6 @@ _MODULE_NAMES = frozenset(
         " __conditional_annotations__ __debug__"
     )
 )
-
-
-@dataclass(eq=False)
-class Piece:
-    """A statement on its way into a script, or lines that no statement has.
-
-    Attributes
-    ----------
-    statement
-        What is carried, None for lines made up here.
-    text
-        The import made up here, or the lines of a class that is pickled.
-    header
-        What `text` stands under.
-    root
-        The class that it was first needed for.
-    space
-        The globals that its names stand for.
-    witnesses
-        Objects that it is known to have read under these names, whatever they stand for now.
-    used
-        Without a statement, or for an import: the names that are needed of those it binds.
-    now, later
-        What it needs: while it is executed, by name; at any time after.
-    registered
-        What comes to it from outside, whatever the order.
-    """
-
-    root: str
-    space: Mapping[str, Any]
-    statement: Statement | None = None
-    text: str = ""
-    header: str = "imported"
-    witnesses: dict[str, type] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    now: dict[str, list[Piece]] = field(default_factory=dict)
-    later: list[Piece] = field(default_factory=list)
-    registered: list[Piece] = field(default_factory=list)
-
-    @cached_property
-    def order(self) -> tuple[int, str, int, str]:
-        """Where it stands among the others, if nothing asks for another place."""
-        if self.statement is None:
-            return (-1, "", 0, self.text)
-        cell = self.statement.cell
-        return (cell.number, cell.name, self.statement.index, "")
-
-    @property
-    def place(self) -> str:
-        """Where people find it."""
-        if self.statement is None:
-            return self.text.strip() if self.header == "imported" else self.root
-        return self.statement.place
-
-    @property
-    def binds(self) -> set[str]:
-        """The names that it gives a value to in the script."""
-        if self.statement is None or isinstance(self.statement.node, ast.Import | ast.ImportFrom):
-            return self.used
-        return set(self.statement.binds)
-
-    @property
-    def source(self) -> str:
-        """Its text; of an import the names that are needed."""
-        if self.statement is None:
-            return self.text
-        node = self.statement.node
-        if not isinstance(node, ast.Import | ast.ImportFrom):
-            return self.statement.source
-        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-            names = [ast.alias(name) for name in sorted(self.used)]
-        else:
-            names = [a for a in node.names if bound_by(node, a) in self.used]
-        relative = isinstance(node, ast.ImportFrom) and node.level > 0
-        if len(names) == len(node.names) and names[0] is node.names[0] and not relative:
-            return self.statement.source
-        if isinstance(node, ast.Import):
-            return ast.unparse(ast.Import(names)) + "\n"
-        module = absolute_module(node, self.space)
-        return ast.unparse(ast.ImportFrom(module, names, 0)) + "\n"
 
 
 class Gathering:
@@ -172,8 +85,7 @@ class Gathering:
         for cls in self._classes:
             self._add_class(cls)
         self._drain()
-        for piece in self._pieces.values():
-            self._check_versions(piece)
+        versions.check(self._pieces.values(), self._meanings, self._cells, self._origins)
 
     def _drain(self) -> None:
         """Find what all pieces need, and what these need in turn."""
@@ -332,36 +244,6 @@ class Gathering:
             change = self._piece(statement, piece.space, piece.root)
             change.now[name] = [piece]
             piece.registered.append(change)
-
-    def _check_versions(self, piece: Piece) -> None:
-        """Refuse a definition that was executed with another version of what it used."""
-        user = piece.statement
-        if user is None or (isinstance(user.node, ast.Assign | ast.AnnAssign) and user.binds):
-            return  # a value that was made again, and compared
-        used = used_at_once(user.cell.text, user.index)
-        decorators = decorated_with(user.cell.text, user.index)
-        for name, wanted in piece.now.items():
-            if name not in used or name in piece.witnesses:
-                continue
-            self._check_version(piece, user, name, wanted)
-            for by in wanted if name in decorators else ():
-                if by.statement is not None and by is not piece:
-                    called = used_when_called(by.statement.cell.text, by.statement.index)
-                    for other in called & self._meanings.keys():
-                        self._check_version(piece, user, other, self._meanings[other])
-
-    def _check_version(
-        self, piece: Piece, user: Statement, name: str, wanted: Iterable[Piece]
-    ) -> None:
-        for now in (p.statement for p in wanted if p.statement is not None):
-            before = version_before(name, user, now, self._cells)
-            meaning = Meaning(name, piece.space.get(name), piece.space)
-            if before is not None and refusal(meaning, before, self._origins) is not None:
-                raise CarrierError(
-                    f"{piece.root} cannot be carried into a job: {user.place} was executed with "
-                    f"the `{name}` of {before.place}, and a job would execute it with that of "
-                    f"{now.place}. Run {user.cell.name} again."
-                )
 
     def _add_registered(self, piece: Piece, cls: type) -> None:
         """Add what other statements have put into containers of a class, to be told apart there.
@@ -576,34 +458,8 @@ class Gathering:
         return piece
 
     def ordered(self) -> list[Piece]:
-        """Give the pieces in an order in which they can be executed.
-
-        Raises
-        ------
-        CarrierError
-            When two versions of one name are needed, and no order gives each user its own.
-        """
-        done: dict[Piece, None] = {}
-        visiting: set[Piece] = set()
-        for piece in sorted(self._pieces.values(), key=lambda p: p.order):
-            _visit(piece, done, visiting)
-        self._follow(list(done))
-        return list(done)
-
-    def _follow(self, order: list[Piece]) -> None:
-        """Check that each name means in the script what it means in the kernel."""
-        meaning: dict[str, Piece] = {}
-        so_far: set[Piece] = set()
-        for piece in order:
-            for name, wanted in piece.now.items():
-                others = [p for p in wanted if p is not piece]
-                if others and (not so_far.issuperset(others) or meaning[name] not in others):
-                    raise _two_versions(piece, name, others[0], meaning.get(name))
-            so_far.add(piece)
-            meaning.update((name, piece) for name in piece.binds)
-        for name, wanted in self._meanings.items():
-            if wanted and meaning[name] not in wanted:
-                raise _two_versions(wanted[0], name, wanted[0], meaning[name])
+        """Give the pieces in an order in which they can be executed; raises as `in_order` does."""
+        return in_order(self._pieces.values(), self._meanings)
 
 
 def _derived_from(cls: type) -> list[type]:
@@ -618,43 +474,6 @@ def _bases(cls: type) -> Iterator[type]:
     for inner in vars(cls).values():
         if isinstance(inner, type) and inner.__qualname__.startswith(f"{cls.__qualname__}."):
             yield from _bases(inner)
-
-
-def _visit(piece: Piece, done: dict[Piece, None], visiting: set[Piece]) -> None:
-    """Put a piece in order, after what it needs while it is executed."""
-    if piece in done or piece in visiting:
-        return
-    visiting.add(piece)
-    direct = {p for wanted in piece.now.values() for p in wanted}
-    for other in sorted(_reach(direct, soon=False), key=lambda p: p.order):
-        # What a decorator calls comes before its use, unless that in turn waits for this piece.
-        if other in direct or not visiting & _reach([other], soon=True):
-            _visit(other, done, visiting)
-    visiting.discard(piece)
-    done[piece] = None
-
-
-def _reach(start: Iterable[Piece], *, soon: bool) -> set[Piece]:
-    """Give all that pieces lead to; `soon`: only by what they need while they are executed."""
-    found: set[Piece] = set()
-    stack = list(start)
-    while stack:
-        piece = stack.pop()
-        if piece not in found:
-            found.add(piece)
-            stack += [p for wanted in piece.now.values() for p in wanted]
-            stack += [] if soon else piece.later
-    return found
-
-
-def _two_versions(user: Piece, name: str, wanted: Piece, other: Piece | None) -> CarrierError:
-    places = f"that of {wanted.place}"
-    if other is not None and other is not wanted:
-        places += f" and that of {other.place}"
-    return CarrierError(
-        f"{user.root} cannot be carried into a job: two versions of `{name}` are needed at once, "
-        f"{places}. Run the cells again that use `{name}`, {user.place} among them."
-    )
 
 
 # --- names that only a kernel has

@@ -8,12 +8,78 @@ came later.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
+from xpm_nb.code.binding import Meaning, refusal
 from xpm_nb.code.bytecode import parse
 from xpm_nb.code.canonical import declares_parameter, digest_of
 from xpm_nb.code.cells import Cells, Statement
+from xpm_nb.code.origin import Origins
+from xpm_nb.code.pieces import Piece
+from xpm_nb.errors import CarrierError
+
+
+def check(
+    pieces: Iterable[Piece], meanings: Mapping[str, list[Piece]], cells: Cells, origins: Origins
+) -> None:
+    """Refuse definitions that were executed with another version of what they used.
+
+    Parameters
+    ----------
+    pieces
+        What is carried.
+    meanings
+        What each global name stands for now.
+    cells, origins
+        Where statements are found.
+
+    Raises
+    ------
+    CarrierError
+        Naming the definition, and both versions.
+    """
+    judge = _Check(meanings, cells, origins)
+    for piece in pieces:
+        user = piece.statement
+        # A value that a statement gives was made again, and compared.
+        if user is not None and not (isinstance(user.node, _VALUES) and user.binds):
+            judge.piece(piece, user)
+
+
+@dataclass(frozen=True)
+class _Check:
+    meanings: Mapping[str, list[Piece]]
+    cells: Cells
+    origins: Origins
+
+    def piece(self, piece: Piece, user: Statement) -> None:
+        used = used_at_once(user.cell.text, user.index)
+        decorators = decorated_with(user.cell.text, user.index)
+        for name, wanted in piece.now.items():
+            if name not in used or name in piece.witnesses:
+                continue
+            self._name(piece, user, name, wanted)
+            for by in wanted if name in decorators else ():
+                if by.statement is not None and by is not piece:
+                    called = used_when_called(by.statement.cell.text, by.statement.index)
+                    for other in sorted(called & self.meanings.keys()):
+                        self._name(piece, user, other, self.meanings[other])
+
+    def _name(self, piece: Piece, user: Statement, name: str, wanted: Iterable[Piece]) -> None:
+        for now in (p.statement for p in wanted if p.statement is not None):
+            before = version_before(name, user, now, self.cells)
+            meaning = Meaning(name, piece.space.get(name), piece.space)
+            if before is not None and refusal(meaning, before, self.origins) is not None:
+                raise CarrierError(
+                    f"{piece.root} cannot be carried into a job: {user.place} was executed with "
+                    f"the `{name}` of {before.place}, and a job would execute it with that of "
+                    f"{now.place}. Run {user.cell.name} again."
+                )
+
+
+_VALUES = (ast.Assign, ast.AnnAssign)
 
 
 @lru_cache(maxsize=4096)
