@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from xpm_nb.code import modules
-from xpm_nb.code.fingerprint import Prints, Wanted, at_start, fingerprint, has_moved
+from xpm_nb.code.fingerprint import KEPT, Prints, Wanted, at_start, fingerprint, has_moved
 
 HELPERS = """
 # a comment
@@ -297,6 +297,15 @@ def test_docstrings_count_where_code_reads_them(book):
     later = at_start(code, (str(book.folder), *sys.path))
     assert later.changed == "tools"
     assert later.fingerprint == book.hex()
+
+
+def test_of_a_large_file_no_job_keeps_the_text(book):
+    book.write("more.py", f"word = {'a' * KEPT!r}\n")
+    (large,) = (part for part in book.print().parts if part.name == "more")
+    assert large.source == ""
+    before = book.hex()
+    book.write("more.py", f"word = {'b' * KEPT!r}\n")
+    assert book.hex() != before
 
 
 def test_what_statements_do_to_things_counts(book):
