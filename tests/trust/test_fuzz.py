@@ -331,6 +331,23 @@ def test_readers_take_anything(desk, tries):
     assert image(desk.path) == outside, "a reader wrote something"
 
 
+def test_no_reader_is_forgotten(desk):
+    """Whatever reads a record is among those that are given anything."""
+    public = {name for name, one in vars(records).items() if name.startswith("read_")}
+    public = {name for name in public if getattr(records, name).__module__ == records.__name__}
+    called = set()
+    sys.setprofile(lambda frame, event, _: called.add(frame.f_code.co_name))
+    try:
+        for pairs in desk.readers.values():
+            for path, act in pairs:
+                path.write_text("{}")
+                show("", act)
+                path.unlink()
+    finally:
+        sys.setprofile(None)
+    assert public - called == set()
+
+
 class Still:
     """Waits for nothing."""
 

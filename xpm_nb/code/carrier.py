@@ -382,5 +382,7 @@ def _one_line(text: str) -> str:
 def _quoted(text: str) -> str:
     """Write a string literal with double quotes, one that UTF-8 can hold."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
+    if text.isprintable():
+        return f'"{text}"'
     escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return f'"{"".join(escaped)}"'

@@ -11,6 +11,7 @@ import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from operator import is_
 from pathlib import Path
 from types import FunctionType, MappingProxyType, SimpleNamespace
@@ -158,8 +159,14 @@ def _key(paths: JobPaths, needed: Job) -> str:
 
 def import_path() -> tuple[str, ...]:
     """Give this process's import path, '' and relative entries resolved now."""
-    found = list(dict.fromkeys(os.path.abspath(entry) for entry in sys.path if entry))
-    if "" in sys.path and (here := os.getcwd()) not in found:
+    entries = tuple(sys.path)
+    return _import_path(entries, "" if all(map(os.path.isabs, entries)) else os.getcwd())
+
+
+@lru_cache(maxsize=4)  # the records of a sweep hold one and the same, not a copy each
+def _import_path(entries: tuple[str, ...], here: str) -> tuple[str, ...]:
+    found = list(dict.fromkeys(os.path.abspath(entry) for entry in entries if entry))
+    if "" in entries and here not in found:
         # What lies beside a notebook comes before what is installed, and after Python's own.
         own = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
         own |= {os.path.join(path, "lib-dynload") for path in own}
