@@ -14,7 +14,7 @@ FLOORS = str.split("""
 errors
 core.doors core.forms core.generics core.types core.identifier core.names core.deprecated core.fields core.nodes core.methods core.hooks core.graph core.masks core.kept
 core.derive core.spelled core.config core.rebuild core.serial core.standins core.editing core.written core.states core.freshness core.views core.codetree core.compare core.drawing core.estimate core.events core.pools core.planned core.plan
-store.layout store.files store.records store.results store.attempts store.locks store.holders store.trial store.durable store.removal store.damage store.troubles store.tokens store.cache store.saved store.index
+store.fs store.layout store.files store.records store.results store.attempts store.locks store.holders store.trial store.durable store.removal store.damage store.troubles store.tokens store.cache store.saved store.index
 code.canonical code.modules code.loaded code.named code.bytecode code.literals code.values code.touches code.cells code.drift code.origin code.imports code.binding code.changes code.submitting code.pickled code.pieces code.versions code.gather code.carrier code.package
 code.fingerprint
 runtime.report runtime.frames runtime.runner
@@ -28,6 +28,24 @@ cli testing __init__
 
 IMPURE = {"os", "time", "threading", "asyncio", "subprocess", "IPython", "ipywidgets", "anywidget"}
 THREAD_HOMES = {"engine.loop", "engine.callbacks", "notebook.bridge"}
+
+
+SEAM = "store.fs"
+# What changes files or locks, and may stand in the seam only; read by name in the syntax tree.
+ACTS = {
+    "os": {"open", "write", "pwrite", "fsync", "fdatasync", "replace", "rename", "renames", "link"}
+    | {"symlink", "unlink", "remove", "mkdir", "makedirs", "rmdir", "removedirs", "truncate"}
+    | {"ftruncate", "mkfifo", "mknod"},
+    "shutil": {"rmtree", "copy", "copy2", "copyfile", "copytree", "move"},
+    "fcntl": {"fcntl", "flock", "lockf"},
+}
+METHODS = {"write_text", "write_bytes", "unlink", "mkdir", "touch", "rmdir", "rename"}
+METHODS |= {"symlink_to", "hardlink_to"}
+ELSEWHERE = {  # what is not in a workspace
+    "engine.loop": {"os.write"},  # the pipe that wakes its thread
+    "engine.export": {"mkdir"},  # a folder of the user's own
+    "engine.staging": {"mkdir", "shutil.rmtree"},  # the same, aside
+}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -87,6 +105,50 @@ def test_imports_go_down(name):
 def test_the_core_is_pure(name):
     heads = {imported.split(".")[0] for imported in imports(MODULES[name])}
     assert not heads & IMPURE
+
+
+def acts(tree: ast.AST) -> set[str]:
+    """The calls of a module that change files or locks without the seam."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(ast.Name("files" | "fs" | "records"), _):  # ours
+                continue
+            case ast.Attribute(ast.Name(module), act) if act in ACTS.get(module, ()):
+                found.add(f"{module}.{act}")
+            case ast.Call(ast.Attribute(value, act)) if act in METHODS:
+                if not isinstance(value, ast.Name) or value.id not in ("files", "fs", *ACTS):
+                    found.add(act)
+            case ast.Call(ast.Attribute(_, "open"), [ast.Constant(str(mode)), *_]):
+                found |= {"open"} if set(mode) & set("wax+") else set()
+            case ast.ImportFrom(module=module) if module in ACTS or module == f"xpm_nb.{SEAM}":
+                found |= {a.name for a in node.names if a.name in ACTS.get(module, {a.name})}
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [m for m in sorted(MODULES) if m.startswith(("store.", "engine.", "runtime.", "laun"))]
+)
+def test_workspaces_are_written_through_one_module(name):
+    if name != SEAM:
+        assert acts(MODULES[name]) <= ELSEWHERE.get(name, set())
+
+
+def test_who_goes_by_the_seam_is_seen():
+    source = """
+import os, shutil, fcntl
+from os import replace
+from xpm_nb.store.fs import link
+os.fsync(1)
+call = os.unlink
+path.parent.write_text("")
+path.open("a")
+fcntl.flock(1, 2)
+files.write_text(path, "")
+path.open("rb")
+"""
+    seen = {"replace", "link", "os.fsync", "os.unlink", "write_text", "open", "fcntl.flock"}
+    assert acts(ast.parse(source)) == seen
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.store.conftest import RECORD
 from xpm_nb.core.states import FailureReason
-from xpm_nb.store import attempts, files, records, results
+from xpm_nb.store import attempts, files, fs, records, results
 from xpm_nb.store.records import ProcessRecord
 
 
@@ -70,7 +70,7 @@ def test_the_marker_goes_first(job, monkeypatch):
         moved.append(os.path.basename(source))
         raise OSError("stop")
 
-    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(fs, "rename", rename)
     with pytest.raises(OSError, match="stop"):
         attempts.archive_attempt(job)
     assert moved == ["learn.done"]

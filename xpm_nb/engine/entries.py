@@ -22,7 +22,7 @@ from xpm_nb.core.views import JobView, Said
 from xpm_nb.engine.reading import Curves
 from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
-from xpm_nb.store import attempts, damage, files, locks, records, removal, tokens, troubles
+from xpm_nb.store import attempts, damage, files, fs, locks, records, removal, tokens, troubles
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Code, Failure, JobRecord, Loaded
 
@@ -726,7 +726,8 @@ def _write_code(entry: Entry, record: JobRecord) -> Mapping[str, Any]:
         if asked is not None and asked.script is not None:
             code = asked.code
         if code is None:
-            paths.code.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                fs.unlink(paths.code)
             return _but(record.code, Code._fields)
         code = fingerprint.at_start(code, record.sys_path)
         if code != before:

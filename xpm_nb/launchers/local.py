@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from xpm_nb.errors import ConfigError, LaunchError
 from xpm_nb.launchers.base import Handle, LaunchRequest, Status
-from xpm_nb.store import locks
+from xpm_nb.store import fs, locks
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import ProcessRecord
 
@@ -332,5 +332,5 @@ def child_environ() -> dict[str, str]:
 
 
 def _open_log(path: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW
+    return fs.open_fd(path, flags)

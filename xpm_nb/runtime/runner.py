@@ -42,7 +42,7 @@ from xpm_nb.errors import (
     XpmError,
 )
 from xpm_nb.runtime import report
-from xpm_nb.store import attempts, files, locks, records, results
+from xpm_nb.store import attempts, files, fs, locks, records, results
 from xpm_nb.store.layout import JobPaths, Workspace, make_directory, make_next
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h: somebody else has the job
@@ -130,7 +130,7 @@ class RunningJob:
             if not records.is_done(self.paths.sibling(key)):
                 self.note(f"warning: it depends on {key}, which is not done")
         out, err = sys.stdout, sys.stderr
-        with self.paths.stdout.open("a") as out_log, self.paths.stderr.open("a") as err_log:
+        with _log(self.paths.stdout) as out_log, _log(self.paths.stderr) as err_log:
             sys.stdout, sys.stderr = _Tee(out, out_log), _Tee(err, err_log)
             try:
                 return self.attempt(attempt)
@@ -405,6 +405,12 @@ class RunningJob:
             where = self.paths.script if module == "__main__" else f"the module {module}"
             raise RecordError(f"{typename}: there is no class {qualname} in {where}")
         return found
+
+
+def _log(path: Path) -> TextIO:
+    """Open a log, to be written on."""
+    fd = fs.open_fd(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW)
+    return open(fd, "a", encoding="utf-8", errors="backslashreplace")
 
 
 def _cache_path(

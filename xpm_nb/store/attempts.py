@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import RecordError
+from xpm_nb.store import fs
 from xpm_nb.store.files import write_json
 from xpm_nb.store.layout import PRIVATE, JobPaths, inside, make_next
 from xpm_nb.store.records import Disowned, read_failed, write_failed
@@ -53,7 +54,7 @@ def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
         return None
     target = make_next(paths.workspace, paths.attempts)
     for path in old:
-        os.rename(path, target / path.name)
+        fs.rename(path, target / path.name)
     for path in (paths.script, paths.params, paths.record, paths.code):
         _copy(path, target / path.name)
     return target
@@ -75,15 +76,15 @@ def _forget_disowned(paths: JobPaths) -> None:
     except RecordError:
         return
     if failure is not None and failure.reason is FailureReason.DISOWNED:
-        paths.failed.unlink()
+        fs.unlink(paths.failed)
 
 
 def _copy(source: Path, target: Path) -> None:
     # A link is as good as a copy: nobody writes into these files, they are replaced.
     try:
-        os.link(source, target, follow_symlinks=False)
+        fs.link(source, target)
     except FileNotFoundError:
         return
     except OSError:  # a file system without links
         if stat.S_ISREG(os.lstat(source).st_mode) and not os.path.lexists(target):
-            target.write_bytes(source.read_bytes())
+            fs.copy_file(source, target)

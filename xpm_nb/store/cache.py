@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from _thread import get_ident  # `threading` is 2 ms more, in each job
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from xpm_nb.core.graph import identify
 from xpm_nb.core.nodes import info
 from xpm_nb.errors import ConfigError
-from xpm_nb.store import locks
+from xpm_nb.store import fs, locks
 from xpm_nb.store.layout import CachePaths, Workspace, inside, make_directory
 
 _held: dict[Path, int] = {}
@@ -67,10 +67,10 @@ def hold(paths: CachePaths, name: str) -> Iterator[Path]:
                 _put_aside(paths, name)
             new = not os.path.lexists(inside(paths.workspace, path))
             if new:
-                begun.touch()
+                _touch(begun)
             yield path
             if new:
-                begun.unlink()
+                fs.unlink(begun)
         finally:
             del _held[path]
 
@@ -100,7 +100,7 @@ def prepare(paths: CachePaths, act: Callable[[], object]) -> bool:
         if is_prepared(paths):
             return False
         act()
-        paths.prepared.touch()
+        _touch(paths.prepared)
         return True
 
 
@@ -120,9 +120,12 @@ def _put_aside(paths: CachePaths, name: str) -> None:
     path, broken = paths.file(name), inside(paths.workspace, paths.broken(name))
     if os.path.lexists(path):
         if broken.is_dir():
-            import shutil  # slow to import, and seldom needed
-
-            shutil.rmtree(broken)
+            fs.remove_tree(broken)
         elif path.is_dir():
-            broken.unlink(missing_ok=True)
-        os.replace(path, broken)
+            with suppress(FileNotFoundError):
+                fs.unlink(broken)
+        fs.replace(path, broken)
+
+
+def _touch(path: Path) -> None:
+    os.close(fs.open_fd(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW))

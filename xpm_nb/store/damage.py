@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xpm_nb.errors import RecordError
-from xpm_nb.store import files, records
+from xpm_nb.store import files, fs, records
 from xpm_nb.store.layout import JobPaths, make_next
 
 _HEAD, _TAIL = 1024, 16  # bytes that are looked at; ours names its format in the first lines
@@ -84,4 +84,4 @@ def set_aside(paths: JobPaths) -> list[Path]:
 
 def _move(some: Iterable[Path], folder: Path) -> None:
     for path in some:
-        os.rename(path, folder / path.name)
+        fs.rename(path, folder / path.name)

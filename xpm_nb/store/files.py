@@ -14,10 +14,12 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from xpm_nb.errors import RecordError
+from xpm_nb.store import fs
 from xpm_nb.store.layout import aside
 
 FORMAT = 1  # of the JSON files of this version
@@ -36,20 +38,20 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
         Whether its content must be on the disk before it takes its name.
     """
     temporary = aside(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o666)
+    fd = fs.open_fd(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
     try:
         try:
             view = memoryview(data)
             while view:
-                view = view[os.write(fd, view) :]
+                view = view[fs.write(fd, view) :]
             if durable:
-                os.fsync(fd)
+                fs.fsync(fd)
         finally:
             os.close(fd)
-        os.replace(temporary, path)
+        fs.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            fs.unlink(temporary)
         raise
 
 
@@ -129,7 +131,7 @@ def open_file(path: Path) -> BinaryIO:
     OSError
         There is none, or it is something else.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = fs.open_fd(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         mode = os.fstat(fd).st_mode
         if stat.S_ISDIR(mode):
@@ -242,19 +244,18 @@ class Appender:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o666)
+        self._fd = fs.open_fd(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
         # A writer killed in the middle left a line without end: ours must not become its rest.
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
-            os.write(self._fd, b"\n")
+            fs.write(self._fd, b"\n")
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append some rows, in one write; raises OSError (a full disk)."""
         text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
         data = text.encode("ascii")
-        if os.write(self._fd, data) != len(data):
-            os.write(self._fd, b"\n")  # a torn line must not swallow the next
+        if fs.write(self._fd, data) != len(data):
+            fs.write(self._fd, b"\n")  # a torn line must not swallow the next
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ import re
 from pathlib import Path
 
 from xpm_nb.errors import ConfigError, WorkspaceError
+from xpm_nb.store import fs
 
 MARKER = ".__experimaestro__"
 PARAMS = "params.json"
@@ -148,7 +149,7 @@ def make_directory(root: Path, path: Path) -> Path:
     if text := gone(root):
         raise WorkspaceError(text)
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        fs.make_directories(path)
     except OSError as error:
         raise WorkspaceError(f"cannot make the directory {path}: {error.strerror}") from error
     return inside(root, path)
@@ -187,7 +188,7 @@ def make_next(root: Path, directory: Path) -> Path:
         known = numbered(directory)
         path = directory / str(int(known[-1].name) + 1 if known else 1)
         try:
-            path.mkdir()
+            fs.mkdir(path)
         except FileExistsError:
             continue
         except OSError as error:
@@ -599,7 +600,7 @@ class ExperimentPaths:
         run = self.run(run_id)
         make_directory(self.workspace, self.runs_dir)
         try:
-            run.path.mkdir()
+            fs.mkdir(run.path)
         except FileExistsError:
             raise
         except OSError as error:
@@ -666,14 +667,11 @@ class Workspace:
         advice = "choose another with workspace=… or the variable XPM_WORKSPACE"
         check_ours(self.root)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            fd = os.open(
-                self.marker, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
-            )
-            os.close(fd)
+            fs.make_directories(self.root)
+            os.close(fs.open_fd(self.marker, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW))
             probe = aside(self.marker)  # the marker may be there in a directory of somebody else
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            probe.unlink()
+            os.close(fs.open_fd(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            fs.unlink(probe)
             make_directory(self.root, self.jobs_dir)
         except OSError as error:
             raise WorkspaceError(

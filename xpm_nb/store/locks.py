@@ -29,6 +29,7 @@ from functools import cache
 from pathlib import Path
 
 from xpm_nb.errors import RecordError
+from xpm_nb.store import fs
 from xpm_nb.store.layout import JobPaths, check_ours, inside
 from xpm_nb.store.records import ProcessRecord, read_pid, read_process
 
@@ -43,7 +44,7 @@ FLOCK = "hhqqi0q"
 
 def _call(fd: int, command: int, kind: int) -> int:
     """Run one lock command on the whole file; return the kind of lock that the system answers."""
-    answer = fcntl.fcntl(fd, command, struct.pack(FLOCK, kind, os.SEEK_SET, 0, 0, 0))
+    answer = fs.control(fd, command, struct.pack(FLOCK, kind, os.SEEK_SET, 0, 0, 0))
     return int(struct.unpack(FLOCK, answer)[0])
 
 
@@ -52,7 +53,7 @@ def kind_of_lock() -> str:
     """Name the kind of lock that this machine gives to open files: ``"ofd"``, or ``"flock"``."""
     if not hasattr(fcntl, "F_OFD_SETLK"):
         return "flock"
-    fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    fd = fs.open_fd(os.devnull, os.O_RDONLY)
     try:
         _call(fd, fcntl.F_OFD_GETLK, fcntl.F_WRLCK)
     except OSError as error:  # the headers know it, the kernel that runs does not
@@ -67,7 +68,7 @@ def _take(fd: int, *, wait: bool = False) -> bool:
         if kind_of_lock() == "ofd":
             _call(fd, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, fcntl.F_WRLCK)
         else:
-            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fs.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -79,7 +80,7 @@ def _drop(fd: int) -> None:
     if kind_of_lock() == "ofd":
         _call(fd, fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
     else:
-        fcntl.flock(fd, fcntl.LOCK_UN)
+        fs.flock(fd, fcntl.LOCK_UN)
 
 
 class _Ours:
@@ -99,9 +100,8 @@ class _Ours:
         )
 
     def open(self, path: Path | str, dir_fd: int | None = None) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with self.guard:
-            fd = os.open(path, flags, 0o666, dir_fd=dir_fd)
+            fd = fs.open_fd(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, dir_fd=dir_fd)
             self.fds.add(fd)
         return fd
 
@@ -237,7 +237,7 @@ def held(paths: JobPaths) -> bool:
 def file_held(path: Path) -> bool:
     """Tell whether somebody holds the lock of a file, without touching it."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = fs.open_fd(path, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
     try:
@@ -448,13 +448,13 @@ def _is_other(pid: int, paths: JobPaths) -> bool:
 def _legacy_locked(path: Path, mode: int = os.O_RDONLY) -> bool:
     """Probe for the locks that other tools take: by `flock`, or POSIX ones."""
     try:
-        fd = os.open(path, mode | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = fs.open_fd(path, mode | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
         if kind_of_lock() == "ofd" and _call(fd, fcntl.F_GETLK, fcntl.F_WRLCK) != fcntl.F_UNLCK:
             return True
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fs.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno == errno.EBADF and mode == os.O_RDONLY:  # NFS wants it open for writing
             return _legacy_locked(path, os.O_RDWR)

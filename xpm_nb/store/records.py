@@ -12,11 +12,13 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from xpm_nb.core.states import FailureReason, TransientMode
 from xpm_nb.errors import RecordError
+from xpm_nb.store import fs
 from xpm_nb.store.files import (
     FORMAT,
     append_line,
@@ -486,7 +488,8 @@ def read_process(paths: JobPaths) -> ProcessRecord | None:
 
 def clear_pid(paths: JobPaths) -> None:
     """Remove ``<NAME>.pid``: the process ends."""
-    paths.pid.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        fs.unlink(paths.pid)
 
 
 def read_pid(paths: JobPaths) -> int | None:
@@ -755,7 +758,7 @@ def set_aside_done(paths: JobPaths) -> bool:
     """
     if is_done(paths) or not paths.done.is_file():
         return False
-    os.rename(paths.done, make_next(paths.workspace, paths.damaged) / paths.done.name)
+    fs.rename(paths.done, make_next(paths.workspace, paths.damaged) / paths.done.name)
     return True
 
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from xpm_nb.errors import WorkspaceError
-from xpm_nb.store import locks
+from xpm_nb.store import fs, locks
 from xpm_nb.store.layout import DELETING, PRIVATE, CachePaths, JobPaths, check_ours
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 @contextlib.contextmanager
@@ -35,7 +34,7 @@ def directory(root: Path, *parts: str) -> Iterator[int]:
         It is not there.
     """
     check_ours(root)
-    fd = os.open(os.path.realpath(root), _DIRECTORY)
+    fd = fs.open_fd(os.path.realpath(root), _DIRECTORY)
     try:
         for number, part in enumerate(parts):
             inner = _open(part, fd, root.joinpath(*parts[: number + 1]))
@@ -48,7 +47,7 @@ def directory(root: Path, *parts: str) -> Iterator[int]:
 
 def _open(name: str, parent: int, path: Path) -> int:
     try:
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        return fs.open_fd(name, _DIRECTORY, dir_fd=parent)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise WorkspaceError(f"{path} is a link or no directory: it is left alone") from error
@@ -94,7 +93,7 @@ def _opened(name: str, parent: int, path: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def _locked(paths: JobPaths, job: int) -> Iterator[None]:
     with contextlib.suppress(FileExistsError):  # whoever starts it would make it too
-        os.mkdir(PRIVATE, dir_fd=job)
+        fs.mkdir(PRIVATE, dir_fd=job)
     with _opened(PRIVATE, job, paths.private) as private:
         lock = locks.try_lock_in(private, paths.lock.name)
         if lock is None:
@@ -144,13 +143,13 @@ def remove_files(paths: JobPaths) -> None:
         _opened(PRIVATE, job, paths.private) as private,
     ):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(paths.done.name, dir_fd=job)
+            fs.unlink(paths.done.name, dir_fd=job)
         for fd, stays in ((job, seen), (private, ours)):
             for name in sorted(set(os.listdir(fd)) - {path.name for path in stays}):
                 if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
-                    shutil.rmtree(name, dir_fd=fd)
+                    fs.remove_tree(name, dir_fd=fd)
                 else:
-                    os.unlink(name, dir_fd=fd)
+                    fs.unlink(name, dir_fd=fd)
 
 
 def remove_cache(paths: CachePaths) -> None:
@@ -180,7 +179,7 @@ def _remove(root: Path, folders: tuple[str, ...], name: str) -> None:
     with directory(root, *folders) as parent:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if not stat.S_ISDIR(found.st_mode):
-            os.unlink(name, dir_fd=parent)
+            fs.unlink(name, dir_fd=parent)
             return
         with _opened(name, parent, root.joinpath(*folders, name)) as fd:
             _away(root, parent, name, fd)
@@ -188,19 +187,19 @@ def _remove(root: Path, folders: tuple[str, ...], name: str) -> None:
 
 def _away(root: Path, parent: int, name: str, fd: int) -> None:
     """Rename a directory to where things are deleted, see that it is the right one, delete it."""
-    if not shutil.rmtree.avoids_symlink_attacks:
+    if not fs.deletes_safely():
         raise WorkspaceError("this system cannot delete a directory safely: do it by hand")
     with directory(root) as top:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(DELETING, 0o700, dir_fd=top)
+            fs.mkdir(DELETING, 0o700, dir_fd=top)
         with _opened(DELETING, top, root / DELETING) as trash:
             new = os.urandom(8).hex()
-            os.rename(name, new, src_dir_fd=parent, dst_dir_fd=trash)
+            fs.rename(name, new, src_dir_fd=parent, dst_dir_fd=trash)
             moved, meant = os.stat(new, dir_fd=trash, follow_symlinks=False), os.fstat(fd)
             if (moved.st_dev, moved.st_ino) != (meant.st_dev, meant.st_ino):
                 with contextlib.suppress(OSError):  # something else has taken its place by now
-                    os.rename(new, name, src_dir_fd=trash, dst_dir_fd=parent)
+                    fs.rename(new, name, src_dir_fd=trash, dst_dir_fd=parent)
                 raise WorkspaceError(f"{name} was replaced meanwhile: it is left alone")
-            shutil.rmtree(new, dir_fd=trash)
+            fs.remove_tree(new, dir_fd=trash)
         with contextlib.suppress(OSError):  # somebody else deletes too
-            os.rmdir(DELETING, dir_fd=top)
+            fs.rmdir(DELETING, dir_fd=top)

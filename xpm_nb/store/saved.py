@@ -12,10 +12,10 @@ new folder, then the definition takes its name.
 from __future__ import annotations
 
 import importlib
-import shutil
 import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from os import PathLike
 from pathlib import Path, PurePath
@@ -27,6 +27,7 @@ from xpm_nb.core.graph import build_instance, build_value, tags_of
 from xpm_nb.core.nodes import info
 from xpm_nb.core.standins import stand_in
 from xpm_nb.errors import ConfigError, MissingClassError, RecordError, WorkspaceError
+from xpm_nb.store import fs
 from xpm_nb.store.files import params_text, read_object, write_text
 from xpm_nb.store.layout import MARKER, PARAMS, JobPaths, SavedPaths
 
@@ -83,7 +84,7 @@ def _save(obj: Any, paths: SavedPaths, workspace: Path | None = None) -> None:
     before = paths.folders()
     files = _Files(paths)
     try:
-        paths.path.mkdir(parents=True, exist_ok=True)
+        fs.make_directories(paths.path)
         document = serial.dump_value(
             obj,
             namespace=doors.submitter.namespace(),
@@ -92,13 +93,13 @@ def _save(obj: Any, paths: SavedPaths, workspace: Path | None = None) -> None:
         )
         write_text(paths.definition, params_text(document))
     except OSError as error:
-        shutil.rmtree(files.folder, ignore_errors=True)
+        _drop(files.folder)
         raise WorkspaceError(f"cannot save in {paths.path}: {error.strerror}") from error
     except BaseException:
-        shutil.rmtree(files.folder, ignore_errors=True)
+        _drop(files.folder)
         raise
     for folder in before:
-        shutil.rmtree(folder, ignore_errors=True)
+        _drop(folder)
 
 
 def serialize(
@@ -144,6 +145,11 @@ def state_dict(context: Any, obj: Any = None) -> dict[str, Any]:
     )
 
 
+def _drop(folder: Path) -> None:
+    with suppress(OSError):  # what is left of it is in nobody's way
+        fs.remove_tree(folder)
+
+
 class _Files:
     """Copies what `DataPath` parameters name into a folder."""
 
@@ -166,13 +172,13 @@ class _Files:
 
     def _copy(self, source: Path, place: Path) -> None:
         real = source.resolve(strict=True)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        fs.make_directories(place.parent)
         if not real.is_dir():
-            shutil.copy2(real, place)
+            fs.copy_file(real, place)
         elif self.root.resolve().is_relative_to(real):
             raise OSError("the folder to save it in lies inside of it")
         else:
-            shutil.copytree(real, place)
+            fs.copy_tree(real, place)
 
 
 # -- loading ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from xpm_nb.store import locks
+from xpm_nb.store import fs, locks
 from xpm_nb.store.layout import PRIVATE, Workspace, aside
 
 log = logging.getLogger("xpm_nb")
@@ -66,7 +66,7 @@ def trouble(workspace: Workspace) -> str:
 def _try(folder: Path) -> str:
     """Lock a new file, and see what another process makes of it; "" if all is well."""
     name = aside(folder / PRIVATE).name
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = fs.open_fd(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         lock = locks.try_lock_in(directory, name)
         if lock is None:
@@ -76,7 +76,7 @@ def _try(folder: Path) -> str:
         return f"{error.strerror}"
     finally:
         with suppress(OSError):
-            os.unlink(name, dir_fd=directory)
+            fs.unlink(name, dir_fd=directory)
         os.close(directory)
 
 
