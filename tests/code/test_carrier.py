@@ -711,7 +711,17 @@ UNEXPLAINED = {
     "an attribute that was set, and set back": (
         ["class W:\n  def __init__(self, n): self.n = n", "class A:\n  def f(self): return self.w.n", "A.w = W(1)", "A.w = W(2)\nA.w = W(1)"],
         "A().f()",
-        "sets A.w after In[2], line 1 had defined A",
+        "changes A.w after In[2], line 1 had defined A",
+    ),
+    "a method that changes an attribute": (
+        ["class W:\n  n = 1\n  def fill(self, n): self.n = n", "class A:\n  w = W()\n  def f(self): return self.w.n", "A.w.fill(2)"],
+        "A().f()",
+        "changes A.w after In[2], line 1 had defined A",
+    ),
+    "an element of what was computed": (
+        ["import array", "class A:\n  w = array.array('i', [1])\n  def f(self): return self.w[0]", "A.w[0] = 2"],
+        "A().f()",
+        "changes A.w[…] after In[2], line 1 had defined A",
     ),
     "what a decorator calls": (
         ["def name(f): return f.__name__\ndef deco(f):\n  label = name(f)\n  return lambda: (label, f())", "@deco\ndef g(): pass", "def name(f): return 'other'"],
@@ -759,6 +769,10 @@ UNHARMED = {
     "a default that a function fills itself": (
         ["def f(x, seen={}):\n  seen[x] = x\n  return x\nf(3)"],
         "f(2)",
+    ),
+    "methods of its functions": (
+        ["import functools", "class A:\n  @functools.lru_cache\n  def f(self): return 1", "A.f.cache_clear()"],
+        "A().f()",
     ),
     "what is said of a class": (
         ["class A:\n  def f(self): return 1", "A.__stale__ = 'rerun'\nA.__doc__ = 'A text.'"],

@@ -471,11 +471,11 @@ REFUSED = {
     ),
     "an attribute that is set in a loop": (
         [BASE, learn("return self.w", "w = object()"), "for n in range(2): Learn.w = n"],
-        ["In[{2}], line 1 sets Learn.w after In[{1}], line 1 had defined Learn", "run In[{1}] again"],
+        ["In[{2}], line 1 changes Learn.w after In[{1}], line 1 had defined Learn", "run In[{1}] again"],
     ),
     "an attribute that is gone": (
         [BASE, learn("return hasattr(self, 'w')", "w = object()"), "del Learn.w"],
-        ["In[{2}], line 1 sets Learn.w after In[{1}], line 1 had defined Learn"],
+        ["In[{2}], line 1 changes Learn.w after In[{1}], line 1 had defined Learn"],
     ),
     "a registry filled by a loop": (
         [f"{BASE}\nREG = []", "for n in range(2): REG.append(n)", learn("return REG")],

@@ -20,7 +20,7 @@ from xpm_nb.code.touches import SPOKEN, Touch, filled, is_filling
 from xpm_nb.code.values import NotPlain, evaluate, same_value
 
 _HELD = (list, dict, set)
-_DEFAULTS = (("__defaults__",), ("__kwdefaults__",))
+_DEFINED = (FunctionType, type, staticmethod, classmethod, property, type(None))
 _MISSING = object()
 
 
@@ -71,7 +71,7 @@ def of_definition(
                     needed.append(statement)
                     continue
                 raise Refused(
-                    f"in which {statement.place} sets {touch.what} after {definition.place} had "
+                    f"in which {statement.place} changes {touch.what} after {definition.place} had "
                     f"defined {name}",
                     f"Write it into the definition, and run {definition.cell.name} again",
                 )
@@ -85,7 +85,15 @@ def _changes(value: Any, touch: Touch) -> bool:
     """Tell whether a change is one of a class or function, and not of what is said of it."""
     if not callable(value) or SPOKEN.intersection(touch.path):
         return False
-    return not touch.call or (is_filling(touch) and touch.path[:1] in _DEFAULTS)
+    if not touch.call:
+        return True
+    for name in touch.path:
+        if name != "[]":
+            value = inspect.getattr_static(value, name, None)
+    # Of functions and classes, methods may do what they like: clear a cache, register.
+    return (
+        bool(touch.path) and not isinstance(value, _DEFINED) and not hasattr(value, "__wrapped__")
+    )
 
 
 def _is_as_set(value: Any, touch: Touch, statement: Statement, space: Mapping[str, Any]) -> bool:

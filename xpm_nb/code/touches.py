@@ -25,6 +25,10 @@ _CHANGING = frozenset(
         " appendleft extendleft"
     )
 )
+# Methods of other things that change them, as far as names tell.
+_OTHERS = frozenset(
+    str.split("register fill put resize itemset load_state_dict train eval fit partial_fit seed")
+)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -72,7 +76,7 @@ def _found(node: ast.AST) -> Iterator[Touch]:
                 yield Touch(path[0], (*path[1:], attribute))
         elif (
             isinstance(function, ast.Attribute)
-            and function.attr in (*_CHANGING, "register")
+            and is_changing(function.attr)
             and (path := _path(function.value))
         ):
             yield Touch(path[0], path[1:], function.attr)
@@ -87,6 +91,12 @@ def _path(node: ast.AST) -> tuple[str, ...]:
         parts.append(node.attr if isinstance(node, ast.Attribute) else "[]")
         node = node.value
     return (node.id, *reversed(parts)) if isinstance(node, ast.Name) else ()
+
+
+def is_changing(method: str) -> bool:
+    """Tell whether a method changes what it is one of, as far as its name tells."""
+    inplace = method.endswith("_") and not method.startswith("_")  # as torch names them
+    return method in _CHANGING or method in _OTHERS or inplace or method.startswith("set_")
 
 
 def is_filling(touch: Touch) -> bool:

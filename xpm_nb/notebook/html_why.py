@@ -56,7 +56,7 @@ def _change(change: CodeChange) -> Html:
     if len(change.rows) > len(rows):
         parts.append(foot(f"… and {plural(len(change.rows) - len(rows), 'more line')}"))
     if not rows:
-        parts.append(foot("its lines are the same: what it is compiled under differs"))
+        parts.append(foot("no lines to show: they were not kept, or are compiled in another way"))
     return el("details", *parts, open="")
 
 
