@@ -14,13 +14,13 @@ FLOORS = str.split("""
 errors
 core.doors core.forms core.generics core.types core.identifier core.names core.deprecated core.fields core.nodes core.methods core.hooks core.graph core.masks core.kept
 core.derive core.spelled core.config core.rebuild core.serial core.standins core.editing core.written core.states core.freshness core.views core.codetree core.compare core.drawing core.estimate core.events core.pools core.planned core.plan
-store.fs store.layout store.files store.records store.results store.attempts store.locks store.holders store.trial store.durable store.removal store.damage store.troubles store.tokens store.cache store.saved store.index
+store.fs store.layout store.files store.records store.results store.attempts store.locks store.holders store.trial store.durable store.removal store.damage store.troubles store.tokens store.told store.cache store.saved store.index
 code.canonical code.modules code.loaded code.named code.bytecode code.literals code.values code.touches code.cells code.drift code.origin code.imports code.binding code.changes code.submitting code.pickled code.pieces code.versions code.gather code.carrier code.package
 code.fingerprint
 runtime.report runtime.frames runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.attributes engine.host engine.settings engine.usage engine.reading engine.story engine.entries engine.trust engine.staleness engine.limits engine.messages engine.preparations engine.shares engine.scheduler engine.loop engine.callbacks engine.provenance engine.keeping
-engine.figures engine.results engine.outlook engine.postmortem engine.garbage engine.rehearsal engine.inspection engine.afterwards engine.source engine.job engine.preparing engine.jobs engine.proposals engine.namesakes engine.tokens engine.submission engine.codes engine.staging engine.export engine.contents engine.why engine.judging engine.options engine.intake engine.experiment engine.opening
+engine.attributes engine.host engine.settings engine.usage engine.reading engine.story engine.entries engine.trust engine.staleness engine.limits engine.messages engine.preparations engine.shares engine.others engine.scheduler engine.loop engine.callbacks engine.provenance engine.keeping
+engine.figures engine.results engine.outlook engine.postmortem engine.garbage engine.rehearsal engine.inspection engine.afterwards engine.source engine.job engine.preparing engine.jobs engine.proposals engine.namesakes engine.tokens engine.submission engine.codes engine.staging engine.export engine.contents engine.why engine.judging engine.options engine.intake engine.handing engine.experiment engine.opening engine.offers engine.detached
 notebook.markup notebook.words notebook.svg notebook.html_configs notebook.html_job notebook.html_jobs notebook.html_source notebook.html_tables notebook.html_frames notebook.html_inspection notebook.html_why notebook.html
 notebook.history notebook.protocol notebook.capture notebook.widgets notebook.live notebook.forms notebook.bridge notebook.completion notebook.magics
 cli testing __init__

@@ -88,6 +88,7 @@ class Plan:
         self._pools = Pools()
         self._slots = slots
         self._used = 0
+        self._left: set[str] = set()  # jobs that another process starts
         self._limited: dict[str, None] = {}  # an ordered set: those with a time limit or a kill_at
         self._grace_s = grace_s
         self._unchecked = 0  # changes since `validate` was called
@@ -151,6 +152,10 @@ class Plan:
         """Tell whether a job is being given its shares (see `Take`)."""
         return key in self._nodes and self._nodes[key].asks
 
+    def is_left(self, key: str) -> bool:
+        """Tell whether starting a job is left to another process."""
+        return key in self._left
+
     @property
     def pools(self) -> Pools:
         """What jobs have in common; to be read only."""
@@ -199,7 +204,7 @@ class Plan:
         InternalError
             Saying what does not.
         """
-        found = faults(self._nodes, self._pools, self._limited, self._slots, self._used)
+        found = faults(self._nodes, self._pools, self._limited, self._slots, self._used, self._left)
         texts = list(islice(found, FAULTS))
         if texts:
             raise InternalError(f"the plan contradicts itself: {'; '.join(texts)}")
@@ -257,6 +262,22 @@ class Plan:
     def set_slots(self, slots: int) -> list[Effect]:
         """Change how many jobs may be launched at once; running ones go on."""
         self._slots = slots
+        return self._settle([])
+
+    def leave(self, keys: Iterable[str]) -> list[Effect]:
+        """Start none of these jobs from now on, known or not: another process does."""
+        for key in keys:
+            self._left.add(key)
+            if self.state(key) is JobState.READY and not self._nodes[key].asks:
+                self._pools.leave(key)
+        return self._settle([])
+
+    def take_back(self, keys: Iterable[str]) -> list[Effect]:
+        """Start these jobs ourselves again, those that were left to another process."""
+        for key in self._left.intersection(keys):
+            self._left.discard(key)
+            if self.state(key) is JobState.READY:
+                self._stand(self._nodes[key])
         return self._settle([])
 
     def want(self, key: str, needs: Needs) -> None:
@@ -345,8 +366,7 @@ class Plan:
         node.cause = event.by if isinstance(event, DependencyFailed) else None
         node.asks = False
         if new is JobState.READY:
-            heappush(self._ready, (node.order, node.key))
-            self._pools.wait(node.key, node.order)
+            self._stand(node)
         elif new in (JobState.SCHEDULED, JobState.RUNNING):
             self._pools.take(node.key)
         else:
@@ -360,6 +380,14 @@ class Plan:
             node.cancelled = node.overdue = node.killed = False
             node.limit_at = node.kill_at = None
             self._limited.pop(node.key, None)
+
+    def _stand(self, node: Node) -> None:
+        """Put a job that is ready among those that are started when there is room."""
+        if node.key in self._left:
+            self._pools.leave(node.key)
+            return
+        heappush(self._ready, (node.order, node.key))
+        self._pools.wait(node.key, node.order)
 
     def _consequences(self, node: Node, old: JobState) -> list[tuple[Node, Event]]:
         """Say what a job's new state means for itself and for those that need it."""
@@ -435,7 +463,9 @@ class Plan:
         self._offer()
         while self._ready and self._used < self._slots:
             node = self._nodes[heappop(self._ready)[1]]
-            if node.state is not JobState.READY or node.asks or not self._pools.may_go(node.key):
+            if node.state is not JobState.READY or node.asks or node.key in self._left:
+                continue
+            if not self._pools.may_go(node.key):
                 continue  # it comes back when the pools that it needs have changed
             if self._pools.needs(node.key):
                 node.asks = node.slot = True

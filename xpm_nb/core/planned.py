@@ -7,7 +7,7 @@ later, in a job that waits for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
@@ -38,7 +38,12 @@ class Node:
 
 
 def faults(
-    nodes: Mapping[str, Node], pools: Pools, limited: Mapping[str, None], slots: int, used: int
+    nodes: Mapping[str, Node],
+    pools: Pools,
+    limited: Mapping[str, None],
+    slots: int,
+    used: int,
+    left: Container[str] = (),
 ) -> Iterator[str]:
     """Say what is wrong between the jobs of a plan; nothing if all is well.
 
@@ -52,14 +57,16 @@ def faults(
         Keys of those that have a time limit, or were asked to end.
     slots, used : int
         How many jobs may be launched at once, and how many are said to be.
+    left : container of str
+        Keys of those that another process starts.
     """
     for node in nodes.values():
-        for text in (*_alone(node), *_among(node, nodes), *_shares(node, pools)):
+        for text in (*_alone(node), *_among(node, nodes), *_shares(node, pools, left)):
             yield f"{node.key} is {node.state.value}, and {text}"
         timed = node.limit_at is not None or node.kill_at is not None
         if timed and node.key not in limited:
             yield f"{node.key} has a time limit that nobody looks at"
-        idle = node.state is JobState.READY and not node.asks
+        idle = node.state is JobState.READY and not node.asks and node.key not in left
         if idle and used < slots and pools.may_go(node.key):
             yield f"{node.key} could go, and a slot is free"
     holders = sum(node.slot for node in nodes.values())
@@ -115,12 +122,13 @@ def _among(node: Node, nodes: Mapping[str, Node]) -> Iterator[str]:
             yield "something it needs was left out"
 
 
-def _shares(node: Node, pools: Pools) -> Iterator[str]:
+def _shares(node: Node, pools: Pools, left: Container[str]) -> Iterator[str]:
     under_way = node.state in (JobState.SCHEDULED, JobState.RUNNING)
     if pools.holds(node.key) and not (under_way or node.asks):
         yield "it holds shares"
     if pools.needs(node.key) and not pools.holds(node.key) and (under_way or node.asks):
         yield "it holds no shares"
-    stands = node.state is JobState.READY and not node.asks and bool(pools.needs(node.key))
+    idle = node.state is JobState.READY and not node.asks and node.key not in left
+    stands = idle and bool(pools.needs(node.key))
     if pools.waits(node.key) != stands:
         yield "it stands in a queue" if not stands else "it stands in no queue"

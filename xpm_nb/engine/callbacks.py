@@ -226,6 +226,20 @@ class Register:
             for item in self._completed.values():
                 item.called = False
 
+    def names(self) -> list[str]:
+        """Name what is still to be called: ``on_completed(note)``."""
+        with self._lock:
+            found = [
+                *(("on_completed", one) for one in self._completed.values() if not one.called),
+                *(("on_state", one) for one in self._state.values()),
+                *(
+                    ("watch_output", one)
+                    for where in self._outputs.values()
+                    for one in where.values()
+                ),
+            ]
+        return [f"{kind}({identity(one.function)[1]})" for kind, one in found]
+
     def listeners(self) -> list[Listener]:
         """Give what wants each change."""
         with self._lock:

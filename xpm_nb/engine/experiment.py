@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Generator, Iterable
 from os import PathLike
 from typing import Any
@@ -24,25 +25,35 @@ from xpm_nb.engine.codes import Codes
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.export import Exported, export
+from xpm_nb.engine.handing import Handing
 from xpm_nb.engine.intake import Intake
 from xpm_nb.engine.job import Job, flush, inside, run_again, seconds, settled, wait_for
 from xpm_nb.engine.keeping import Keeping
-from xpm_nb.engine.messages import CancelJobs, CountToken, RetryJobs, SetSlots
+from xpm_nb.engine.messages import (
+    CancelJobs,
+    CountToken,
+    Heard,
+    LeaveJobs,
+    Listen,
+    RetryJobs,
+    SetSlots,
+)
 from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.tokens import Token
-from xpm_nb.errors import ConfigError, RecordError, XpmError
+from xpm_nb.errors import ConfigError, InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.launchers.local import LocalLauncher
-from xpm_nb.store import records
+from xpm_nb.store import records, told
 from xpm_nb.store import tokens as shares
 from xpm_nb.store.layout import JobPaths, Workspace
+from xpm_nb.store.told import Hint
 
 SYNC_S = 1.0  # how long a wait goes on for the views of what callbacks did, at most
 CLOSE_S = 1.0  # how long closing waits for callbacks and provenance, at most
 
 
-class Experiment(Intake, Keeping):
+class Experiment(Handing, Intake, Keeping):
     """A named set of jobs in a workspace; made by `start` and `experiment`.
 
     Attributes
@@ -85,6 +96,7 @@ class Experiment(Intake, Keeping):
         self._earlier = {}
         self._submissions = []
         self._environ = {}
+        self._read: dict[str, tuple[int, int]] = {}  # how the lists of runs were when read
         self._codes = Codes()
         self._namesakes = Namesakes(workspace, namespace, host.notebook)
         self._run = Run(
@@ -97,6 +109,8 @@ class Experiment(Intake, Keeping):
     def __repr__(self) -> str:
         counts = self.view().counts
         said = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no jobs"
+        if (process := self._finisher()) is not None:
+            said += f"; process {process.pid} starts what waits"
         return f"Experiment({self.name!r}: {said})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -107,14 +121,40 @@ class Experiment(Intake, Keeping):
         return doors.widget(self)
 
     def _recall(self) -> None:
-        """Read the lists of earlier runs, and have the loop find out how those jobs are."""
+        """Read the lists of earlier runs, and have the loop find out how those jobs are.
+
+        What a process without a kernel finishes is left to that.
+        """
+        self._loop.post(
+            Listen(self.workspace, self.name, _ear(self), told.hints_end(self.workspace))
+        )
+        starter = self._finisher()
+        self._look_at(self._read_lists(), starter)
+        if starter is None and self.run_mode is not RunMode.DRY_RUN:
+            self._report_uncalled()
+
+    def _heard(self, hint: Hint) -> None:
+        """Take note of what another process did with this experiment (in the loop's thread)."""
+        if hint.detach and self._finisher() is None:  # it is us who finish it
+            waiting = [i.entry for i in self._all() if not i.entry.settled.is_set()]
+            self._loop.post(LeaveJobs(tuple(waiting), None))
+        self._look_at(self._read_lists(), hint.process)
+
+    def _read_lists(self) -> list[Entry]:
+        """Take in the jobs of all runs that are not known yet; give them in order of submission."""
         found: list[Entry] = []
+        mine_id = "" if self._run.paths is None else self._run.paths.run_id
         for run in reversed(self.workspace.experiment(self.name).runs()):
+            state = records.state_of(run.jobs)
+            if self._read.get(run.run_id) == state or run.run_id == mine_id:
+                continue
+            self._read[run.run_id] = state
             mine: list[Entry] = []
             try:
                 rows = records.read_run_jobs(run)
             except RecordError as error:
-                warnings.warn(f"a run of {self.name!r} is left out: {error}", stacklevel=4)
+                if not self._loop.in_thread():  # which warns of nothing: it is in no cell
+                    warnings.warn(f"a run of {self.name!r} is left out: {error}", stacklevel=4)
                 continue
             for row in rows:
                 try:
@@ -122,16 +162,17 @@ class Experiment(Intake, Keeping):
                 except XpmError:  # a damaged line, of which only this one is lost
                     continue
                 entry = self._loop.entry(paths)
-                known = self._earlier.get(entry.id)
+                known = self._items.get(entry.id) or self._earlier.get(entry.id)
                 if known is None:
                     item = Item(entry, row.tags, row.submitted, run.run_id)
                     item.job = self._job(item)
-                    self._earlier[entry.id] = item
+                    with self._lock:
+                        self._earlier[entry.id] = item
                     mine.append(entry)
                 elif known.run == run.run_id:  # submitted again in that run
                     known.tags, known.submitted = row.tags, row.submitted
             found = mine + found  # what was submitted first is launched first
-        self._look_at(found)
+        return found
 
     # -- waiting --------------------------------------------------------------------------
 
@@ -350,7 +391,20 @@ class Experiment(Intake, Keeping):
                 del live[place(self)]
             started[:] = [xp for xp in started if xp is not self]
         self._run.keep_cells()
+        with contextlib.suppress(InternalError):  # the scheduler's thread is gone: nobody listens
+            self._loop.post(Listen(self.workspace, self.name, None))
         callbacks.current().flush(CLOSE_S, chores=True)
+
+
+def _ear(xp: Experiment) -> Heard:
+    """Give what has an experiment hear of hints, and does not keep it."""
+    method = weakref.WeakMethod(xp._heard)
+
+    def heard(hint: Hint) -> None:
+        if (call := method()) is not None:
+            call(hint)
+
+    return heard
 
 
 # -- what is open -----------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from xpm_nb.engine.contents import Item
 from xpm_nb.engine.entries import Asked, Entry, Preparation
 from xpm_nb.engine.job import Job, inside
 from xpm_nb.engine.judging import Judging
-from xpm_nb.engine.messages import OpenJobs, SubmitJob
+from xpm_nb.engine.messages import LeaveJobs, OpenJobs, SubmitJob
 from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.options import launcher_of, run_mode_of, transient_of, whole
 from xpm_nb.engine.provenance import Run
@@ -28,7 +28,7 @@ from xpm_nb.errors import CarrierError, ConfigError, NoExperimentError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths
-from xpm_nb.store.records import Code, JobRecord, RunJob
+from xpm_nb.store.records import Code, JobRecord, ProcessRecord, RunJob
 
 OPEN_S = 2.0  # how long opening waits for the states of earlier jobs, at most
 _LIVE = (JobState.WAITING, JobState.READY, JobState.SCHEDULED, JobState.RUNNING)
@@ -224,10 +224,12 @@ class Intake(Judging):
     def _job(self, item: Item) -> Job:
         return Job(item.entry, self._loop, experiment=self, look=item.view)
 
-    def _look_at(self, found: Sequence[Entry]) -> None:
-        """Have the loop find out how jobs are."""
+    def _look_at(self, found: Sequence[Entry], starter: ProcessRecord | None = None) -> None:
+        """Have the loop find out how jobs are; it is left to a starter to start them."""
         if found:
             ready = threading.Event()
+            if starter is not None:
+                self._loop.post(LeaveJobs(tuple(found), starter))
             self._loop.post(OpenJobs(tuple(found), ready))
             if not self._loop.in_thread():
                 ready.wait(OPEN_S)

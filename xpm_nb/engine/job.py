@@ -451,6 +451,13 @@ class Job(Afterwards):
 
 # -- callbacks --------------------------------------------------------------------------------
 
+
+def callbacks_of(entry: Entry) -> list[str]:
+    """Name what this process is to call when a job goes on or ends well."""
+    register = _registers.get(entry)
+    return [] if register is None else register.names()
+
+
 _registers: dict[Entry, Register] = {}
 _registers_guard = threading.Lock()
 

@@ -2,7 +2,7 @@
 
 Rule 1: one door, `Loop.post`; everything in `engine.scheduler` happens in this thread.
 Rule 2: it waits (for a message, the end of a process, a deadline) and does not look around in
-between. Files of running jobs are read a few times a second.
+between. Files of running jobs, and what other processes say, are looked at a few times a second.
 Rule 3: the loop lives on whatever a listener does.
 """
 
@@ -176,6 +176,10 @@ class Loop:
             known = list(self._entries.values())
         return [e for e in known if e.waits() or e.view.state is JobState.RUNNING]
 
+    def leaves(self, entry: Entry) -> bool:
+        """Tell whether it is left to another process to start a job."""
+        return self._scheduler.plan.is_left(entry.id)
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Have a function called in the loop's thread with the keys of jobs that changed.
 
@@ -204,7 +208,7 @@ class Loop:
         self.sync(timeout_s)
         with self._lock:
             known = list(self._entries.values())
-        left = [entry for entry in known if entry.waits()]
+        left = [entry for entry in known if entry.waits() and not self.leaves(entry)]
         names = {entry.record.experiment for entry in left if entry.record is not None}
         return len(left), sorted(names - {""})
 

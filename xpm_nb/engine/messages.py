@@ -13,7 +13,10 @@ from typing import Protocol
 from xpm_nb.core.states import JobState
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.store.layout import Workspace
-from xpm_nb.store.records import Code
+from xpm_nb.store.records import Code, ProcessRecord
+from xpm_nb.store.told import Hint
+
+Heard = Callable[[Hint], object]
 
 _UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 
@@ -78,6 +81,30 @@ class OpenJobs:
 
     entries: tuple[Entry, ...]
     ready: threading.Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveJobs:
+    """Leave it to another process to start these, as long as it lives; None: start them."""
+
+    entries: tuple[Entry, ...]
+    starter: ProcessRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Hear what other processes tell about an experiment, from an offset on; None: no more.
+
+    Attributes
+    ----------
+    heard : callable or None
+        Called in the scheduler's thread; must be quick.
+    """
+
+    workspace: Workspace
+    name: str
+    heard: Heard | None
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +191,8 @@ class Wake:
 Message = (
     SubmitJob
     | OpenJobs
+    | LeaveJobs
+    | Listen
     | CancelJobs
     | LookAgain
     | RetryJobs

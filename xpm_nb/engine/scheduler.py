@@ -51,6 +51,8 @@ from xpm_nb.engine.messages import (
     Clock,
     CountToken,
     JudgeJobs,
+    LeaveJobs,
+    Listen,
     LookAgain,
     Message,
     NoteError,
@@ -64,12 +66,13 @@ from xpm_nb.engine.messages import (
     Wake,
     Watcher,
 )
+from xpm_nb.engine.others import Others, job_of
 from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.shares import Shares
 from xpm_nb.errors import InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, Status
 from xpm_nb.store import holders, locks, records, troubles
-from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import Failure
 
 log = logging.getLogger("xpm_nb")
@@ -124,6 +127,14 @@ class Scheduler:
         self._refresh_s = 1.0 / refresh_hz
         self._entries: dict[str, Entry] = {}
         self._shares = Shares(plan, clock, watcher, entry_of, self._carry_out)
+        self._others = Others(
+            plan,
+            clock,
+            watcher,
+            self._entries,
+            lambda entry: self._guard(entry, partial(self._notice, entry)),
+            self._carry_out,
+        )
         self._effects: deque[Effect] = deque()
         self._carrying = False
         self._under_way: dict[str, Entry] = {}
@@ -151,6 +162,15 @@ class Scheduler:
                 self._freeze()
                 if ready is not None:
                     ready.set()
+            case LeaveJobs(wanted, starter):
+                if starter is None or not self._others.leave(wanted, starter):
+                    self._others.take_back(wanted)
+                self._changed.update((e.id, e) for e in wanted if e.id in self.plan)
+            case Listen(workspace, name, heard, offset):
+                if heard is None:
+                    self._others.deafen(workspace, name)
+                else:
+                    self._others.listen(workspace, name, heard, offset)
             case CancelJobs(wanted):
                 for entry in wanted:
                     if self._live(entry):
@@ -207,6 +227,7 @@ class Scheduler:
         now = self._clock.monotonic()
         self._hear(now)
         self._carry_out(self.plan.tick(now))
+        self._others.tick(now)
         self._changed.update((entry.id, entry) for entry in self._shares.tick(now))
         for key in [k for k, (_, at, _) in self._again.items() if at <= now][:AT_ONCE]:
             entry, _, tries = self._again.pop(key)
@@ -232,7 +253,7 @@ class Scheduler:
         """Say when `tick` has something to do, None if nothing is due."""
         times = [*self._looks.values(), *(at for _, at in self._says.values())]
         times += [at for _, at, _ in self._again.values()]
-        due = (self.plan.next_deadline(), self._shares.next_deadline())
+        due = [part.next_deadline() for part in (self.plan, self._shares, self._others)]
         times += [at for at in due if at is not None]
         if self._under_way:
             times += [self._refresh_at, self._sweep_at]
@@ -307,6 +328,9 @@ class Scheduler:
                         entry.ask(asked)  # `retry` begins here again
                     raise
                 log.warning("%s is not in the list of its run: %s", entry.paths.key, error)
+            if asked is not None:
+                workspace = Workspace(entry.paths.workspace)
+                self._others.tell(workspace, experiment=asked.record.experiment)
         if message.prepare:
             if not live and message.asked is not None:
                 entry.ask(message.asked)
@@ -316,6 +340,24 @@ class Scheduler:
             self._arrive(entry, message.asked, generate=message.generate)
         elif message.asked is not None:
             self.plan.set_transient(entry.id, records.transient_mode(message.asked.record))
+
+    def _notice(self, entry: Entry) -> None:
+        """See whether another process has begun with a job, or ended it."""
+        state = self.plan.state(entry.id)
+        if entry.id not in self.plan or state in _UNDER_WAY or entry.id in self._again:
+            return  # we hear of its end
+        found, _ = entries.look(entry)
+        waits = state in (JobState.WAITING, JobState.READY)
+        if found is Found.HELD:
+            self._attach(entry, slot=False)
+        elif found is Found.NOTHING or not (waits or found is Found.DONE):
+            return
+        elif state is not JobState.DONE:
+            entry.forget_attempt()
+            entries.read_record(entry)
+            entry.facts.elsewhere = entry.ran = True
+            self._apply(Attached(entry.id, self._needs(entry), slot=False))
+            self._examine(entry)
 
     def _live(self, entry: Entry) -> bool:
         """Tell whether a job is neither over, nor left out, nor unknown."""
@@ -338,6 +380,7 @@ class Scheduler:
             self._attach(entry, slot=False)
         elif not generate:
             self._fresh(entry)
+            self._others.take_back((entry,))  # whoever asks for it here wants it started here
             needs = self._needs(entry) + self._begin(entry)
             again = self.plan.state(entry.id) is JobState.DONE  # its directory says otherwise
             self._apply(Rerun(entry.id, needs) if again else Submit(entry.id, needs))
@@ -586,6 +629,7 @@ class Scheduler:
             self._attach(entry, slot=False)
             return True
         self._fresh(entry)
+        self._others.take_back((entry,))
         self._apply(Rerun(entry.id, self._needs(entry) + self._begin(entry)))
         return True
 
@@ -690,6 +734,8 @@ class Scheduler:
             state = self.plan.state(entry.id)
             if state is JobState.DONE and (said := _first(entry.facts)):
                 return said
+            if state is JobState.READY and (starter := self._others.starter(entry)) is not None:
+                return f"left to process {starter.pid}, which starts it"
             if entry.facts.waits and state is JobState.READY:
                 return entry.facts.waits
             if entry.facts.trouble and state in _UNDER_WAY:
@@ -744,6 +790,7 @@ class Scheduler:
         else:
             entry.asked = None  # its directory has it
             entry.facts.started = self._clock.time()
+            self._others.tell(*job_of(entry.paths))
             self._watch(entry)
             self._apply(Started(entry.id))
             self._limit(entry)
@@ -894,6 +941,8 @@ class Scheduler:
             entries.mark_failed(entry, reason, message, code)
         except (XpmError, OSError) as error:  # its failure stands, whether it can be noted or not
             log.warning("%s: cannot write the failed marker: %s", entry.paths.key, error)
+            return
+        self._others.tell(*job_of(entry.paths))
 
     def _finish(self, entry: Entry, event: Event) -> None:
         if entry.facts.elsewhere:  # who ran it wrote down with what code

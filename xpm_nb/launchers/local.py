@@ -13,7 +13,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -295,6 +295,35 @@ class LocalLauncher:
                 os.killpg(handle.process.pid, signal.SIGCONT)  # a stopped process hears nothing
         except ProcessLookupError:
             return
+
+
+def start_apart(
+    command: Sequence[str], *, cwd: Path, log_fd: int, pass_fds: Sequence[int] = ()
+) -> ProcessRecord:
+    """Start a process that outlives this one, in a session of its own; nobody waits for it.
+
+    Raises
+    ------
+    LaunchError
+        It could not be started.
+    """
+    _reap_dropped()
+    try:
+        popen = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=log_fd,
+            stderr=log_fd,
+            cwd=cwd,
+            env=child_environ(),
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+    except (OSError, ValueError) as error:
+        raise LaunchError(f"cannot start {command[0]}: {error}") from error
+    popen.returncode = 0  # it goes on, on purpose: Popen must not warn
+    _children.append(popen.pid)
+    return _identify(popen.pid, 1)
 
 
 def _identify(pid: int, attempt: int) -> ProcessRecord:

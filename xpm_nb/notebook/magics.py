@@ -308,6 +308,7 @@ class XpmMagics(Magics):
             %xpm table [METRIC…] [--over TAG] [--task T]    its results
             %xpm diff A B                                   where two jobs differ
             %xpm wait [--timeout S]                         wait until they have ended
+            %xpm detach                                     have them go on without this kernel
             %xpm log ID [-n LINES]                          the end of a job's output
             %xpm source ID [--insert]                       the code that a job ran
             %xpm export DIR                                 write its tasks as a package
@@ -416,6 +417,12 @@ class XpmMagics(Magics):
         current = _current()
         current.wait(timeout_s=given.timeout)
         return current
+
+    @magic_arguments("xpm detach")
+    def detach(self, line: str) -> Page:
+        """Have a process of its own start what waits, so that this kernel may end."""
+        _parse(self.detach, line)
+        return Page(_current().detach())
 
     @magic_arguments("xpm log")
     @argument("id", help="first digits of the job's identifier")
@@ -566,7 +573,7 @@ class XpmMagics(Magics):
 
 
 VERBS = (
-    *("start", "status", "plan", "jobs", "graph", "table", "diff", "wait", "log"),
+    *("start", "status", "plan", "jobs", "graph", "table", "diff", "wait", "log", "detach"),
     *("source", "export", "why", "stale", "keep", "cancel", "retry", "rerun", "help"),
     *("debug", "gc"),
 )

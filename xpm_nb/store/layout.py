@@ -573,6 +573,11 @@ class ExperimentPaths:
         """Where the runs are."""
         return self.path / "xpm_nb"
 
+    @property
+    def detached(self) -> DetachedPaths:
+        """Where the process lives that finishes it without a kernel; nothing is made."""
+        return DetachedPaths(self.workspace, self.path / "detached")
+
     def runs(self) -> list[RunPaths]:
         """List the runs in order of their names, which is that of time: the latest is the last."""
         try:
@@ -606,6 +611,41 @@ class ExperimentPaths:
         except OSError as error:
             raise WorkspaceError(f"cannot make {run.path}: {error.strerror}") from error
         return run
+
+
+class DetachedPaths:
+    """Where the process lives that finishes an experiment without a kernel."""
+
+    __slots__ = ("path", "workspace")
+
+    def __init__(self, workspace: Path, path: Path) -> None:
+        self.workspace = workspace
+        self.path = path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process as long as it lives."""
+        return self.path / "lock"
+
+    @property
+    def process(self) -> Path:
+        """Which process that is."""
+        return self.path / "process.json"
+
+    @property
+    def handed(self) -> Path:
+        """What the kernel could not hand over: its callbacks."""
+        return self.path / "handed.json"
+
+    @property
+    def uncalled(self) -> Path:
+        """Which callbacks were not called, as their kernel was gone; a line each."""
+        return self.path / "uncalled.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What the process did."""
+        return self.path / "log.txt"
 
 
 class Workspace:
@@ -655,6 +695,11 @@ class Workspace:
     def experiments_dir(self) -> Path:
         """Where the experiments are."""
         return self.root / "experiments"
+
+    @property
+    def events(self) -> Path:
+        """What kernels tell each other, a line each: hints, never the truth."""
+        return self.root / "events"
 
     def create(self) -> Workspace:
         """Make the directory if need be, and see that it can be used.

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from xpm_nb.errors import RecordError
 from xpm_nb.store import fs
-from xpm_nb.store.layout import JobPaths, check_ours, inside
+from xpm_nb.store.layout import DetachedPaths, JobPaths, check_ours, inside
 from xpm_nb.store.records import ProcessRecord, read_pid, read_process
 
 # How a launcher tells a job's process about its attempt; the runner removes them at once.
@@ -213,7 +213,7 @@ def _is_file(fd: int, path: Path | str, directory: int | None = None) -> bool:
     return (mine.st_dev, mine.st_ino) == (named.st_dev, named.st_ino)
 
 
-def adopt(paths: JobPaths, fd: int) -> JobLock | None:
+def adopt(paths: JobPaths | DetachedPaths, fd: int) -> JobLock | None:
     """In the job: become the holder of an inherited lock; None if it is not that lock.
 
     Programs that the job starts do not inherit it. Processes that it forks do, on purpose: a worker
@@ -291,6 +291,17 @@ def try_exclusive(path: Path) -> Iterator[bool]:
 
 
 # --- who a process is ------------------------------------------------------------------------
+
+
+def myself() -> ProcessRecord:
+    """Describe this process."""
+    return _described(os.getpid())
+
+
+@cache
+def _described(pid: int) -> ProcessRecord:
+    found = identify(pid)
+    return found or ProcessRecord(pid, 0, boot_id(), os.uname().nodename)
 
 
 @cache

@@ -483,7 +483,14 @@ def write_process(paths: JobPaths, record: ProcessRecord) -> None:
 def read_process(paths: JobPaths) -> ProcessRecord | None:
     """Read which process runs, or ran, the job; None if nothing says so; raises `RecordError`."""
     data = read_object(paths.process)
-    return None if data is None else ProcessRecord(**_fields(paths.process, data, ProcessRecord))
+    return None if data is None else as_process(paths.process, data)
+
+
+def as_process(path: Path, data: Any) -> ProcessRecord:
+    """Take the description of a process from what a file holds; raises `RecordError`."""
+    if not isinstance(data, dict):
+        raise RecordError(f"{path} is damaged: a process is {kind_of(data)}")
+    return ProcessRecord(**_fields(path, data, ProcessRecord))
 
 
 def clear_pid(paths: JobPaths) -> None:
