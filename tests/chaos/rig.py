@@ -25,6 +25,7 @@ from xpm_nb.engine import garbage, story
 from xpm_nb.store.layout import Workspace
 
 INSIDE = Path(__file__).parent / "inside"
+DETACH = 0.1  # how probable it is that a kernel that looks after its jobs hands them over
 GROUP = 10  # jobs among which there are dependencies
 CELLS = [
     """
@@ -45,7 +46,7 @@ class Work(Task):
 """,
     """
 xp = start({name!r}, workspace={workspace!r}, namespace="chaos", slots={slots})
-chance, works = random.Random({seed}), []
+chance, luck, works = random.Random({seed}), random.Random(), []
 for n in range({jobs}):
     near = works[n - n % {group} :]
     needs = chance.sample(near, min(len(near), chance.choice([0, 0, 1, 1, 2])))
@@ -61,6 +62,8 @@ async def look_after():
         failed = [job for job in mine if job.state is JobState.ERROR]
         if failed:
             xp.retry(*failed)
+        if luck.random() < {detach}:
+            xp.detach()
         aside = Path({report!r}).with_suffix(f".{{os.getpid()}}")
         aside.write_text(json.dumps({{"pid": os.getpid(), **count}}))
         os.replace(aside, {report!r})
@@ -94,6 +97,7 @@ class Killed:
     """Whom the run has killed."""
 
     kernels: int = 0
+    detached: int = 0
     groups: int = 0
     forked: int = 0
     paused: int = 0
@@ -160,6 +164,7 @@ class Rig:
                     jobs=self.size.jobs,
                     group=GROUP,
                     report=str(self.report(number)),
+                    detach=DETACH,
                 )
             )
 
@@ -167,6 +172,22 @@ class Rig:
         """Kill a kernel; it may be anywhere, also in the middle of its first cell."""
         self.kernels.pop(number).kill()
         self.killed.kernels += 1
+
+    def kill_detached(self) -> None:
+        """Kill one of the processes that finish an experiment without a kernel, if there are."""
+        found = [process for process in self.detached() if witness.lives(process)]
+        if found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(self.chance.choice(found).partition(".")[0]), signal.SIGKILL)
+                self.killed.detached += 1
+
+    def detached(self) -> list[str]:
+        """Name the processes that finish, or finished, an experiment."""
+        found = []
+        for path in sorted(self.workspace.glob("experiments/*/detached/process.json")):
+            process = json.loads(path.read_bytes())
+            found.append(f"{process['pid']}.{process['start']}")
+        return found
 
     def finished(self) -> bool:
         """Tell whether every kernel sees that all jobs are done."""
@@ -283,6 +304,8 @@ class Rig:
                 self.chance.choice(list(self.kernels.values())).send(self.chance.choice(LOOKS))
             if time.monotonic() < due:
                 continue
+            if self.chance.random() < 0.5:
+                self.kill_detached()
             number = self.chance.choice(list(self.kernels))
             if self.chance.random() < 0.2:
                 self._pause(self.kernels[number].pid)
@@ -299,12 +322,12 @@ class Rig:
         self.killed.paused += 1
 
     def end_processes(self) -> None:
-        """End what is left of the jobs."""
-        for note in os.listdir(self.path / "running"):
-            pid, ticks = note.split(".")[:2]
-            if witness.lives(f"{pid}.{ticks}"):
+        """End what is left: processes that jobs forked, and those that finish experiments."""
+        left = [".".join(note.split(".")[:2]) for note in os.listdir(self.path / "running")]
+        for process in (*self.detached(), *left):
+            if witness.lives(process):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+                    os.kill(int(process.partition(".")[0]), signal.SIGKILL)
 
     def judge(self) -> Verdict:
         """Look how each job is, and judge."""
@@ -330,7 +353,7 @@ class Rig:
         who = self.killed
         cells = [
             self.seed,
-            f"{who.kernels}/{verdict.killed}",
+            f"{who.kernels}/{who.detached}/{verdict.killed}",
             f"{who.forked}/{who.groups}/{who.paused}/{who.sweeps}",
             verdict.runs,
             f"{verdict.done}/{self.size.jobs}",
@@ -344,6 +367,6 @@ class Rig:
 
 
 HEAD = (
-    "| seed | kernels/jobs killed | forked, groups killed/pauses/sweeps | runs | done | overlaps "
+    "| seed | kernels/detached/jobs killed | forked, groups killed/pauses/sweeps | runs | done | overlaps "
     "| runs after success | lost | too early | took |\n|---|---|---|---|---|---|---|---|---|---|"
 )
