@@ -189,16 +189,14 @@ class Rig:
             found.append(f"{process['pid']}.{process['start']}")
         return found
 
-    def finished(self) -> bool:
-        """Tell whether every kernel sees that all jobs are done."""
+    def finished(self) -> list[bool]:
+        """Tell of each kernel whether it sees that all jobs are done."""
+        found = []
         for number in self.kernels:
-            try:
+            with contextlib.suppress(OSError, ValueError):  # it has not come so far
                 count = json.loads(self.report(number).read_text())
-            except (OSError, ValueError):
-                return False
-            if count[JobState.DONE.value] < self.size.jobs:
-                return False
-        return True
+                found.append(count[JobState.DONE.value] >= self.size.jobs)
+        return found + [False] * (len(self.kernels) - len(found))
 
     def listen(self) -> None:
         """Read what kernels said, and keep errors of their cells."""
@@ -297,12 +295,12 @@ class Rig:
     def _kill_kernels(self, deadline: float) -> None:
         """Kill kernels and start them again, until all is done."""
         due = time.monotonic() + self.chance.expovariate(1 / self.size.kernel_kill_s)
-        while not self.finished() and time.monotonic() < deadline:
+        while not all(finished := self.finished()) and time.monotonic() < deadline:
             time.sleep(0.05)  # whoever is killed, this is the rhythm of the run, not a wait
             self.listen()
             if self.chance.random() < 0.05:
                 self.chance.choice(list(self.kernels.values())).send(self.chance.choice(LOOKS))
-            if time.monotonic() < due:
+            if time.monotonic() < due or any(finished):  # those who are left get to see it
                 continue
             if self.chance.random() < 0.5:
                 self.kill_detached()

@@ -82,6 +82,7 @@ class Experiment(Handing, Intake, Keeping):
         run_mode: RunMode = RunMode.NORMAL,
         provenance: bool = True,
         stale: str = "warn",
+        durable: bool = False,
     ) -> None:
         self.name = name
         self.workspace = workspace
@@ -89,6 +90,7 @@ class Experiment(Handing, Intake, Keeping):
         self.launcher = launcher or LocalLauncher()
         self.run_mode = run_mode
         self.stale_policy = stale
+        self.durable = durable
         self.closed = False
         self._loop = loop.current()
         self._lock = threading.Lock()

@@ -45,6 +45,7 @@ class Intake(Judging):
 
     launcher: Launcher
     run_mode: RunMode
+    durable: bool
     closed: bool
     _submissions: list[Item]  # every one, for blocks
     _environ: dict[str, str]
@@ -105,6 +106,7 @@ class Intake(Judging):
                 submitted=time.time(),
                 max_retries=whole("max_retries", max_retries),
                 transient=transient_of(transient),
+                durable=self.durable,
             )
             return self._submit(task, launcher, mode, init_tasks, options)
         finally:
@@ -297,6 +299,7 @@ class Intake(Judging):
             environ=dict(owner._environ),
             submitted=time.time(),
             stale=job.entry.policy,
+            durable=owner.durable,
         )
         carried, code = self._code_again(job)
         if job.latest is None:

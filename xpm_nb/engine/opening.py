@@ -94,6 +94,7 @@ def _open(
     run_mode: Any,
     provenance: bool | None,
     stale: str | None,
+    durable: bool | None,
 ) -> tuple[Experiment, bool]:
     """Give the live experiment of that name, or open it; tell whether it was opened now."""
     check_name(name, "an experiment's name")
@@ -125,6 +126,7 @@ def _open(
                 run_mode=mode or RunMode.NORMAL,
                 provenance=provenance is not False,
                 stale=stale or "warn",
+                durable=settings.default_durable(),
             )
         elif namespace is not None and namespace != xp.namespace:
             raise ConfigError(
@@ -134,6 +136,7 @@ def _open(
         xp.launcher = launcher or xp.launcher
         xp.run_mode = mode or xp.run_mode
         xp.stale_policy = stale or xp.stale_policy
+        xp.durable = xp.durable if durable is None else bool(durable)
         if slots is not None:
             xp.slots = slots
         if new:
@@ -152,6 +155,7 @@ def start(
     run_mode: Any = None,
     provenance: bool | None = None,
     stale: str | None = None,
+    durable: bool | None = None,
 ) -> Experiment:
     """Open an experiment, or open it again, and return at once: submitted tasks go to it.
 
@@ -180,6 +184,10 @@ def start(
         What becomes of results that other code made: "warn" (they are reused, and marked; the
         default), "rerun", "error" (submitting raises `StaleError`) or "ignore". A task class may
         say so for itself: ``__stale__ = "rerun"``.
+    durable : bool, optional
+        True has everything that a job leaves on the disk itself (``fsync``) before its marker says
+        that it has ended: a power cut then takes no finished result. That may take a while for
+        large files. By default as the `Settings` say: no.
 
     Raises
     ------
@@ -197,6 +205,7 @@ def start(
         run_mode=RunMode.NORMAL if run_mode is None else run_mode,
         provenance=provenance,
         stale=stale,
+        durable=durable,
     )
     with guard:
         started[:] = [*(other for other in started if other is not xp), xp]
@@ -218,7 +227,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         Directory of all jobs; None for the default one.
     name : str
         Letters, digits, ``.``, ``_``, ``-``.
-    launcher, run_mode, namespace, slots, provenance, stale : optional
+    launcher, run_mode, namespace, slots, provenance, stale, durable : optional
         See `start`.
     **ignored
         Arguments of experimaestro's function that mean nothing here (``port``, ``host``, …).
@@ -240,6 +249,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         slots: int | None = None,
         provenance: bool | None = None,
         stale: str | None = None,
+        durable: bool | None = None,
         **ignored: Any,
     ) -> None:
         if name == "":  # `experiment("name")`, which may as well be a workspace
@@ -257,6 +267,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
             "slots": slots,
             "provenance": provenance,
             "stale": stale,
+            "durable": durable,
         }
         self._token: Restore[Any] | None = None
         self._former: Any = None
@@ -307,7 +318,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
 def _note_ignored(names: Iterable[str]) -> None:
     for name in names:
         if name not in _IGNORED:
-            known = ["launcher", "run_mode", "namespace", "slots", "provenance", "stale"]
+            known = ["launcher", "run_mode", "namespace", "slots", "provenance", "stale", "durable"]
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise TypeError(f"experiment() has no argument {name!r}{hint}")

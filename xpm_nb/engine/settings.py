@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from traitlets import Float, Int, TraitError, Unicode, validate
+from traitlets import Bool, Float, Int, TraitError, Unicode, validate
 from traitlets.config import SingletonConfigurable
 
 
@@ -29,6 +29,9 @@ class Settings(SingletonConfigurable):
     grace_s = Float(10.0, help="Seconds between asking a cancelled job to end and killing it.").tag(
         config=True
     )
+    durable = Bool(
+        False, help="Whether what jobs leave is on the disk itself before they count as done."
+    ).tag(config=True)
 
     @validate("slots", "grace_s")
     def _not_negative(self, proposal: Any) -> Any:
@@ -58,3 +61,8 @@ def default_slots() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))  # fewer than the machine has, in a container
     return os.cpu_count() or 1
+
+
+def default_durable() -> bool:
+    """Say whether jobs sync what they leave if nobody said so."""
+    return bool(Settings.instance().durable)

@@ -50,6 +50,8 @@ class Options:
         Whether the job may be left out.
     stale : str
         What becomes of a stale result.
+    durable : bool
+        What the job leaves is on the disk itself before its marker is.
     """
 
     launcher: Launcher
@@ -60,6 +62,7 @@ class Options:
     max_retries: int | None = None
     transient: TransientMode = TransientMode.NONE
     stale: str = "warn"
+    durable: bool = False
 
 
 def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options) -> JobRecord:
@@ -89,6 +92,7 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
         resumable=hasattr(cls, "__xpm_resumable__"),
         tokens=tokens.counts_of(task, Workspace(paths.workspace)),
         transient=options.transient.value,
+        durable=options.durable,
     )
     shared = configs.shared_places(task, sharing(paths, options.namespace))
     if shared:

@@ -230,10 +230,13 @@ class RunningJob:
         try:
             records.set_aside_done(paths)
             records.write_times(paths, started, time(), *self.met())
+            durable = records.sync_outputs(paths, self.record_)
             if failure is None:
                 records.write_done(paths)
             else:
                 records.write_failed(paths, *failure)
+            if durable:
+                records.sync_marker(paths)
             records.clear_pid(paths)
         except (OSError, XpmError) as error:
             with suppress(OSError, ValueError):

@@ -32,7 +32,7 @@ from xpm_nb.store.files import (
     write_json,
     write_text,
 )
-from xpm_nb.store.layout import JobPaths, RunPaths, make_directory, make_next
+from xpm_nb.store.layout import PRIVATE, JobPaths, RunPaths, Workspace, make_directory, make_next
 
 _NOTHING: Mapping[str, Any] = {}  # the default of all fields that are objects; never changed
 
@@ -66,6 +66,8 @@ class JobRecord(NamedTuple):
         How many units of which token it holds while it runs.
     partials : tuple[str, ...]
         Directories, relative to the workspace, that no other job may write in while it runs.
+    durable : bool
+        All that it leaves is on the disk itself before its marker is.
     main : str
         That of them which is its ``__maintaskdir__``; "" for the job's directory.
     """
@@ -92,6 +94,7 @@ class JobRecord(NamedTuple):
     tokens: Mapping[str, int] = _NOTHING
     partials: tuple[str, ...] = ()
     main: str = ""
+    durable: bool = False
     scheme: int = 1
     format: int = FORMAT
 
@@ -378,7 +381,7 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("digest", "reason", "by", "transient"), (str,)),
     **dict.fromkeys(("pid", "start", "attempt", "scheme", "format"), (int,)),
     **dict.fromkeys(("max_retries", "retries"), (int,)),
-    "resumable": (bool,),
+    **dict.fromkeys(("resumable", "durable"), (bool,)),
     **dict.fromkeys(("submitted", "started", "time"), (int, float)),
     **dict.fromkeys(
         ("dependencies", "sys_path", "roots", "parts", "uses", "stamp", "futures", "aside"),
@@ -414,7 +417,13 @@ def _fields(path: Path, data: Mapping[str, Any], cls: Any) -> dict[str, Any]:
 
 def write_job(paths: JobPaths, record: JobRecord) -> None:
     """Write ``job.json``."""
-    write_json(paths.record, record._asdict())
+    write_json(paths.record, record._asdict(), durable=record.durable)
+    if record.durable:
+        from xpm_nb.store import durable  # seldom needed
+
+        durable.sync(paths.private)
+        durable.sync(paths.path)
+        durable.sync(paths.path.parent)  # where its own name is
 
 
 def read_job(paths: JobPaths) -> JobRecord | None:
@@ -683,6 +692,31 @@ def _mtime(path: Path) -> float | None:
 def write_done(paths: JobPaths) -> None:
     """Write the marker of success; the caller holds the job lock."""
     write_bytes(paths.done, b"")
+
+
+def sync_outputs(paths: JobPaths, record: JobRecord | None) -> bool:
+    """Have all that a job left on the disk, if its record asks for that; tell whether it does.
+
+    To be called before its marker is written; `sync_marker` is for after that. What earlier
+    attempts left is not looked at.
+    """
+    if record is None or not record.durable:
+        return False
+    from xpm_nb.store import durable  # seldom needed
+
+    durable.sync_tree(paths.path, besides=(PRIVATE,))
+    durable.sync_tree(paths.private, besides=(paths.attempts.name,))
+    for name in record.partials:
+        durable.sync_tree(Workspace(paths.workspace).shared(name))
+    return True
+
+
+def sync_marker(paths: JobPaths) -> None:
+    """Have the marker of a job on the disk, and its name."""
+    from xpm_nb.store import durable  # seldom needed
+
+    for path in (paths.done, paths.failed, paths.path):
+        durable.sync(path)
 
 
 def write_failed(
