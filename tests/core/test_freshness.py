@@ -75,3 +75,13 @@ def test_a_damaged_record_says_nothing(said):
 
 def test_each_reason_has_a_badge():
     assert set(BADGES) == {stale.value for stale in Stale}
+
+
+def test_what_was_made_anew_after_it_was_disowned_is_another_input():
+    again = A._replace(disowned=1)
+    assert again.mark != A.mark
+    assert Making.of({"disowned": 2}).disowned == 2
+    assert Making.of({"disowned": "two"}).disowned == 0
+    assert judge(again, now(), {"t/1": "m1"}) == Verdict(None, again.mark)
+    other = now(fingerprint="b")
+    assert judge(again, other, {}, [other._replace(inputs=A.inputs)]).kept

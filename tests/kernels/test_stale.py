@@ -340,3 +340,21 @@ def test_a_module_that_is_written_while_it_is_imported_is_in_doubt(lab, plugged)
     assert stale(plugged) == "unknown"
     why = plugged.run("print(task.why())").stdout
     assert f"while it started, these files changed: {lab.path / 'dyn.py'}" in why
+
+
+def test_texts_say_at_once_that_a_result_is_stale(lab, kernel):
+    kernel.run(HELPERS.replace("x + 1", "x + 2"))
+    said = "task = Answer.C(n=41).submit(); said = [str(xp.jobs), repr(task.job), repr(xp)]"
+    kernel.run(f"{said}; said += [str(xp.plan()), str(xp.table())]")
+    for text in kernel.value("said"):
+        assert "stale: code changed" in text
+
+
+def test_what_was_made_from_an_ignored_result_is_not_stale(lab):
+    kernel = lab.kernel()
+    kernel.run("xp = start('inputs')")
+    ignoring = PIPELINE.replace("n: Param[int]", "n: Param[int]\n    __stale__ = 'ignore'")
+    for cell in (TRAIN_HELPER, ignoring, RUN, TRAIN_HELPER.replace("+ 1", "+ 2"), RUN):
+        kernel.run(cell)
+    assert both(kernel) == ["", ""]
+    assert kernel.value("len(xp.stale())") == 0

@@ -56,6 +56,7 @@ def test_a_disowned_result_is_not_reused_and_its_history_is_kept(lab):
         assert "bad input" in text
     assert "bad input: Make" in kernel.value("xp._repr_mimebundle_()['text/plain']")
     assert "was disowned (bad data)" in kernel.value("str(use.why())")
+    assert kernel.value("use.job.view().stale") == "input", "though there is no other result yet"
     kernel.kill()
 
     other = lab.kernel()
@@ -69,9 +70,47 @@ def test_a_disowned_result_is_not_reused_and_its_history_is_kept(lab):
     assert other.value("(make.job.attempts[0] / 'made.txt').read_text()") == "1"
     assert other.value("len(make.job.attempts)") == 1
     assert other.value("use.job.view().message").startswith("bad input"), "it was made before"
+    assert other.value("use.job.view().stale") == "input"
+    assert other.value("[job.view().task for job in xp.stale()]") == ["Use"]
+    assert other.value("xp.plan(use).counts['stale']") == 1
+    assert other.value("xp.plan(make, use, more).counts") == {
+        **dict.fromkeys(["running", "waiting", "failed", "blocked", "new"], 0),
+        "computed": 3,
+        "stale": 1,
+    }
+    said = other.value("str(use.why())")
+    assert "what it needs has changed" in said
+    assert "was disowned (bad data)" in said
+    assert other.value("'stale: input changed' in str(xp.table())") is True
     other.run("use.job.rerun(); use.wait(60)")
+    assert other.value("[use.job.view().stale, len(xp.stale())]") == ["", 0]
     assert other.value("[use.result(), use.job.view().message]") == [1, ""]
     assert other.value("more.result()") == 2
+
+
+@pytest.mark.parametrize("policy", ["rerun", "error", "ignore"])
+def test_what_was_made_from_a_disowned_result_is_stale_for_every_policy(lab, policy):
+    kernel = lab.kernel()
+    kernel.run("xp = start('trust')")
+    kernel.run(CELL)
+    kernel.run(f"{SUBMIT}; xp.wait(timeout_s=60)")
+    kernel.run("make.job.disown('bad data')")
+    kernel.kill()
+    other = lab.kernel()
+    other.run(f"xp = start('trust', stale='{policy}')")
+    other.run(CELL)
+    if policy == "error":
+        other.run("make = Make.C(n=1); made = make.submit()")
+        assert "an input has changed" in other.fails("Use.C(made=made).submit()").error
+        other.run("xp.wait(timeout_s=60)")
+        assert "an input has changed" in other.fails("Use.C(made=made).submit()").error
+        return
+    other.run(f"{SUBMIT}; xp.wait(timeout_s=60)")
+    again = 2 if policy == "rerun" else 1
+    assert other.value("[make.job.view().attempt, use.job.view().attempt]") == [2, again]
+    assert other.value("[use.job.view().stale, len(xp.stale())]") == ["", 0]
+    other.run(f"{SUBMIT}; xp.wait(timeout_s=60)")
+    assert other.value("[make.job.view().attempt, use.job.view().attempt]") == [2, again]
 
 
 def test_what_waits_for_a_disowned_result_does_not_run(lab):

@@ -46,29 +46,40 @@ class Making(NamedTuple):
         The `mark` of each job that it needs, by key.
     loaded : mapping
         Digests of modules that only its run could tell of, by path; "" for one that is gone.
+    disowned : int
+        How many results of it had been taken back before: who was made from one of those was made
+        from something else.
     """
 
     fingerprint: str = ""
     left_out: Mapping[str, str] = _NOTHING
     inputs: Mapping[str, str] = _NOTHING
     loaded: Mapping[str, str] = _NOTHING
+    disowned: int = 0
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Making:
         """Read what a job's record says of its code; damaged parts count as missing."""
-        fingerprint = said.get("fingerprint")
+        fingerprint, disowned = said.get("fingerprint"), said.get("disowned")
         return cls(
             fingerprint if isinstance(fingerprint, str) else "",
             _texts(said.get("left_out")),
             _texts(said.get("inputs")),
+            disowned=disowned if type(disowned) is int else 0,
         )
 
     @property
     def mark(self) -> str:
         """Tell this making from any other, in 16 hexadecimal digits."""
-        parts = [self.fingerprint, sorted(self.left_out.items()), sorted(self.inputs.items())]
+        parts: list[Any] = [
+            self.fingerprint,
+            sorted(self.left_out.items()),
+            sorted(self.inputs.items()),
+        ]
         if self.loaded:
             parts.append(sorted(self.loaded.items()))
+        if self.disowned:
+            parts.append(self.disowned)
         return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()[:16]
 
 
@@ -119,7 +130,11 @@ def judge(
         The present digests of the modules that only its run could tell of, by path.
     """
     then = Making(made.fingerprint, made.left_out) if now is None else now
-    then = then._replace(inputs={**made.inputs, **inputs}, loaded={**made.loaded, **loaded})
+    then = then._replace(
+        inputs={**made.inputs, **inputs},
+        loaded={**made.loaded, **loaded},
+        disowned=made.disowned,
+    )
     if not then.fingerprint:
         return Verdict(Stale.UNKNOWN, made.mark)
     stale = None
@@ -135,6 +150,6 @@ def judge(
         stale = Stale.DEFAULT
     elif then.inputs != made.inputs:
         stale = Stale.INPUT
-    if stale is None or any(one == then for one in kept):
+    if stale is None or any(one._replace(disowned=made.disowned) == then for one in kept):
         return Verdict(None, made.mark, stale is not None)
     return Verdict(stale, made.mark if stale is Stale.UNKNOWN else then.mark)

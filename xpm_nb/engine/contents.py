@@ -87,6 +87,7 @@ class Contents:
 
         Each is an attribute of its own, named by its task and identifier: ``xp.jobs.train_<Tab>``.
         """
+        self._catch_up()  # what is shown of a result is judged with the code it was asked for with
         return Jobs(item.job for item in self._all() if item.job is not None)
 
     def __iter__(self) -> Iterator[Job]:
@@ -260,7 +261,7 @@ class Contents:
         """Let what was submitted just now be known to the scheduler, so that it is seen so."""
         if not (self._loop.in_thread() or callbacks.current().in_thread()):
             asked = (item.entry for item in self._all() if not item.run)
-            if any(entry.view.state is JobState.UNSCHEDULED for entry in asked):
+            if any(e.pending or e.view.state is JobState.UNSCHEDULED for e in asked):
                 self._loop.sync(VIEWS_S)
 
     def diff(self, a: Any, b: Any) -> compare.Diff:

@@ -274,6 +274,11 @@ class Entry:
         states = (JobState.WAITING, JobState.READY, JobState.SCHEDULED)
         return self._pending > 0 or self.view.state in states
 
+    @property
+    def pending(self) -> bool:
+        """Whether a request is on its way that the loop has not met: the view is an older one."""
+        return self._pending > 0
+
     # -- for the loop ---------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> None:
@@ -733,6 +738,8 @@ def _write_code(entry: Entry, record: JobRecord) -> Mapping[str, Any]:
         if code != before:
             records.write_code(paths, code)
         said = _but(record.code, (*Code._fields, "reason", "files")) | code.summary()
+        if times := len(attempts.disowned(paths)):
+            said["disowned"] = times
         return said | {"inputs": inputs_of(paths, record.dependencies)}
     return _but(record.code, Code._fields)
 
@@ -745,7 +752,8 @@ def files_of(record: JobRecord | None) -> list[str]:
 
 def _but(said: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Give what a record says of code, without what is of the fingerprint."""
-    return {k: v for k, v in said.items() if k not in (*names, "inputs") or k == "unknown"}
+    gone = {*names, "inputs", "disowned"} - {"unknown"}
+    return {k: v for k, v in said.items() if k not in gone}
 
 
 def inputs_of(paths: JobPaths, keys: Iterable[str]) -> dict[str, str]:
@@ -753,8 +761,11 @@ def inputs_of(paths: JobPaths, keys: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for key in keys:
         with contextlib.suppress(XpmError):  # damaged: it is made from something unknown
-            record = records.read_job(resolve(paths, key))
-            found[key] = Making.of({} if record is None else record.code).mark
+            needed = resolve(paths, key)
+            record = records.read_job(needed)
+            made = Making.of({} if record is None else record.code)
+            loaded = {one.path: one.digest for one in records.read_met(needed)[1]}
+            found[key] = made._replace(loaded=loaded).mark
     return found
 
 

@@ -12,12 +12,14 @@ import threading
 import time
 import warnings
 import weakref
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from os import PathLike
 from typing import Any
 
 from xpm_nb.core import doors
 from xpm_nb.core.config import RunMode
+from xpm_nb.core.freshness import BADGES
 from xpm_nb.core.names import warn
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import callbacks, garbage, host, loop, tokens
@@ -109,8 +111,11 @@ class Experiment(Handing, Intake, Keeping):
         )
 
     def __repr__(self) -> str:
-        counts = self.view().counts
-        said = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no jobs"
+        view = self.view()
+        stale = Counter(job.stale for job in view.jobs)
+        told = [f"{n} {state}" for state, n in view.counts.items() if n]
+        told += [f"{stale[word]} {text}" for word, text in BADGES.items() if stale[word]]
+        said = ", ".join(told) or "no jobs"
         if (process := self._finisher()) is not None:
             said += f"; process {process.pid} starts what waits"
         return f"Experiment({self.name!r}: {said})"
@@ -168,6 +173,8 @@ class Experiment(Handing, Intake, Keeping):
                 if known is None:
                     item = Item(entry, row.tags, row.submitted, run.run_id)
                     item.job = self._job(item)
+                    if entry.view.state is JobState.UNSCHEDULED:  # nobody has asked for it yet
+                        entry.policy = self.stale_policy
                     with self._lock:
                         self._earlier[entry.id] = item
                     mine.append(entry)

@@ -186,9 +186,10 @@ class Judging(Contents):
         for key, mark in made.inputs.items():
             if (now := mark_of(key)) is not None and now != mark:
                 needed = self._loop.entry(entry.paths.sibling(key))
-                stale = needed.facts.stale
+                done = needed.view.state is JobState.DONE
                 words = {kind.value: text for kind, text in staleness.WORDS.items()}
-                found.append(f"{needed.name}: {words.get(stale, 'it was computed anew')}")
+                other = "it was computed anew" if done else "its result was disowned"
+                found.append(f"{needed.name}: {words.get(needed.facts.stale, other)}")
         return found
 
     def _judged(self, fate: outlook.Fate, paths: JobPaths, task: Any) -> outlook.Fate:

@@ -497,6 +497,7 @@ class Scheduler:
                     self._doubt(made)
                     self._changed[other] = made
                     told.append(other)
+        self._judge(*self._users(entry))
 
     def _doubt(self, entry: Entry) -> None:
         """Learn whether something that a done job was made from was disowned since."""

@@ -22,7 +22,7 @@ from xpm_nb.core.freshness import Making, Stale, Verdict, judge
 from xpm_nb.core.states import JobState
 from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.errors import ConfigError, RecordError, StaleError, XpmError
-from xpm_nb.store import records
+from xpm_nb.store import attempts, records
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code, JobRecord, Loaded
 
@@ -123,8 +123,9 @@ def spread(
         before = entry.facts.stale, entry.mark
         if entry.view.state is JobState.DONE:
             verdict = of_entry(entry, entry_of)
-            entry.mark = verdict.mark
-            quiet = verdict.stale is None or entry.policy == "ignore"
+            ignored = entry.policy == "ignore"  # also for what was made from it
+            entry.mark = made(entry).mark if ignored else verdict.mark
+            quiet = verdict.stale is None or ignored
             entry.facts.stale = "" if quiet or verdict.stale is None else verdict.stale.value
         else:
             entry.facts.stale = ""
@@ -251,7 +252,17 @@ def _note_kept(
 
 
 def mark_of(entry: Entry, key: str, entry_of: Callable[[JobPaths], Entry]) -> str | None:
-    """Give the present mark of what a job needs; None if it is not known."""
+    """Give the present mark of what a job needs; None if it is not known.
+
+    Of a result that was taken back it is that of the next one: whatever was made from it is not
+    what would be computed now, whether there is another one already or not.
+    """
     with suppress(XpmError):  # a damaged record names no job
-        return entry_of(resolve(entry.paths, key)).mark or None
+        needed = entry_of(resolve(entry.paths, key))
+        if needed.view.state is not JobState.DONE and (
+            times := len(attempts.disowned(needed.paths))
+        ):
+            record = needed.record or records.read_job(needed.paths)
+            return _made(record, "", ())._replace(disowned=times).mark
+        return needed.mark or None
     return None

@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterable
 
 from xpm_nb.engine.entries import Entry
-from xpm_nb.errors import ConfigError, RecordError
-from xpm_nb.store import attempts, locks, records
-from xpm_nb.store.layout import JobPaths, numbered
+from xpm_nb.errors import ConfigError
+from xpm_nb.store import attempts, locks
+from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Disowned
 
 LOCK_S = 3.0  # how long a process may take to end after it has written its marker
@@ -67,15 +67,7 @@ def _user() -> str:
 
 def history(paths: JobPaths) -> tuple[Disowned, ...]:
     """Give what was disowned of a job, the first one first."""
-    found = []
-    for folder in numbered(paths.attempts):
-        try:
-            note = records.read_disowned(folder / paths.disowned.name)
-        except RecordError:
-            continue
-        if note is not None:
-            found.append(note)
-    return tuple(found)
+    return attempts.disowned(paths)
 
 
 def doubt(entry: Entry, needs: Iterable[Entry]) -> str:

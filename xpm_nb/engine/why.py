@@ -184,7 +184,8 @@ def _of_result(case: Case) -> tuple[str, list[str]]:
                 details,
             )
         case Stale.INPUT:
-            return f"{start}: what it needs has changed", list(case.inputs)
+            doubt = [case.doubt] if case.doubt else []
+            return f"{start}: what it needs has changed", [*case.inputs, *doubt]
     return "reused, but it is not known whether that is right: code is not known", _unknown(case)
 
 

@@ -14,8 +14,8 @@ from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import RecordError
 from xpm_nb.store import fs
 from xpm_nb.store.files import write_json
-from xpm_nb.store.layout import PRIVATE, JobPaths, inside, make_next
-from xpm_nb.store.records import Disowned, read_failed, write_failed
+from xpm_nb.store.layout import PRIVATE, JobPaths, inside, make_next, numbered
+from xpm_nb.store.records import Disowned, read_disowned, read_failed, write_failed
 
 
 def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
@@ -67,6 +67,19 @@ def disown(paths: JobPaths, note: Disowned) -> Path:
     write_json(target / paths.disowned.name, note._asdict())
     write_failed(paths, FailureReason.DISOWNED, None, f"disowned by {note.by}: {note.reason}")
     return target
+
+
+def disowned(paths: JobPaths) -> tuple[Disowned, ...]:
+    """Read what was disowned of a job, the first one first; a damaged note is left out."""
+    found = []
+    for folder in numbered(paths.attempts):
+        try:
+            note = read_disowned(folder / paths.disowned.name)
+        except RecordError:
+            continue
+        if note is not None:
+            found.append(note)
+    return tuple(found)
 
 
 def _forget_disowned(paths: JobPaths) -> None:
