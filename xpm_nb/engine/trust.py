@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from xpm_nb.engine.entries import Entry
 from xpm_nb.errors import ConfigError
-from xpm_nb.store import attempts, locks
+from xpm_nb.store import attempts, locks, records
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Disowned
 
