@@ -217,3 +217,66 @@ def test_an_interrupted_demo_says_so_and_leaves_no_kernel(tmp_path):
     assert said == "interrupted; jobs that were started go on\n"
     with pytest.raises(ProcessLookupError):
         os.kill(int((folder / "pid").read_text()), 0)
+
+
+@pytest.fixture
+def chains(tmp_path, monkeypatch):
+    """An experiment whose kernel is gone; one of three jobs fails if told to."""
+    code = """
+import os, sys, time
+from xpm_nb import Param, Task, start
+class Step(Task):
+    n: Param[int]
+    def execute(self):
+        assert self.n != 3, "three"
+xp = start("steps", workspace=sys.argv[1], slots=1)
+xp._loop.post(__import__("xpm_nb.engine.messages").engine.messages.SetSlots(0))
+for n in map(int, sys.argv[2:]):
+    Step.C(n=n).submit()
+xp._loop.sync(30)
+os._exit(0)
+"""
+    root = tmp_path / "ws"
+
+    def make(*numbers):
+        script = tmp_path / "steps.py"
+        script.write_text(code)
+        subprocess.run([sys.executable, str(script), str(root), *map(str, numbers)], check=True)
+        return root
+
+    return make
+
+
+def command(*words):
+    return [sys.executable, "-m", "xpm_nb.cli", *map(str, words)]
+
+
+@pytest.mark.slow
+def test_run_goes_on_without_a_kernel(chains):
+    root = chains(1, 2)
+    done = subprocess.run(command("run", "steps", root), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("steps: ")
+    assert lines[-1] == "steps: 2 done"
+    assert sum("✓ done" in line for line in lines) == 2
+    again = subprocess.run(command("run", "steps", root), capture_output=True, text=True)
+    assert again.stdout.splitlines() == ["steps: 2 done"] * 2
+
+
+@pytest.mark.slow
+def test_run_says_failures(chains):
+    done = subprocess.run(
+        command("run", "steps", chains(2, 3), "--slots", 1), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "steps: 1 done, 1 error"
+    assert "three" in done.stdout
+
+
+def test_run_and_stop_of_what_is_not_there(circles, capsys):
+    assert cli.main(["run", "circle", str(circles.root)]) == 2
+    assert "did you mean circles?" in capsys.readouterr().err
+    assert cli.main(["stop", "circles", str(circles.root)]) == 0
+    assert "no process goes on with circles" in capsys.readouterr().out
+    assert cli.main(["run", "circles", str(circles.root), "--slots", "0"]) == 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import difflib
 import os
 import shlex
 import shutil
@@ -23,10 +24,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xpm_nb.core.states import JobState
+from xpm_nb.core.views import JobView
 from xpm_nb.engine.settings import workspace_root
-from xpm_nb.errors import RecordError, XpmError
+from xpm_nb.errors import ConfigError, RecordError, XpmError
 from xpm_nb.notebook import html
-from xpm_nb.store import locks, records
+from xpm_nb.store import locks, records, told
 from xpm_nb.store.layout import ExperimentPaths, JobPaths, Workspace
 
 NOTEBOOK = "01_first_experiment.ipynb"
@@ -79,7 +81,31 @@ def _parser() -> argparse.ArgumentParser:
         "workspace", nargs="?", help="default: $XPM_WORKSPACE, else ./xpm-workspace"
     )
     listing.set_defaults(run=_ls)
+    running = verbs.add_parser(
+        "run",
+        help="go on with an experiment, without notebook or kernel",
+        description="Start what waits in an experiment, in order, and follow it to its end; a line "
+        "for each change. Exit code 1 if a job is in error then. Ctrl-C ends the following, "
+        "and no job that runs.",
+    )
+    running.add_argument("experiment", help="its name")
+    _workspace_of(running)
+    running.add_argument("--slots", type=int, help="how many jobs run at once")
+    running.set_defaults(run=_run)
+    stopping = verbs.add_parser(
+        "stop",
+        help="end the process that goes on with an experiment",
+        description="End the process that xp.detach(), %%xpm detach or xpm-nb run started. Jobs "
+        "that run go on; what waits is started by the next that opens the experiment.",
+    )
+    stopping.add_argument("experiment", help="its name")
+    _workspace_of(stopping)
+    stopping.set_defaults(run=_stop)
     return parser
+
+
+def _workspace_of(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("workspace", nargs="?", help="default: $XPM_WORKSPACE, else ./xpm-workspace")
 
 
 def _fail(message: str, code: int = 2) -> int:
@@ -333,6 +359,72 @@ def _reuse_text(workspace: Workspace, began: float) -> str:
         return f"all {html.plural(len(jobs), 'job')} reused, no process started\n"
     reused = len(jobs) - started
     return f"{html.plural(len(jobs), 'job')}: {started} started, {reused} reused\n"
+
+
+# -- run, stop ----------------------------------------------------------------------------------
+
+
+def _known(options: argparse.Namespace) -> ExperimentPaths:
+    """Give the experiment that is named; raises `ConfigError` where there is none."""
+    workspace = Workspace(workspace_root(options.workspace))
+    found = workspace.experiment(options.experiment)
+    if not found.runs():
+        names = [experiment.name for experiment in workspace.experiments()]
+        near = difflib.get_close_matches(found.name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(names) or 'none'}"
+        raise ConfigError(f"{workspace.root} has no experiment {found.name!r}: {hint}")
+    return found
+
+
+def _run(options: argparse.Namespace) -> int:
+    from xpm_nb.engine import detached, opening  # the engine, which listings do without
+
+    if options.slots is not None and options.slots < 1:
+        return _fail(f"--slots is a number from 1 on, not {options.slots}")
+    place = _known(options)
+    with detached.finishing(place.detached) as other:
+        if other is not None:
+            print(f"process {other.pid} goes on with {place.name}: it is only followed here")
+        xp = opening.start(
+            place.name,
+            workspace=place.workspace,
+            slots=options.slots,
+            provenance=False,
+        )
+        following = detached.Following(xp, _say)
+        print(f"{place.name}: {html.counts_text(following.counts) or 'no jobs'}", flush=True)
+        try:
+            following.run()
+        except KeyboardInterrupt:
+            print(
+                f"no longer followed: {html.counts_text(following.counts)}. Jobs that run go on; "
+                f"{_myself()} run {place.name} starts what waits",
+                file=sys.stderr,
+            )
+            return 130
+        print(f"{place.name}: {html.counts_text(following.counts)}")
+        return 0 if following.good else 1
+
+
+def _say(view: JobView) -> None:
+    """Print a change of a job."""
+    tags = " ".join(f"{html.clean(k, 40)}={html.clean(v, 40)}" for k, v in view.tags)
+    parts = (html.state_text(view.state), html.clean(view.task, 60), f"[{view.identifier[:8]}]")
+    print("  {:<13} {} {}".format(*parts) + f"  {tags} {html.clean(view.message, 300)}".rstrip())
+    sys.stdout.flush()
+
+
+def _stop(options: argparse.Namespace) -> int:
+    from xpm_nb.engine import handing
+
+    place = _known(options).detached
+    process = told.finisher(place)
+    if process is None:
+        print(f"no process goes on with {options.experiment} without a kernel")
+        return 0
+    handing.Detached(options.experiment, process, place.log).stop()
+    print(f"process {process.pid} was ended; jobs that run go on")
+    return 0
 
 
 # -- ls -----------------------------------------------------------------------------------------

@@ -129,3 +129,32 @@ def test_a_cancelled_job_is_not_started_elsewhere(lab, apart):
     lab.wait_for(lambda: told.finisher(apart) is None)
     assert kernel.value("[s.state.value for s in steps].count('error')") == 4
     assert len(lab.started()) == 26
+
+
+def test_a_notebook_is_offered_what_is_not_finished(lab):
+    first = lab.kernel(XPM_NOTEBOOK="/n/digits.ipynb")
+    first.run(CHAINS.replace("0.1", "60"))
+    first.run("xp._loop.sync(10)")
+    lab.wait_for(lambda: len(lab.started()) == 2)
+    lab.wait_for(lambda: list(lab.workspace.glob("experiments/digits/xpm_nb/*/environment.json")))
+    first.kill()
+    mine = lab.kernel(load=False, XPM_NOTEBOOK="/n/digits.ipynb")
+    assert mine.run("%load_ext xpm_nb").stdout == (
+        "digits: 2 running, 28 waiting: %xpm start digits\n"
+    )
+    other = lab.kernel(load=False, XPM_NOTEBOOK="/n/other.ipynb")
+    assert other.run("%load_ext xpm_nb").stdout == ""
+
+
+def test_three_kernels_see_each_others_jobs(lab):
+    one, two, three = lab.kernel(), lab.kernel(), lab.kernel()
+    two.run('xp = start("digits", slots=2)')
+    three.run('xp = start("digits", slots=2)')
+    one.run(CHAINS)
+    lab.wait_for(lambda: two.value("len(xp.jobs)") == three.value("len(xp.jobs)") == 30)
+    one.run("xp.wait()")
+    for kernel in (one, two, three):
+        kernel.run("xp.wait()")
+        assert states(kernel) == ["done"]
+    assert set(lab.started().values()) == {1}
+    assert len(lab.started()) == 30

@@ -29,14 +29,15 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import drawing
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import GraphView, JobView
-from xpm_nb.engine import callbacks, experiment, host, opening, rehearsal
+from xpm_nb.engine import callbacks, experiment, host, offers, opening, rehearsal
 from xpm_nb.engine import job as one_job
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
-from xpm_nb.engine.settings import Settings
+from xpm_nb.engine.settings import Settings, workspace_root
 from xpm_nb.errors import ConfigError, XpmError
 from xpm_nb.notebook import bridge, capture, completion, html
 from xpm_nb.notebook.history import Cells, executed_cells
+from xpm_nb.store.layout import Workspace
 
 LOG_LINES = 40
 
@@ -96,6 +97,9 @@ def load_ipython_extension(shell: Any) -> None:
     shell.register_magics(XpmMagics)
     if complete not in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.append(complete)
+    if experiment.current() is None and not bridge.deterministic():
+        for line in offers.offers(Workspace(workspace_root()), notebook_name()):
+            print(line)  # noqa: T201 - a line of the cell that asked for it
 
 
 def unload_ipython_extension(shell: Any) -> None:
