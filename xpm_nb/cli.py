@@ -458,7 +458,7 @@ def _row(paths: JobPaths, task: str, tags: dict[str, Any]) -> _Row:
     elif paths.lock.exists() and locks.held(paths):
         state = JobState.RUNNING
     if outcome is not None and times.started is not None and times.ended is not None:
-        seconds = times.ended - times.started
+        seconds = max(0.0, times.ended - times.started)
     return _Row(paths, task, tags, state, why, launched, seconds)
 
 

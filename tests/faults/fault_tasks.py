@@ -198,7 +198,7 @@ class Speaks(Task):
 
     def execute(self):
         log_metrics({"first": 1.0})
-        for name in ("speaks.out", "speaks.err"):
+        for name in ("speaks.out", "speaks.err", ".experimaestro/metrics.jsonl"):
             with open(name, "ab") as file:
                 file.truncate(self.size)
                 file.write(b"\nthe last line\n")

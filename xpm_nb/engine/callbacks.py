@@ -87,6 +87,8 @@ class Callbacks:
         if self.in_thread():
             return False
         with self._changed:
+            if self._thread is not None:
+                self._revive()
             wanted = {kind: n for kind, n in self._put.items() if kind or chores}
             return self._changed.wait_for(
                 lambda: all(self._over[kind] >= n for kind, n in wanted.items()), timeout_s
@@ -103,11 +105,15 @@ class Callbacks:
             queue.append(act)
             self._put[kind] += 1
             self._changed.notify_all()
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="xpm-callbacks", daemon=True)
-                # From Python 3.12 on there are no new threads while the interpreter ends.
-                with contextlib.suppress(RuntimeError):
-                    self._thread.start()
+            self._revive()
+
+    def _revive(self) -> None:
+        """Start the thread, also where one was that something unheard of has ended."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="xpm-callbacks", daemon=True)
+            # From Python 3.12 on there are no new threads while the interpreter ends.
+            with contextlib.suppress(RuntimeError):
+                self._thread.start()
 
     def _run(self) -> None:
         while True:

@@ -842,7 +842,8 @@ class Scheduler:
             process = None
         if process is not None and locks.alive(process) and entry.launcher is not None:
             entry.handle = entry.launcher.attach(process.as_dict())
-            entry.facts.started = process.started or None
+            # As the clock goes now, from which a time limit is counted: it may have been set.
+            entry.facts.started = locks.began(process) or None
         elif process is not None:
             locks.kill_survivors(process)
         self._changed[entry.id] = entry
@@ -951,7 +952,7 @@ class Scheduler:
         self._read_reports(entry)
         entries.note_times(entry)
         if entry.facts.ended is None:
-            entry.facts.ended = self._clock.time()
+            entry.facts.ended = max(self._clock.time(), entry.facts.started or 0.0)
         if isinstance(event, Failed):
             event = limits.judged(entry, event)
         elif isinstance(event, Completed):

@@ -139,7 +139,8 @@ def elapsed_s(view: JobView, now: float | None) -> float | None:
     if view.started is None:
         return None
     end = view.ended if view.ended is not None else now if view.state is JobState.RUNNING else None
-    return None if end is None else end - view.started
+    # (Clocks are set, and those of two machines differ.)
+    return None if end is None else max(0.0, end - view.started)
 
 
 def progress_bar(view: JobView) -> Html:

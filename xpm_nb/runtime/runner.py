@@ -23,11 +23,12 @@ import io
 import os
 import signal
 import sys
+import time as clocks
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
-from time import monotonic, time
+from time import CLOCK_MONOTONIC, clock_gettime, monotonic, time
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import Any, NoReturn, TextIO
 
@@ -45,6 +46,7 @@ from xpm_nb.runtime import report
 from xpm_nb.store import attempts, files, fs, locks, records, results
 from xpm_nb.store.layout import JobPaths, Workspace, make_directory, make_next
 
+_CLOCK = getattr(clocks, "CLOCK_BOOTTIME", CLOCK_MONOTONIC)
 BUSY = 75  # EX_TEMPFAIL of sysexits.h: somebody else has the job
 
 
@@ -191,7 +193,7 @@ class RunningJob:
 
     def attempt(self, attempt: int) -> int:
         """Run the task under the lock, to its marker; return the exit code."""
-        paths, started, pid = self.paths, time(), os.getpid()
+        paths, started, pid, began = self.paths, time(), os.getpid(), _running_s()
         failure: records.Failure | None = None
         signals = _Signals(paths)
         try:
@@ -215,13 +217,14 @@ class RunningJob:
                 with suppress(OSError, ValueError):  # a full disk: the marker may find a place
                     act()
             _keep_frames(paths, error, failure)
-        code = self.commit(started, failure)
+        # The clock on the wall may have been set: an attempt takes as long as it takes.
+        code = self.commit(started, started + _running_s() - began, failure)
         asked = (FailureReason.CANCELLED, FailureReason.TIMEOUT)
         if failure and failure.reason in asked and _left_threads():
             os._exit(code)  # the interpreter would wait for them, and we are asked to end
         return code
 
-    def commit(self, started: float, failure: records.Failure | None) -> int:
+    def commit(self, started: float, ended: float, failure: records.Failure | None) -> int:
         """Write how the attempt ended, the marker last; return the exit code.
 
         `UNWRITTEN` if that is not possible: who waits for the process then tells what it was.
@@ -229,7 +232,7 @@ class RunningJob:
         paths = self.moved()
         try:
             records.set_aside_done(paths)
-            records.write_times(paths, started, time(), *self.met())
+            records.write_times(paths, started, ended, *self.met())
             durable = records.sync_outputs(paths, self.record_)
             if failure is None:
                 records.write_done(paths)
@@ -543,6 +546,11 @@ def _end_of_a_fork() -> None:
             sys.stderr.write(text)
     _flush()
     os._exit(code)
+
+
+def _running_s() -> float:
+    """Give seconds that go on whatever is done to the clock, also while the machine sleeps."""
+    return clock_gettime(_CLOCK)
 
 
 def _say(text: str) -> None:
