@@ -38,7 +38,8 @@ def explain(error: OSError, paths: JobPaths) -> str:
     if error.errno == errno.ENFILE:
         return f"{where}{error.strerror}: end what has many files open, then retry()"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return missing(paths) or str(error)
+        inside = str(error.filename or paths.path).startswith(str(paths.path))
+        return (missing(paths) if inside else gone(paths.workspace)) or str(error)
     return str(error)
 
 
