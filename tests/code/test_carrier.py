@@ -172,6 +172,16 @@ CARRIED = {
         ],
         {"model": "Model", "other": "Missing"},
     ),
+    "decorators and branches after annotations of the future": (
+        [
+            "from __future__ import annotations\nimport contextlib, functools",
+            "def twice(f):\n  @functools.wraps(f)\n  def inner(n: int): return 2 * f(n)\n  return inner",
+            "@twice\ndef plus(n: int): return n + 1\n@functools.lru_cache\ndef less(n): return n - 1",
+            "@contextlib.contextmanager\ndef around(): yield 3\nif True:\n  def same(n: int): return n",
+            "class Learn:\n  def execute(self):\n    with around() as x: return plus(x), less(x), same(x)",
+        ],
+        (8, 2, 3),
+    ),
     "class-level names hide globals": (
         [
             "n = object.__subclasses__()\nk = 2",

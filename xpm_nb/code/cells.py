@@ -131,6 +131,18 @@ class Statement:
             for inner in nested(mine)
         )
 
+    def as_compiled(self, value: object) -> Statement:
+        """Give the statement as it was compiled when it made a value, if its code tells how.
+
+        What a cell imports from ``__future__`` holds for all cells that are executed after it.
+        """
+        for function in functions_in(value):
+            flags = future_flags(function.__code__)
+            other = Statement(self.cell, self.index, flags)
+            if flags != self.flags and other.holds(function.__code__):
+                return other
+        return self
+
     def definition(self, qualname: str, line: int | None = None) -> ast.ClassDef | None:
         """Give the definition of a class with this qualified name (that holds a line), or None."""
         for name, node in _classes(self.node, ""):

@@ -343,7 +343,8 @@ class Gathering:
         if found:
             dotted = isinstance(value, ModuleType) and any(is_dotted(s.node, name) for s in found)
             return [self._imported(s, user, name) for s in (found if dotted else found[:1])]
-        others = [s for s in self._cells.binders(name) if not is_import(s)]
+        binders = [s for s in self._cells.binders(name) if not is_import(s)]
+        others = [s.as_compiled(value) for s in binders]
         refusals: list[Refused] = []
         for statement in reversed(others):
             refused = refusal(Meaning(name, value, user.space), statement, self._origins)

@@ -70,8 +70,10 @@ class _Check:
     def _name(self, piece: Piece, user: Statement, name: str, wanted: Iterable[Piece]) -> None:
         for now in (p.statement for p in wanted if p.statement is not None):
             before = version_before(name, user, now, self.cells)
+            if before is None:
+                continue
             meaning = Meaning(name, piece.space.get(name), piece.space)
-            if before is not None and refusal(meaning, before, self.origins) is not None:
+            if refusal(meaning, before.as_compiled(meaning.value), self.origins) is not None:
                 raise CarrierError(
                     f"{piece.root} cannot be carried into a job: {user.place} was executed with "
                     f"the `{name}` of {before.place}, and a job would execute it with that of "
