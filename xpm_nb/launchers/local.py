@@ -309,16 +309,17 @@ def start_apart(
     """
     _reap_dropped()
     try:
-        popen = subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=log_fd,
-            stderr=log_fd,
-            cwd=cwd,
-            env=child_environ(),
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
+        with locks.no_forks():
+            popen = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=log_fd,
+                stderr=log_fd,
+                cwd=cwd,
+                env=child_environ(),
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
     except (OSError, ValueError) as error:
         raise LaunchError(f"cannot start {command[0]}: {error}") from error
     popen.returncode = 0  # it goes on, on purpose: Popen must not warn
