@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -8,6 +9,7 @@ import pytest
 from tests.store.conftest import RECORD
 from xpm_nb.core.states import FailureReason
 from xpm_nb.store import attempts, files, fs, records, results
+from xpm_nb.store.layout import make_next
 from xpm_nb.store.records import ProcessRecord
 
 
@@ -87,3 +89,35 @@ def test_archive_does_not_follow_a_planted_link(job, tmp_path):
         attempts.archive_attempt(job)
     assert list(canary.iterdir()) == []
     assert job.done.exists()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_what_cannot_be_moved_away_whole_comes_back(job, monkeypatch, n):
+    fill(job)
+    before = sorted(p.relative_to(job.path) for p in job.path.rglob("*"))
+    real, calls = fs.rename, []
+
+    def rename(source, target):
+        calls.append(source)
+        if len(calls) == n:
+            raise OSError(errno.ENOSPC, "full")
+        real(source, target)
+
+    monkeypatch.setattr(fs, "rename", rename)
+    with pytest.raises(OSError, match="full"):
+        attempts.archive_attempt(job)
+    assert calls[-1].name == job.done.name, "the marker is the first to go and the last to be back"
+    job.attempts.rmdir()
+    assert sorted(p.relative_to(job.path) for p in job.path.rglob("*")) == before
+
+
+def test_who_comes_after_a_kill_goes_on_with_the_same_attempt(job, monkeypatch):
+    fill(job)
+    records.write_job(job, RECORD)
+    names = {p.name for p in job.path.iterdir()} - {".experimaestro"}
+    target = make_next(job.workspace, job.attempts)
+    os.rename(job.done, target / job.done.name)  # and then it was killed
+    assert attempts.archive_attempt(job) == target
+    assert names <= {p.name for p in target.iterdir()}
+    records.write_done(job)
+    assert attempts.archive_attempt(job).name == "2"

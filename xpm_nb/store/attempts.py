@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from xpm_nb.core.states import FailureReason
@@ -52,12 +53,40 @@ def archive_attempt(paths: JobPaths, keep_files: bool = False) -> Path | None:
     old = [path for path in (*markers, *logs, *private) if os.path.lexists(path)]
     if not old:
         return None
-    target = make_next(paths.workspace, paths.attempts)
-    for path in old:
-        fs.rename(path, target / path.name)
-    for path in (paths.script, paths.params, paths.record, paths.code):
-        _copy(path, target / path.name)
+    target = _unfinished(paths, old) or make_next(paths.workspace, paths.attempts)
+    try:
+        for path in old:
+            fs.rename(path, target / path.name)
+        for path in (paths.script, paths.params, paths.record, paths.code):
+            _copy(path, target / path.name)
+    except BaseException:
+        _put_back(old, target)
+        raise
     return target
+
+
+def _unfinished(paths: JobPaths, old: list[Path]) -> Path | None:
+    """Give the directory into which an attempt was being moved by a process that is gone.
+
+    The record is copied last but one: one without it has not got all yet. What is left of that
+    attempt belongs there, a result with its marker.
+    """
+    known = numbered(paths.attempts)
+    if not known or not paths.record.exists():
+        return None
+    there = {path.name for path in known[-1].iterdir()}
+    if paths.record.name in there or there & {path.name for path in old}:
+        return None
+    return inside(paths.workspace, known[-1])
+
+
+def _put_back(old: list[Path], target: Path) -> None:
+    """Move back what was moved, the marker last: a result has its marker, or both are away."""
+    with suppress(OSError):  # then the rest stays there too, for `_unfinished`
+        for path in reversed(old):
+            if os.path.lexists(target / path.name):
+                fs.rename(target / path.name, path)
+        fs.remove_tree(target)
 
 
 def disown(paths: JobPaths, note: Disowned) -> Path:
