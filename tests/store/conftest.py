@@ -10,6 +10,10 @@ from xpm_nb.store.records import JobRecord
 HEX = "ab" * 32
 
 
+def pytest_addoption(parser):
+    parser.addoption("--every-call", action="store_true", help="have each call fail, in turn")
+
+
 @pytest.fixture
 def job(tmp_path):
     return Workspace(tmp_path).create().job("m.learn", HEX).create()
