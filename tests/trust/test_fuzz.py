@@ -32,7 +32,7 @@ from xpm_nb.engine.reading import Curves, Files
 from xpm_nb.engine.source import Source
 from xpm_nb.errors import XpmError
 from xpm_nb.notebook import protocol
-from xpm_nb.store import damage, files, locks, records, results, saved, tokens
+from xpm_nb.store import damage, files, locks, records, results, saved, tokens, told
 from xpm_nb.store.layout import RunPaths, Workspace, identifiers_in
 from xpm_nb.testing import FakeClock
 
@@ -84,6 +84,20 @@ SAMPLES = {
         "parts": [{"kind": "cell", "name": "n"}],
         "roots": ["a:b"],
     },
+    "hints": {
+        "format": 1,
+        "process": records.ProcessRecord(1, 2, "b", "h")._asdict(),
+        "job": f"m.learn/{HEX}",
+        "experiment": "x",
+        "detach": True,
+    },
+    "handed": {
+        "format": 1,
+        "kernel": records.ProcessRecord(1, 2, "b", "h")._asdict(),
+        "callbacks": [[f"m.learn/{HEX}", "f"]],
+    },
+    "uncalled": {"format": 1, "job": f"m.learn/{HEX}", "what": "f"},
+    "finisher": locks.myself()._asdict(),
     "meaning": {"format": 1, "notebook": "n", "fields": {"a": "int"}},
     "environment": {
         "format": 1,
@@ -177,6 +191,8 @@ def readers(job, run, token, folder):
     workspace = Workspace(job.workspace)
     first = RunPaths(workspace.experiment("x").runs_dir / "20260101-000000-0")
     first.path.mkdir(parents=True)
+    apart = workspace.experiment("x").detached
+    apart.path.mkdir()
     need = tokens.Need("gpu", 1)
 
     def params():
@@ -264,6 +280,10 @@ def readers(job, run, token, folder):
         "story": [
             (p, lambda: str(story.tell(job))) for p in (job.record, job.failed, job.progress)
         ],
+        "hints": [(workspace.events, lambda: told.read_hints(workspace, 0))],
+        "handed": [(apart.handed, lambda: told.read_handed(apart))],
+        "uncalled": [(apart.uncalled, lambda: told.read_uncalled(apart))],
+        "finisher": [(p, lambda: told.finisher(apart)) for p in (apart.process, apart.lock)],
         "script": [(job.script, source)],
         "frames": [(job.frames, frames)],
         "environment": [(first.environment, around)],
@@ -333,8 +353,12 @@ def test_readers_take_anything(desk, tries):
 
 def test_no_reader_is_forgotten(desk):
     """Whatever reads a record is among those that are given anything."""
-    public = {name for name, one in vars(records).items() if name.startswith("read_")}
-    public = {name for name in public if getattr(records, name).__module__ == records.__name__}
+    public = {
+        name
+        for module in (records, told)
+        for name, one in vars(module).items()
+        if name.startswith("read_") and one.__module__ == module.__name__
+    }
     called = set()
     sys.setprofile(lambda frame, event, _: called.add(frame.f_code.co_name))
     try:
