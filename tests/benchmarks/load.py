@@ -265,7 +265,7 @@ def child(
         [*command, *["traced"] * traced], capture_output=True, text=True, cwd=workspace.parent
     )
     if done.returncode:
-        raise SystemExit(done.stderr)
+        raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
