@@ -68,6 +68,19 @@ def test_the_commands_are_there():
     assert "    python3 tests/run.py" in README
 
 
+def test_what_is_promised_has_its_test():
+    promised = README.partition("## What we promise")[2].partition("\n## ")[0]
+    rows = [line for line in promised.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 5
+    root = Path(__file__).parent.parent
+    for row in rows:
+        command = row.rpartition("| `")[2].removesuffix("` |")
+        names = re.findall(r"tests/[\w/]+(?:\.py)?", command)
+        assert names, row
+        for name in names:
+            assert (root / name).exists(), row
+
+
 def test_links_lead_somewhere():
     root = Path(__file__).parent.parent
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
