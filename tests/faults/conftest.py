@@ -1,4 +1,44 @@
-"""Real jobs of real tasks, in a workspace to which bad things happen."""
+"""Real jobs of real tasks, in a workspace to which bad things happen.
+
+In each test all other jobs end as they should, and the scheduler takes new ones.
+
+==================================  ==================================================  ==========
+fault                               what the user sees                                  test file
+==================================  ==================================================  ==========
+disk full at submit                 rejected: "No space left on device: make room on    disk_full
+                                    the disk of …, then retry()"; retry() runs it
+… in the output of a job            failed, or lost: "how it ended could not be         disk_full
+                                    written (74): the disk of … is full"
+… when its end is written           the same; no result is claimed that is not there    disk_full
+directory that cannot be written    rejected: "Permission denied: make … writable"; a   places
+                                    job that runs there: "could not be written"
+no file handles left                rejected: "this process has as many files open as   handles
+                                    it may (…): … ulimit -n"; what runs is followed
+clock set by a day, either way      nothing: times, limits, tokens, cancel are right    clock
+callback that calls sys.exit(),     its error at the job's row; the next is called, in  callback_
+raises KeyboardInterrupt; thread    a new thread if need be                             thread
+ended from outside
+files damaged or gone while a job   done, with the file named where it is missed; a     damaged_
+runs or waits                       waiting job's files are written anew                while_open
+workspace moved while open          "the workspace … is not there any more"; its jobs   places
+                                    end where it is now; nothing is made at the old
+                                    place
+job directory deleted, job runs     lost: "its directory is not there any more:         places
+                                    submit the task again"
+log and metrics of 1 GB             the end of them; the driver takes < 150 MB more     large_logs
+os._exit(0), os._exit(3), SIGKILL   "ended without finishing", "ended with exit code    processes
+                                    3", lost with the signal
+marker of success that the task     nothing: the end of its process decides, now and    processes
+writes itself                       in later kernels; what needs it waits
+forked worker that is left          done; ended before the job is run again             processes
+daemon (fork, setsid, fork)         running until it ends, then "ended without          processes
+                                    finishing"; never started beside it
+all descriptors closed              nothing: its process is known to live, and is not   processes
+                                    started a second time
+SIGTERM ignored                     "cancelled: it did not end within … s of being      processes
+                                    asked, and was killed"
+==================================  ==================================================  ==========
+"""
 
 from __future__ import annotations
 
