@@ -77,19 +77,32 @@ LOOKS = ["xp.jobs", "xp.table()", "xp", "xp.plan()", "xp.gc()", "xp.jobs[-1].sto
 
 @dataclass(frozen=True)
 class Size:
-    """How large a run is, and how often somebody dies: means of exponential times."""
+    """How large a run is, and how often somebody dies: means of exponential times.
+
+    No more than so many kernels (`kernel_kills`): on a machine with much to do, they would die
+    before they have come anywhere.
+    """
 
     kernels: int
     jobs: int
     kernel_kill_s: float
     job_kill_s: float
     sweep_s: float
+    kernel_kills: int
     slots: int = 2
     limit_s: float = 600.0
 
 
-SHORT = Size(kernels=3, jobs=60, kernel_kill_s=2.5, job_kill_s=0.2, sweep_s=1.0)
-LONG = Size(kernels=4, jobs=1000, kernel_kill_s=8.0, job_kill_s=0.4, sweep_s=8.0, limit_s=1500.0)
+SHORT = Size(kernels=3, jobs=60, kernel_kill_s=2.5, job_kill_s=0.2, sweep_s=1.0, kernel_kills=6)
+LONG = Size(
+    kernels=4,
+    jobs=1000,
+    kernel_kill_s=8.0,
+    job_kill_s=0.4,
+    sweep_s=8.0,
+    kernel_kills=60,
+    limit_s=1500.0,
+)
 
 
 @dataclass
@@ -300,7 +313,8 @@ class Rig:
             self.listen()
             if self.chance.random() < 0.05:
                 self.chance.choice(list(self.kernels.values())).send(self.chance.choice(LOOKS))
-            if time.monotonic() < due or any(finished):  # those who are left get to see it
+            enough = self.killed.kernels >= self.size.kernel_kills
+            if time.monotonic() < due or enough or any(finished):  # the rest get to see it
                 continue
             if self.chance.random() < 0.5:
                 self.kill_detached()
