@@ -102,6 +102,14 @@ def text_of(name):
     return str(Why(explain(CASES[name])))
 
 
+def test_of_what_is_pickled_no_bytes_are_compared():
+    then, now = code(), code(EDITED)._replace(unknown="Learn is pickled: its source is unknown")
+    view = explain(case(stale=Stale.UNKNOWN, then=then, now=now))
+    assert view.changes == ()
+    assert "its source is unknown" in str(Why(view))
+    assert explain(case(stale=Stale.CODE, then=then, now=code(EDITED))).changes
+
+
 def test_the_texts():
     found = "\n\n".join(f"=== {name}\n{text_of(name)}" for name in CASES) + "\n"
     if not GOLDEN.exists():  # made by deleting it

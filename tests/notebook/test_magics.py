@@ -13,6 +13,7 @@ from tests.engine.some_tasks import Learn, Model, Score
 from xpm_nb.core.config import tag
 from xpm_nb.engine import callbacks, experiment, host, loop, opening
 from xpm_nb.engine.jobs import Jobs
+from xpm_nb.errors import ConfigError
 from xpm_nb.notebook import bridge, magics
 
 __all__ = ["fake", "new_kernel"]  # fixtures
@@ -186,6 +187,16 @@ def test_jobs_are_chosen_by_state_task_and_tag(shell, xp):
     assert list(magic(shell, "jobs --task Score")) == [xp.jobs[3]]
     assert list(magic(shell, "jobs --task Learn --tag lr=0.3")) == [xp.jobs[2]]
     assert list(magic(shell, "jobs --tag lr=0.1 --tag lr=0.3")) == []
+
+
+def test_why_takes_a_task_of_which_there_is_one_job(shell, xp):
+    score, some = xp.jobs[3], ", ".join(job.identifier[:8] for job in xp.jobs[:3])
+    assert score.identifier[:8] in repr(magic(shell, "why Score"))
+    verbs = magics.XpmMagics(shell)
+    with pytest.raises(ConfigError, match=rf"has 3 jobs of Learn: say which of {some}$"):
+        verbs.why("Learn")
+    with pytest.raises(ConfigError, match="Nobody"):
+        verbs.why("Nobody")
 
 
 def test_log_is_the_text(shell, xp):

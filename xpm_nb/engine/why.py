@@ -110,6 +110,8 @@ def explain(case: Case) -> WhyView:
         now = (*now, *(_part(one, digest) for one, digest in here if digest))
     roots = frozenset() if case.now is None else frozenset(_names(case.now.roots))
     show = case.kind == "computed" and bool(now)
+    # Of what is pickled there is no source: its bytes differ, and tell nobody anything.
+    written = not (case.then and case.then.unknown) and not (case.now and case.now.unknown)
     return WhyView(
         task=case.task,
         identifier=case.identifier,
@@ -117,7 +119,7 @@ def explain(case: Case) -> WhyView:
         details=tuple(details),
         nearest=None if case.nearest is None else case.nearest.diff,
         code=tuple(codetree.tree(now, then or now, roots)) if show else (),
-        changes=tuple(codetree.changes(now, then)) if show and then else (),
+        changes=tuple(codetree.changes(now, then)) if show and then and written else (),
     )
 
 

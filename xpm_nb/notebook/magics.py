@@ -566,13 +566,22 @@ class XpmMagics(Magics):
         return known[name] if name in known else known[_one_of("variable", name, shown)]
 
     def _job_or_config(self, current: Any, text: str) -> Any:
-        """Give a job by its digits or name; or a config by the name of a variable."""
+        """Give a job by its digits, name or only task; or a config by the name of a variable."""
         value = self._variables().get(text)
         try:
             return _job(current, text)
         except XpmError:
             if isinstance(value, Job) or configs.is_config(value):
                 return value
+            of_task = [job for job in current.jobs if job.view().task == text]
+            if len(of_task) == 1:
+                return of_task[0]
+            if of_task:
+                some = ", ".join(job.identifier[:8] for job in of_task[:5])
+                more = f" and {len(of_task) - 5} more" if len(of_task) > 5 else ""
+                raise ConfigError(
+                    f"{current.name!r} has {len(of_task)} jobs of {text}: say which of {some}{more}"
+                ) from None
             raise
 
 
