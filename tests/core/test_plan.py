@@ -23,6 +23,7 @@ from xpm_nb.core.events import (
     Kill,
     Launch,
     Moved,
+    Refused,
     Rejected,
     Released,
     Remove,
@@ -345,6 +346,32 @@ def test_a_long_chain_needs_no_deep_stack():
     play(plan, Started("0"), Failed("0"))
     assert all(plan.reason(k) is FailureReason.DEPENDENCY for k in keys[1:])
     assert plan.rerun_set(["4999"]) == keys
+
+
+def test_who_is_refused_waits_for_what_is_run_again_meanwhile():
+    plan = Plan(slots=4)
+    for back in (Released, lambda key: Refused(key, ("p",), 1.0)):
+        play(plan, FoundDone("a"), Submit("b", ("a",)), Rerun("a"))
+        assert plan.state("b") is JobState.SCHEDULED, "it keeps what it was started with"
+        assert launched(play(plan, back("b"))) == []
+        assert plan.state("b") is JobState.WAITING
+        assert launched(play(plan, Completed("a"))) == ["b"]
+        plan = Plan(slots=4)
+
+
+def test_what_cannot_be_meant_ends_no_cancelled_job_either():
+    plan = Plan(slots=1)
+    play(plan, Submit("a"), Started("a"), Cancel("a"))
+    with pytest.raises(InternalError, match="Refused means nothing"):
+        play(plan, Refused("a", (), 1.0))
+    assert plan.state("a") is JobState.RUNNING
+
+
+def test_a_time_limit_is_that_of_one_attempt():
+    plan = Plan(slots=1)
+    play(plan, Submit("a"), TimeLimit("a", 10.0), Released("a"))
+    assert plan.state("a") is JobState.SCHEDULED, "its turn again"
+    assert plan.next_deadline() is None
 
 
 UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)

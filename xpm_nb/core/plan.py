@@ -376,7 +376,7 @@ class Plan:
         )
         self._used += holds - node.slot
         node.slot = holds
-        if new.final or new is JobState.WAITING:
+        if new not in _UNDER_WAY:  # what was asked of one attempt is not of the next
             node.cancelled = node.overdue = node.killed = False
             node.limit_at = node.kill_at = None
             self._limited.pop(node.key, None)
@@ -401,6 +401,8 @@ class Plan:
             else:
                 left_out = [k for k in node.missing if self.state(k) is JobState.UNSCHEDULED]
                 out += [(self._nodes[key], Needed(key)) for key in left_out]
+        if node.state is JobState.READY and node.missing:  # run again while this one was under way
+            out.append((node, DependencyReopened(node.key)))
         if node.state is JobState.DONE and old in _UNDER_WAY:
             spent = [key for key in node.dependencies if self._spent(key)]
             out += [(self._nodes[key], Spent(key)) for key in spent]
@@ -485,7 +487,8 @@ class Plan:
 
 def _given_up(node: Node, event: Event) -> Event:
     """Take what would have a job start anew for its end, if somebody cancelled it meanwhile."""
-    if node.cancelled and isinstance(event, (Released, Refused)):
+    meant = isinstance(event, (Released, Refused)) and type(event) in TABLE[node.state]
+    if node.cancelled and meant:
         return Failed(event.key, FailureReason.CANCELLED, "cancelled")
     return event
 
