@@ -55,6 +55,7 @@ def test_what_a_task_gave_is_its_output_still(xp, new_kernel, fake):
     xp.save(xp.submit(score), "score")
     report = xp.submit(Report.C(scored=score.submit()))
     key = score.job.key
+    assert xp._loop.sync(10)  # its directory is there
     new_kernel()
     other = start("other", launcher=fake)
     loaded = other.load("tour", "score")
