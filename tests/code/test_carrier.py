@@ -380,6 +380,20 @@ CARRIED = {
         ],
         499,
     ),
+    "a starred target": (
+        [
+            "a, *rest, z = [1, 2, 3, 4]\n*most, last = 'xyz'",
+            "class Learn:\n  def execute(self): return a, rest, z, most, last",
+        ],
+        (1, [2, 3], 4, ["x", "y"], "z"),
+    ),
+    "a choice by a flag, and a table read backwards": (
+        [
+            "FLAG = True\nN = 5 if FLAG else 10\nD = {'a': 1}\nE = {v: k for k, v in D.items()}",
+            "class Learn:\n  def execute(self): return N, E",
+        ],
+        (5, {1: "a"}),
+    ),
     "names of modules that nobody imports": (
         ["class Learn:\n  def execute(self): return __name__"],
         "__main__",

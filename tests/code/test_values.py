@@ -38,6 +38,9 @@ SPACE = {
     "Thing": Thing,
     "thing": Thing(),
     "N": 3,
+    "FLAG": True,
+    "table": {"a": 1},
+    "more": type("More", (dict,), {"items": lambda self: 1 / 0})(),
     "names": ["a"],
     "threading": threading,
     "helper": lambda x: x,
@@ -53,6 +56,9 @@ PLAIN = {
     "{i: i ** 2 for i in range(N) if i}": {1: 1, 2: 4},
     "names + ['b']": ["a", "b"],
     "N if N > 2 else None": 3,
+    "5 if FLAG else 10": 5,
+    "{v: k for k, v in table.items()}": {1: "a"},
+    "sorted(table)[0] + '-'.join(table.keys())": "aa",
     "math.pi": math.pi,
     "Color.RED.value": 1,
     "Path('a') / 'b'": Path("a/b"),
@@ -65,6 +71,9 @@ PLAIN = {
 }
 
 NOT_PLAIN = [
+    "more.items()",
+    "table.pop('a')",
+    "names.items()",
     "thing + 1",
     "thing['x']",
     "f'{thing}'",

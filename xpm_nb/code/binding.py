@@ -146,8 +146,15 @@ def _unpacked(target: ast.expr, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(target, ast.Name):
         yield target.id, value
     elif isinstance(target, ast.Tuple | ast.List) and isinstance(value, tuple | list | str):
-        for element, part in zip(target.elts, value, strict=False):
+        parts, names = list(value), target.elts
+        starred = [i for i, element in enumerate(names) if isinstance(element, ast.Starred)]
+        if starred:  # which takes what the others leave
+            first, end = starred[0], len(parts) - (len(names) - 1 - starred[0])
+            parts = [*parts[:first], parts[first:end], *parts[end:]]
+        for element, part in zip(names, parts, strict=False):
             yield from _unpacked(element, part)
+    elif isinstance(target, ast.Starred):
+        yield from _unpacked(target.value, value)
 
 
 def _branch_refusal(

@@ -53,7 +53,10 @@ _PURE = {
     "typing_extensions": "NamedTuple NewType ParamSpec TypeVar TypeVarTuple TypedDict",
     "xpm_nb.core.fields": "Choices PathGenerator field help param_group partial pathgenerator",
 }
-_ATOMS = (int, float, complex, str, bytes, type(None), type(Ellipsis), range, slice, PurePath)
+_ATOMS = (
+    *(bool, int, float, complex, str, bytes, type(None), type(Ellipsis), range, slice),
+    PurePath,
+)
 _CONTAINERS = (tuple, list, dict, set, frozenset)
 _NAMED = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType, enum.Enum)
 # What a plain expression may raise when it is computed once more.
@@ -65,6 +68,7 @@ _OPERATIONS = (
     *(ast.Subscript, ast.Slice, ast.JoinedStr, ast.FormattedValue),
 )
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_VIEWS = ("items", "keys", "values")
 _MARKS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 
 
@@ -149,6 +153,9 @@ def _check_call(node: ast.Call, space: Mapping[str, Any], local: frozenset[str])
     method = node.func
     if isinstance(method, ast.Attribute) and isinstance(method.value, ast.Constant | ast.JoinedStr):
         _check(method.value, space, local, operand=True)  # "adam sgd".split()
+    elif isinstance(method, ast.Attribute) and method.attr in _VIEWS:
+        if type(evaluate(method.value, space)) is not dict:
+            raise NotPlain(node)  # items() of another class may be anything
     elif not _is_pure(evaluate(method, space)):
         raise NotPlain(node)
     if any(keyword.arg == "key" for keyword in node.keywords):
