@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -1315,3 +1316,20 @@ def test_code_from_standard_input():
         [sys.executable, "-"], input=code, cwd=REPOSITORY, capture_output=True, text=True
     )
     assert "Save it in a file or a notebook." in done.stderr
+
+
+def test_what_a_cell_changes_in_a_module_of_ones_own_is_told(notebook, monkeypatch):
+    noted = importlib.import_module("noted")  # beside this file
+    monkeypatch.setattr(noted, "LEVEL", {"a": 1}, raising=False)
+    notebook.cell("import math, noted\nfrom pathlib import Path\nmath.pi")
+    notebook.cell("noted.LEVEL['a'] = 2\nother = []\nother.append(noted)")
+    notebook.cell("class Learn:\n  def execute(self): return noted.LEVEL, math.pi, Path")
+    (doubt,) = notebook.carry(notebook["Learn"]).doubts
+    assert doubt.startswith(
+        "In[2], line 1 changes noted.LEVEL[…]: the job of Learn does not see it"
+    )
+    assert doubt.endswith(
+        "imports noted as its file is. Write it into the file, or make it a parameter."
+    )
+    notebook.cell("class Other:\n  def execute(self): return math.pi")
+    assert notebook.carry(notebook["Other"]).doubts == (), "it does not use the module"

@@ -13,13 +13,17 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
+from xpm_nb.code import modules
 from xpm_nb.code.bytecode import FUTURES
 from xpm_nb.code.cells import Cell, Cells, Statement, command_text
 from xpm_nb.code.gather import Gathering
+from xpm_nb.code.imports import is_import
 from xpm_nb.code.origin import Origins
 from xpm_nb.code.pieces import Piece
+from xpm_nb.code.touches import is_filling
 from xpm_nb.core.config import Site
 from xpm_nb.errors import CarrierError
 
@@ -149,7 +153,7 @@ def carry(
         tuple(p.statement for p in pieces if p.statement is not None),
         {cls.__qualname__: reason for cls, reason in gathering.unknown.items()},
         tuple(pieces),
-        tuple(_doubts(pieces)),
+        (*_doubts(pieces), *_changed_modules(pieces, cells)),
     )
 
 
@@ -164,6 +168,25 @@ def _doubts(pieces: Iterable[Piece]) -> Iterator[str]:
                 f"({_shortly(one.code)}): the job of {piece.root} has only the names that its code "
                 "uses, and changes of what is meant are not seen. Name it, or make it a parameter."
             )
+
+
+def _changed_modules(pieces: Iterable[Piece], cells: Cells) -> Iterator[str]:
+    """Name what cells change in modules of the user's own; those of others have their settings."""
+    for piece in pieces:
+        if piece.statement is None or not is_import(piece.statement):
+            continue
+        for name in sorted(piece.used):
+            module = piece.space.get(name)
+            if not isinstance(module, ModuleType) or not modules.is_own(module.__name__):
+                continue
+            for statement in cells.touching(name):
+                for touch in statement.touches:
+                    if touch.name == name and touch.path and (not touch.call or is_filling(touch)):
+                        yield (
+                            f"{statement.place} changes {touch.what}: the job of {piece.root} does"
+                            f" not see it, and imports {module.__name__} as its file is. Write it"
+                            " into the file, or make it a parameter."
+                        )
 
 
 def _shortly(code: str) -> str:
