@@ -67,6 +67,9 @@ CASES = {
     "its code has changed": case(
         stale=Stale.CODE, now=code(EDITED, "WORD = 1\nNEW = <b>\n".replace("<b>", "'<b>'"))
     ),
+    "its cells ran after an import of the future": case(
+        stale=Stale.CODE, now=code(futures=("annotations",))
+    ),
     "it runs again, as the policy says": case(stale=Stale.CODE, now=code(EDITED), policy="rerun"),
     "a default has changed": case(
         stale=Stale.DEFAULT,

@@ -164,9 +164,12 @@ def _of_result(case: Case) -> tuple[str, list[str]]:
     match stale:
         case Stale.CODE:
             return f"{start}: its code has changed", [
-                f"{one.name} ({one.path}) has changed: it was imported while the task ran"
-                for one in case.found
-                if case.present.get(one.path) not in (one.digest, "")
+                *_futures(case),
+                *(
+                    f"{one.name} ({one.path}) has changed: it was imported while the task ran"
+                    for one in case.found
+                    if case.present.get(one.path) not in (one.digest, "")
+                ),
             ]
         case Stale.DEFAULT:
             now = {} if case.now is None else case.now.left_out
@@ -189,6 +192,18 @@ def _of_result(case: Case) -> tuple[str, list[str]]:
             doubt = [case.doubt] if case.doubt else []
             return f"{start}: what it needs has changed", [*case.inputs, *doubt]
     return "reused, but it is not known whether that is right: code is not known", _unknown(case)
+
+
+def _futures(case: Case) -> list[str]:
+    """Say under which features of ``__future__`` only one of the two was compiled."""
+    if case.then is None or case.now is None:
+        return []
+    then, now = set(case.then.futures), set(case.now.futures)
+    line = "`from __future__ import {}` {}"
+    return [
+        *(line.format(name, "holds for its cells now, and did not then") for name in now - then),
+        *(line.format(name, "held for its cells then, and does not now") for name in then - now),
+    ]
 
 
 def _unknown(case: Case) -> list[str]:
