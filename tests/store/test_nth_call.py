@@ -29,6 +29,7 @@ STEPS = {  # every which call is tried, and of at least how many there are
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # each try has a process of its own, and waits for real jobs
 @pytest.mark.parametrize("name", sorted(STEPS))
 def test_whichever_call_fails(name, pytestconfig, tmp_path):
     step, least = STEPS[name]

@@ -40,6 +40,8 @@ def install(kind: str, n: int, note: str) -> None:
         return call
 
     for name, real in list(vars(fs).items()):
+        if name == "deletes_safely":
+            continue  # it asks Python, not the disk
         if callable(real) and getattr(real, "__module__", "") == fs.__name__:
             setattr(fs, name, counted(name, real))
 

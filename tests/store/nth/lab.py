@@ -25,7 +25,7 @@ from steps import Step
 
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import provenance
+from xpm_nb.engine import callbacks, provenance
 from xpm_nb.engine.opening import start
 from xpm_nb.errors import RecordError, XpmError
 from xpm_nb.store import locks, records, results, trial
@@ -136,6 +136,8 @@ def forked(act, *args):
             code = 0 if not isinstance(error, TimeoutError) else 3
         except BaseException:
             say(f"strange {traceback.format_exc()}")
+        # As at the end of an interpreter: what the other thread writes is written first.
+        callbacks.current().flush(PATIENCE_S, chores=True)
         os.write(write, "\n".join(_said).encode()[-60000:])
         os._exit(code)
     os.close(write)
