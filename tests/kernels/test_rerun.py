@@ -51,6 +51,16 @@ def test_changed_code_runs_when_it_is_asked_for_and_once(lab, kernel):
     assert lab.started()[identifier] == 2
 
 
+def test_that_the_code_of_now_cannot_run_is_told(lab, kernel):
+    kernel.run("xp = start('again')\nM = 1")
+    kernel.run("class Level(Task):\n  def execute(self):\n    return M")
+    assert kernel.value("(task := Level.C().submit()).result()") == 1
+    kernel.run("def put(value):\n  global M\n  M = value\nput(5)")
+    said = kernel.run("task.job.rerun(); xp.wait(timeout_s=60)").stderr
+    assert "runs again with the code it had: Level cannot be carried into a job" in said
+    assert kernel.value("task.result()") == 1
+
+
 def test_a_kernel_without_the_class_runs_what_the_directory_holds(lab, kernel):
     kernel.run("xp = start('again')")
     kernel.run(CLASS.format(sign="+", text="first"))

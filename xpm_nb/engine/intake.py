@@ -14,6 +14,7 @@ from typing import Any
 
 from xpm_nb.core import config as configs
 from xpm_nb.core.config import RunMode
+from xpm_nb.core.names import warn
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import entries, host, preparing, staleness, submission, tokens
 from xpm_nb.engine.contents import Item
@@ -319,7 +320,8 @@ class Intake(Judging):
             return None, None
         try:
             carried = self._codes.carrier.carry(job.latest, host.executed_cells)
-        except CarrierError:
+        except CarrierError as error:
+            warn(f"{job.name} {job.identifier[:8]} runs again with the code it had: {error}")
             return None, None
         return carried, self._codes.of(job.latest, host.executed_cells)
 
