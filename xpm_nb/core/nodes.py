@@ -328,7 +328,7 @@ def _converted(node: ConfigInfo) -> ConfigInfo:
         made = node.config.__convert__()
     except XpmError:
         raise
-    except Exception as error:  # the user's code; whoever only shows a config expects ours
+    except Exception as error:  # a border: the user's code; displays expect ours
         what = f"{type(error).__qualname__}: {error}"
         raise ConfigError(f"{name}.__convert__: {what} ({place_text()})") from error
     found = node_of(made)

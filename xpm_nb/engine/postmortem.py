@@ -172,7 +172,7 @@ def _build(error: ErrorView) -> BaseException:
         step = _function(frame, step)
     try:
         step()
-    except Exception as raised:
+    except Exception as raised:  # raised just now, for the frames of its traceback
         return raised.with_traceback(_without_ours(raised.__traceback__))
     raise AssertionError("the innermost frame raises")
 

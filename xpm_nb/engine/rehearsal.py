@@ -64,7 +64,7 @@ def execute(paths: JobPaths, task: Any = None) -> Any:
         job.record()  # which sets its variables
         try:
             return job.execute(folder)
-        except Exception as error:
+        except Exception as error:  # a border: the user's code
             trace = _users(error.__traceback__)
             if opens_pdb and trace is not None:
                 postmortem.inspect_trace(error, trace)

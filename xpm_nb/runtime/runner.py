@@ -163,7 +163,7 @@ class RunningJob:
         self.note(f"{self.paths.key} is done; rehearsal in {folder}")
         try:
             self.execute(folder)
-        except Exception as error:
+        except Exception as error:  # a border: the user's code
             sys.stderr.write(_describe(error)[1])
             return 1
         return 0

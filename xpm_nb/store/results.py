@@ -69,7 +69,7 @@ def load_result(paths: JobPaths) -> Any:
 
     try:
         return cloudpickle.loads(pickled)
-    except Exception as error:  # whatever the classes named in there raise
+    except Exception as error:  # a border: whatever the classes named in there raise
         what = f"{type(error).__name__}: {error}"
         raise RecordError(
             f"{paths.result_pickle} cannot be loaded: {what}; {_run_again(paths)}"
