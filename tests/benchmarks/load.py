@@ -279,7 +279,7 @@ def table(rows: list[dict[str, Any]]) -> None:
     print("".join(f"{name:>10}" for name in names))
     for row in rows:
         cells = [row.get(name, "") for name in names]
-        print("".join(f"{c:>10.2f}" if isinstance(c, float) else f"{c:>10}" for c in cells))
+        print("".join(f" {c:>9.2f}" if isinstance(c, float) else f" {c:>9}" for c in cells))
     print(flush=True)
 
 

@@ -21,6 +21,7 @@ NTH = Path(__file__).parent / "nth"
 STEPS = {  # every which call is tried, and of at least how many there are
     "submit": (24, 50),
     "finish": (8, 20),
+    "finish_again": (12, 20),
     "rerun": (24, 80),
     "collect": (24, 50),
     "keep": (18, 25),
