@@ -1,20 +1,18 @@
-"""Jobs as their directories tell them, without their classes; and what has changed around them."""
+"""Jobs as their directories tell them, without their classes."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import inspection
-from xpm_nb.engine.inspection import drift, inspect_job, read
+from xpm_nb.engine.inspection import inspect_job, read
 from xpm_nb.errors import ConfigError
 from xpm_nb.notebook import html
 from xpm_nb.store import files, records
 from xpm_nb.store.layout import Workspace
-from xpm_nb.store.records import Code, JobRecord, RunJob
+from xpm_nb.store.records import JobRecord
 
 HEX = "ab" * 32
 
@@ -85,49 +83,3 @@ def test_by_the_first_digits(job):
         inspect_job("abab", workspace=root)
     with pytest.raises(ConfigError, match="no job"):
         inspect_job("", workspace=root)
-
-
-# -- drift --------------------------------------------------------------------------------------
-
-
-def test_versions_of_what_it_imports(job, tmp_path):
-    import numpy
-
-    code = Code("0" * 64, packages={"numpy": numpy.__version__})
-    records.write_code(job, code)
-    assert not drift(job, str(tmp_path))
-    records.write_code(job, code._replace(packages={"numpy": "0.9", "gone-too": "1"}))
-    found = drift(job, str(tmp_path))
-    assert found.changes == (
-        ("numpy", "0.9", numpy.__version__),
-        ("gone-too", "1", "not installed"),
-    )
-    assert str(found).startswith("numpy 0.9 then, ")
-
-
-def test_branch_commit_and_python(job, tmp_path, monkeypatch):
-    def git(*words):
-        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
-        subprocess.run(command, cwd=tmp_path / "code", check=True, capture_output=True)
-
-    (tmp_path / "code").mkdir()
-    git("init", "-q", "-b", "main")
-    git("commit", "-q", "--allow-empty", "-m", "first")
-    monkeypatch.setattr(inspection, "NOW_S", 1e-6)  # git is asked each time
-    run = Workspace(job.workspace).experiment("tour").create_run("20260101-000000-000-1")
-    records.add_run_job(run, RunJob(job.relative, "Learn", submitted=7.0))
-    then = {"format": 1, "python": "3.1.4"}
-    then["git"] = inspection.provenance.commit(str(tmp_path / "code"))
-    files.write_json(run.environment, then)
-    assert [what for what, *_ in drift(job, str(tmp_path / "code")).changes] == ["Python"]
-    git("switch", "-q", "-c", "other")
-    git("commit", "-q", "--allow-empty", "-m", "second")
-    found = {what: (old, new) for what, old, new in drift(job, str(tmp_path / "code")).changes}
-    assert found["branch"] == ("main", "other")
-    assert found.keys() == {"Python", "branch", "commit"}
-
-
-def test_without_anything_to_compare(job, tmp_path):
-    job.record.unlink()
-    assert not drift(job, str(tmp_path))
-    assert str(drift(job, str(tmp_path))) == ""

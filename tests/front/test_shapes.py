@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from xpm_nb.core import views
+from xpm_nb.core import freshness, views
+from xpm_nb.notebook import protocol
 
 JS = Path(__file__).resolve().parents[2] / "xpm_nb" / "notebook" / "static" / "js"
 
@@ -46,3 +48,13 @@ def test_a_view_has_what_its_tab_expects(module, name, view, all_of_it):
     assert wanted <= given
     if all_of_it:
         assert wanted == given
+
+
+def test_badges_have_the_same_words_and_numbers():
+    source = (JS / "store.js").read_text(encoding="utf-8")
+    (words,) = re.findall(r"const STALE = (\[.*\]);", source)
+    assert json.loads(words) == ["", *freshness.BADGES.values()]
+    assert "(flags >> 4) & 7" in source
+    assert protocol.STALE["code"] == 1 << 4
+    assert f'const DRIFTED = "{freshness.DRIFTED}";' in source
+    assert f"(flags & {protocol.DRIFTED})" in source

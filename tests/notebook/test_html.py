@@ -243,6 +243,24 @@ def test_a_stale_result_is_told_wherever_its_task_is_shown():
     assert "stale" not in html.config_text(view, stable=True)
 
 
+def test_a_result_of_another_environment_is_told_wherever_it_is_shown():
+    how = "numpy 1.26.4 then, 2.0.1 now"
+    drifted = job(drift=how, stale="code")
+    words = "(stale: code changed, environment changed)"
+    assert html.job_text(drifted).endswith(words)
+    assert html.job_text(drifted, stable=True).endswith("(stale: code changed)")
+    assert "environment changed" in html.jobs_html([drifted])
+    assert "environment changed" not in html.jobs_html([drifted], stable=True)
+    assert f"1 result: environment changed ({how})" in html.jobs_text([drifted])
+    other = job(text="other", drift="branch main then, dev now")
+    lines = html.jobs_text([drifted, other]).splitlines()
+    assert lines[-1] == "  2 results: environment changed"
+    assert "environment" not in html.jobs_text([drifted, other], stable=True)
+    view = replace(TRAIN, state=JobState.DONE, drift=how)
+    assert "environment changed" in html.config_html(view)
+    assert html.config_text(view).endswith("(environment changed)")
+
+
 def test_what_is_done_and_not_to_be_trusted_is_told():
     text = html.jobs_text([job(message="bad input: Make was disowned (bad data)")])
     assert f"  Train [{digits('train')[:8]}] bad input: Make was disowned" in text

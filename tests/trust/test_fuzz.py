@@ -25,7 +25,7 @@ from xpm_nb.core import serial
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView, as_json
-from xpm_nb.engine import inspection, loop, postmortem, reading, scheduler, story
+from xpm_nb.engine import inspection, loop, postmortem, reading, scheduler, story, surroundings
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.messages import OpenJobs
 from xpm_nb.engine.reading import Curves, Files
@@ -229,7 +229,7 @@ def readers(job, run, token, folder):
         records.write_job(job, record)
         records.add_run_job(first, records.RunJob(job.relative, "Learn", submitted=0.0))
         try:
-            str(inspection.drift(job, "/"))
+            str(surroundings.drift(job, "/"))
         finally:
             job.record.unlink()
             first.jobs.unlink()

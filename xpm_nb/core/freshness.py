@@ -32,6 +32,14 @@ BADGES = {
 }
 """What displays say beside a state, by the values of `Stale`."""
 
+DRIFTED = "environment changed"
+"""What displays say beside the state of a result whose environment is another one now."""
+
+
+def badges(stale: str, drift: str) -> list[str]:
+    """Give what displays say beside a state, by what a `JobView` says."""
+    return [*filter(None, [BADGES.get(stale)]), *([DRIFTED] if drift else [])]
+
 
 class Making(NamedTuple):
     """What a result is made from.

@@ -62,6 +62,7 @@ class ConfigView:
     shared: bool = False
     state: JobState | None = None  # of its job, once submitted
     stale: str = ""  # see `JobView`
+    drift: str = ""  # see `JobView`
     number: int = 0  # of the configs of the tree, from 0 on; a shared stub has that of its original
 
 
@@ -103,6 +104,7 @@ class JobView:
     said: tuple[Said, ...] = ()  # what its callbacks printed, displayed and raised, in order
     stale: str = ""  # why its result may not be what would be computed now: `freshness.Stale`
     unknown: tuple[str, ...] = ()  # classes that were pickled: their source is unknown
+    drift: str = ""  # how the environment differs from that of its run, where that is notable
 
     def as_json(self) -> dict[str, Any]:
         """Give a dictionary of JSON values (enums by their value)."""
@@ -333,6 +335,7 @@ class _Describer:
             shared=shared,
             state=state if isinstance(state, JobState) else None,
             stale=getattr(job, "stale", ""),
+            drift=getattr(job, "drift", ""),
             number=number,
             **more,
         )

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import entries, inspection, postmortem, rehearsal, trust
+from xpm_nb.engine import entries, inspection, postmortem, rehearsal, surroundings, trust
 from xpm_nb.engine.messages import LookAgain
 from xpm_nb.errors import ConfigError
 from xpm_nb.store import records
@@ -114,10 +114,10 @@ class Afterwards:
         """
         return inspection.read(self._entry.paths)
 
-    def drift(self) -> inspection.Drift:
+    def drift(self) -> surroundings.Drift:
         """Say how the environment differs from the one in which it ran: true if it does.
 
         Compared are Python, the versions of the distributions that its code imports, and the git
         branch and commit of the working directory. It is never a reason to run again.
         """
-        return inspection.drift(self._entry.paths, os.getcwd())
+        return surroundings.drift(self._entry.paths, os.getcwd())

@@ -111,6 +111,7 @@ class Facts:
     waits: str = ""  # for which shares, and who has them
     stale: str = ""  # see `freshness.Stale`
     damage: str = ""  # which file of it cannot be understood, and why
+    drift: str = ""  # how its environment differs from the present one
 
 
 class Voice:
@@ -342,6 +343,7 @@ class Entry:
             said=self.said,
             unknown=facts.unknown,
             stale=facts.stale,
+            drift=facts.drift,
         )
         if view == self.view:
             return False
@@ -370,7 +372,7 @@ class Entry:
         facts.progress_text, facts.metrics, facts.callback_error = "", {}, ""
         facts.holder = facts.note = facts.doubt = facts.damage = facts.stale = self.changed = ""
         self.found = ()
-        facts.trouble = ""
+        facts.trouble = facts.drift = ""
         facts.reused = facts.elsewhere = False
         self._offsets = {"progress": 0, "metrics": 0}
 

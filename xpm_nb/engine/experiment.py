@@ -19,7 +19,7 @@ from typing import Any
 
 from xpm_nb.core import doors
 from xpm_nb.core.config import RunMode
-from xpm_nb.core.freshness import BADGES
+from xpm_nb.core.freshness import BADGES, DRIFTED
 from xpm_nb.core.names import warn
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import callbacks, garbage, host, loop, tokens
@@ -42,6 +42,7 @@ from xpm_nb.engine.messages import (
 )
 from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.provenance import Run
+from xpm_nb.engine.surroundings import Comparing
 from xpm_nb.engine.tokens import Token
 from xpm_nb.errors import ConfigError, InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Launcher
@@ -102,6 +103,7 @@ class Experiment(Handing, Intake, Keeping):
         self._environ = {}
         self._read: dict[str, tuple[int, int]] = {}  # how the lists of runs were when read
         self._codes = Codes()
+        self._comparing = Comparing(workspace, self._known, self._loop)
         self._namesakes = Namesakes(workspace, namespace, host.notebook)
         self._run = Run(
             workspace.experiment(name),
@@ -115,6 +117,8 @@ class Experiment(Handing, Intake, Keeping):
         stale = Counter(job.stale for job in view.jobs)
         told = [f"{n} {state}" for state, n in view.counts.items() if n]
         told += [f"{stale[word]} {text}" for word, text in BADGES.items() if stale[word]]
+        drifted = sum(bool(job.drift) for job in view.jobs)
+        told += [f"{drifted} {DRIFTED}"] * bool(drifted)
         said = ", ".join(told) or "no jobs"
         if (process := self._finisher()) is not None:
             said += f"; process {process.pid} starts what waits"
@@ -132,6 +136,7 @@ class Experiment(Handing, Intake, Keeping):
 
         What a process without a kernel finishes is left to that.
         """
+        self._comparing.begin()
         self._loop.post(
             Listen(self.workspace, self.name, _ear(self), told.hints_end(self.workspace))
         )
@@ -400,6 +405,7 @@ class Experiment(Handing, Intake, Keeping):
                 del live[place(self)]
             started[:] = [xp for xp in started if xp is not self]
         self._run.keep_cells()
+        self._comparing.end()
         with contextlib.suppress(InternalError):  # the scheduler's thread is gone: nobody listens
             self._loop.post(Listen(self.workspace, self.name, None))
         callbacks.current().flush(CLOSE_S, chores=True)

@@ -6,13 +6,9 @@ For jobs whose classes exist no more, of experiments that nobody opens, of other
 from __future__ import annotations
 
 import difflib
-import platform
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import metadata
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -21,18 +17,17 @@ from typing import Any
 from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import ConfigView, JobView, describe_params
-from xpm_nb.engine import entries, postmortem, provenance
+from xpm_nb.engine import entries, postmortem
 from xpm_nb.engine.entries import Entry, Found
 from xpm_nb.engine.reading import Files, tail
 from xpm_nb.engine.settings import workspace_root
-from xpm_nb.errors import ConfigError, RecordError, XpmError
-from xpm_nb.store import files, records
-from xpm_nb.store.layout import JobPaths, RunPaths, Workspace, numbered
+from xpm_nb.errors import ConfigError, RecordError
+from xpm_nb.store import records
+from xpm_nb.store.layout import JobPaths, Workspace, numbered
 from xpm_nb.store.records import JobRecord
 
 LOG_LINES = 40
 MAX_FILES = 200
-NOW_S = 10.0  # how long what git says is good for
 
 _STATES = {
     Found.DONE: JobState.DONE,
@@ -183,88 +178,3 @@ def inspect_job(
     near = difflib.get_close_matches(wanted, known, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise ConfigError(f"no job of {workspace.root} begins with {identifier!r}{hint}")
-
-
-# -- what has changed around it -----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """How the environment differs from the one in which a job ran: information, no more.
-
-    Attributes
-    ----------
-    changes : tuple
-        What, as it was then, and as it is now, each as text.
-    """
-
-    changes: tuple[tuple[str, str, str], ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.changes)
-
-    def __str__(self) -> str:
-        return "; ".join(f"{what} {then} then, {now} now" for what, then, now in self.changes)
-
-
-def drift(paths: JobPaths, directory: str) -> Drift:
-    """Compare the environment of a job's run with the present one.
-
-    Compared are Python, the versions of the installed distributions that its code imports, and the
-    git branch and commit of the working directory.
-    """
-    changes = []
-    try:
-        code = records.read_code(paths)
-    except RecordError:
-        code = None
-    for name, version in (code.packages if code is not None else {}).items():
-        if (present := _version(name)) != version:
-            changes.append((name, str(version), present))
-    environment = _environment(paths)
-    python = environment.get("python")
-    if python and python != platform.python_version():
-        changes.append(("Python", str(python), platform.python_version()))
-    git, now_git = environment.get("git"), _commit(directory, int(time.monotonic() / NOW_S))
-    if isinstance(git, dict) and now_git is not None:
-        pairs = [(_commit_text(git), _commit_text(now_git), "commit")]
-        pairs += [(str(git["branch"]), str(now_git.get("branch")), "branch")] * ("branch" in git)
-        changes += [(what, then, now) for then, now, what in pairs if then != now]
-    return Drift(tuple(changes))
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-@lru_cache(maxsize=4)
-def _commit(directory: str, moment: int) -> dict[str, Any] | None:
-    return provenance.commit(directory)
-
-
-def _commit_text(git: Mapping[str, Any]) -> str:
-    return str(git.get("commit", ""))[:8] + (" and changes" if git.get("dirty") else "")
-
-
-def _environment(paths: JobPaths) -> Mapping[str, Any]:
-    """Read the environment of the run whose submission started a job, {} if there is none."""
-    try:
-        run = _run_of(paths)
-        return {} if run is None else files.read_object(run.environment) or {}
-    except (XpmError, OSError):
-        return {}
-
-
-def _run_of(paths: JobPaths) -> RunPaths | None:
-    record = records.read_job(paths)
-    if record is None or not record.experiment:
-        return None
-    runs = Workspace(paths.workspace).experiment(record.experiment).runs()
-    for run in runs:
-        for row in records.read_run_jobs(run):
-            if row.job == paths.relative and row.submitted == record.submitted:
-                return run
-    return None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import doors
-from xpm_nb.core.freshness import BADGES
+from xpm_nb.core.freshness import badges
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import CurveView, JobView, Said
 from xpm_nb.engine import callbacks, entries, reading, staleness, story
@@ -96,8 +96,8 @@ class Job(Afterwards):
 
     def __repr__(self) -> str:
         view = self.view()
-        stale = f", {BADGES[view.stale]}" if view.stale in BADGES else ""
-        return f"Job({view.task} {view.identifier[:8]} {view.state.value}{stale})"
+        words = ", ".join([view.state.value, *badges(view.stale, view.drift)])
+        return f"Job({view.task} {view.identifier[:8]} {words})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return doors.renderer(self)

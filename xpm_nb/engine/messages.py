@@ -136,6 +136,13 @@ class JudgeJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteDrift:
+    """How the present environment differs from that of these results: in words, or "" for not."""
+
+    found: tuple[tuple[Entry, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LookAgain:
     """A job that was done is so no more: its result was disowned."""
 
@@ -198,6 +205,7 @@ Message = (
     | RetryJobs
     | RerunJobs
     | JudgeJobs
+    | NoteDrift
     | SetSlots
     | CountToken
     | NoteError

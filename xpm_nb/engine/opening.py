@@ -142,6 +142,8 @@ def _open(
         if new:
             xp._recall()
             live[place(xp)] = xp
+        else:
+            xp._comparing.again(item.entry for item in xp._all())
         return xp, new
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from xpm_nb.core import doors
-from xpm_nb.core.freshness import BADGES
+from xpm_nb.core.freshness import badges
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView, TableView
 from xpm_nb.engine.figures import Best, Spread, best_rows, check_best, is_number, spread, way_of
@@ -375,9 +375,9 @@ def _best(
 
 
 def state_text(job: JobView) -> str:
-    """Write a state with its reason; of a result, whether it is stale."""
-    if job.stale in BADGES:
-        return f"{job.state.value} ({BADGES[job.stale]})"
+    """Write a state with its reason; of a result, whether it or its environment is another now."""
+    if words := badges(job.stale, job.drift):
+        return f"{job.state.value} ({', '.join(words)})"
     return job.state.value if job.reason is None else f"{job.state.value} ({job.reason.value})"
 
 

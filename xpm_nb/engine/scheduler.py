@@ -55,6 +55,7 @@ from xpm_nb.engine.messages import (
     Listen,
     LookAgain,
     Message,
+    NoteDrift,
     NoteError,
     OpenJobs,
     PreparationEnded,
@@ -187,6 +188,11 @@ class Scheduler:
                 for entry, code in wanted:
                     entry.now = staleness.making(code) or entry.now
                 self._judge(*(entry for entry, _ in wanted))
+            case NoteDrift(found):
+                for entry, text in found:
+                    if self.plan.state(entry.id) is JobState.DONE:  # still
+                        entry.facts.drift = text
+                        self._changed[entry.id] = entry
             case LookAgain(entry):
                 self._guard(entry, partial(self._look_again, entry))
             case SetSlots(slots):

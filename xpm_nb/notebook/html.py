@@ -227,7 +227,7 @@ def bundle(
                 graph=graph,
                 curves=curves,
             )
-            text = experiment_text(view, back="" if stable else back)
+            text = experiment_text(view, back="" if stable else back, stable=stable)
             return {"text/plain": text, "text/html": page}
         case TableView():
             return {"text/plain": table_text(view), "text/html": table_html(view, uid=uid)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xpm_nb.core.freshness import BADGES
+from xpm_nb.core.freshness import badges
 from xpm_nb.core.views import ConfigView, ParamView
 from xpm_nb.notebook.markup import Html, clean, el, foot, join, long_title, page, table
 from xpm_nb.notebook.words import identifier_code, plural, short, state_mark, tag_list
@@ -45,8 +45,8 @@ def _config_head(view: ConfigView, stable: bool) -> list[object]:
     head.append(identifier_code(view.identifier, view.note))
     if view.state is not None and view.state.final and not stable:  # others would soon be wrong
         head += [" ", state_mark(view.state)]
-        if view.stale in BADGES:
-            head += [" ", el("span", BADGES[view.stale], cls="xpm-dim")]
+        if words := badges(view.stale, view.drift):
+            head += [" ", el("span", ", ".join(words), cls="xpm-dim")]
     head += [" ", el("span", clean(view.type_name, 120), cls="xpm-dim")]
     return head
 
@@ -122,8 +122,8 @@ def config_text(view: ConfigView, *, stable: bool = False) -> str:
     Metas, constants and what is at its default are left out: it is to be recognised.
     """
     mark = f" [{short(view.identifier)}]" if view.identifier else ""
-    if view.stale in BADGES and not stable:
-        mark += f" ({BADGES[view.stale]})"
+    if (words := badges(view.stale, view.drift)) and not stable:
+        mark += f" ({', '.join(words)})"
     return clean(_call_text(view, 3, stable), 400) + mark
 
 

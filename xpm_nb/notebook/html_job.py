@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from xpm_nb.core.freshness import BADGES
+from xpm_nb.core.freshness import BADGES, badges
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView, Said
 from xpm_nb.notebook.markup import (
@@ -231,7 +231,8 @@ def job_text(view: JobView, *, stable: bool = False) -> str:
     if not stable and view.state is JobState.RUNNING and view.progress is not None:
         line += f" {int(min(1.0, max(0.0, view.progress)) * 100)}%"
     line += " (source unknown)" if view.unknown else ""
-    line += f" ({BADGES[view.stale]})" if view.stale in BADGES else ""
+    words = badges(view.stale, "" if stable else view.drift)
+    line += f" ({', '.join(words)})" if words else ""
     return line if not view.message else f"{line}\n  {first_line(view.message)}"
 
 

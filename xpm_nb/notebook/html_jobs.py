@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from xpm_nb.core import drawing
-from xpm_nb.core.freshness import BADGES
+from xpm_nb.core.freshness import BADGES, DRIFTED
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import CurveView, ExperimentView, GraphView, JobView
 from xpm_nb.notebook.html_job import (
@@ -261,6 +261,7 @@ class _Notes:
         words += ["source unknown"] if job.unknown else []
         words += [BADGES[job.stale]] if job.stale in BADGES else []
         if not stable:
+            words += [DRIFTED] if job.drift else []
             words += ["reused"] if job.reused else []
             words += ["started by another kernel"] if job.elsewhere else []
             words += [f"attempt {job.attempt}"] if job.attempt > 1 else []
@@ -331,13 +332,13 @@ def _choose(jobs: Sequence[JobView]) -> tuple[list[JobView], list[JobView]]:
 # -- text ---------------------------------------------------------------------------------------
 
 
-def experiment_text(view: ExperimentView, *, back: str = "") -> str:
+def experiment_text(view: ExperimentView, *, back: str = "", stable: bool = False) -> str:
     """Write an experiment in a line, one more for each of the first failures, and the way back."""
-    lines = jobs_text(view.jobs, view.name)
+    lines = jobs_text(view.jobs, view.name, stable=stable)
     return f"{lines}\n  open it again: {clean(back, 600)}" if back else lines
 
 
-def jobs_text(jobs: Sequence[JobView], title: str = "jobs") -> str:
+def jobs_text(jobs: Sequence[JobView], title: str = "jobs", *, stable: bool = False) -> str:
     """Write jobs in a line, and one more for each of the first failures."""
     counts = counts_text(count_states(jobs))
     lines = [
@@ -350,6 +351,7 @@ def jobs_text(jobs: Sequence[JobView], title: str = "jobs") -> str:
     if len(bad) > 5:
         lines.append(f"  … and {len(bad) - 5} more in error")
     lines += [f"  {text}" for text in _stale_lines(jobs)]
+    lines += [] if stable else [f"  {text}" for text in _drift_lines(jobs)]
     noted = [job for job in jobs if job.state is JobState.DONE and job.message][:5]
     lines += [f"  {_name(job)} {first_line(job.message)}" for job in noted]
     told = [job for job in jobs if job.callback_error][:5]
@@ -361,6 +363,15 @@ def _stale_lines(jobs: Sequence[JobView]) -> list[str]:
     """Count what is stale, by why it is."""
     found = Counter(job.stale for job in jobs)
     return [f"{plural(found[why], 'result')} {text}" for why, text in BADGES.items() if found[why]]
+
+
+def _drift_lines(jobs: Sequence[JobView]) -> list[str]:
+    """Count the results of other environments, and say how these differ if they do in one way."""
+    found = Counter(job.drift for job in jobs if job.drift)
+    if not found:
+        return []
+    how = f" ({clean(next(iter(found)), MAX_MESSAGE)})" if len(found) == 1 else ""
+    return [f"{plural(found.total(), 'result')}: {DRIFTED}{how}"]
 
 
 def _name(job: JobView) -> str:

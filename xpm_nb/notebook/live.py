@@ -484,6 +484,7 @@ class Live:
             "message": protocol.text(view.message),
             "said": [[plain(part) for part in said] for said in view.said],
             "tags": plain(view.tags),
+            "drift": protocol.text(view.drift, protocol.MAX_MESSAGE),
             "times": {
                 "submitted": view.submitted,
                 "started": view.started,

@@ -181,6 +181,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     add("submitted", moment(row.submitted));
     add("started", moment(row.started));
     add("ended", moment(row.ended));
+    add("environment", detail.drift && clean(detail.drift, 400));
     add("attempts", String(detail.attempts ?? row.attempt));
     return el("dl", { class: "xpm-facts" }, items.map(([name, value]) => [el("dt", { text: name }), el("dd", {}, value)]).flat());
   }

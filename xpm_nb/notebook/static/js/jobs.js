@@ -52,7 +52,7 @@ export function stateText(row) {
  * @param {Row} row
  */
 export function asides(row) {
-  const some = [row.stale, row.attempt > 1 && `attempt ${row.attempt}`, row.reused && "reused", row.elsewhere && "elsewhere", row.earlier && "earlier run", row.callbackError && "callback failed"];
+  const some = [row.stale, row.drift, row.attempt > 1 && `attempt ${row.attempt}`, row.reused && "reused", row.elsewhere && "elsewhere", row.earlier && "earlier run", row.callbackError && "callback failed"];
   return some.filter(Boolean).join(" · ");
 }
 

@@ -9,6 +9,7 @@ import { unpack } from "./packed.js";
 
 // By the number that the flags of a row hold; `freshness.BADGES` has the same words.
 const STALE = ["", "stale: code changed", "stale: default changed", "stale: input changed", "code unknown"];
+const DRIFTED = "environment changed";
 
 /**
  * @typedef {object} Row  one job; times are the kernel's, in seconds since the epoch
@@ -28,6 +29,7 @@ const STALE = ["", "stale: code changed", "stale: default changed", "stale: inpu
  * @property {boolean} elsewhere
  * @property {boolean} earlier
  * @property {string} stale why its result may not be what would be computed now
+ * @property {string} drift whether the environment is another one than that of its run
  * @property {boolean} callbackError
  * @property {Record<string, number | null>} metrics
  * @property {string} message
@@ -207,6 +209,7 @@ export function createStore(snapshot, clock = () => performance.now() / 1000) {
     row.earlier = (flags & 4) > 0;
     row.callbackError = (flags & 8) > 0;
     row.stale = STALE[(flags >> 4) & 7] ?? "";
+    row.drift = (flags & 128) > 0 ? DRIFTED : "";
     row.metrics = Object.create(null);
     (now[8] || []).forEach((/** @type {number | null} */ value, /** @type {number} */ n) => (row.metrics[store.metricNames[n]] = value));
     row.message = now[9] || "";
