@@ -858,7 +858,9 @@ def test_the_class_given_is_the_one_meant(notebook):
     notebook.cell("class Learn:\n  def execute(self): return Model().f()")
     notebook.cell("class Model:\n  def f(self): return 'new'")
     assert notebook.job("Learn", "Model")["Learn"]().execute() == "new"
-    assert notebook.job("Learn", "Old")["Learn"]().execute() == "old"
+    with pytest.raises(CarrierError, match=r"In\[2\], line 2 uses `Model`, which is that of In\[3\]"):
+        notebook.carry("Learn", "Old")
+    assert notebook.job("Old")["Model"]().f() == "old"
     with pytest.raises(
         CarrierError, match=r"two versions of it .*In\[1\], line 1.*In\[3\], line 1"
     ):
@@ -1333,3 +1335,27 @@ def test_what_a_cell_changes_in_a_module_of_ones_own_is_told(notebook, monkeypat
     )
     notebook.cell("class Other:\n  def execute(self): return math.pi")
     assert notebook.carry(notebook["Other"]).doubts == (), "it does not use the module"
+
+
+def test_a_former_class_that_is_carried_is_told_of(notebook):
+    notebook.cell("class Model:\n  def f(self): return 1\nOld = Model")
+    notebook.cell("class Big(Model): pass")
+    notebook.cell("class Learn:\n  def execute(self): return Big().f()")
+    assert notebook.carry("Learn").doubts == ()
+    notebook.cell("class Model:\n  # only a comment\n  def f(self): return 1")
+    assert notebook.carry("Learn", "Old").doubts == ()
+    notebook.cell("class Model:\n  def f(self): return 2")
+    (doubt,) = notebook.carry("Learn").doubts
+    assert doubt == (
+        "Model was defined anew by In[5], line 1, and the job still has that of In[1], line 1. If "
+        "the new one is meant, run In[2] again."
+    )
+    notebook.cell("Model = Old")
+    assert notebook.carry("Learn").doubts == ()
+
+
+def test_enums_are_told_apart_by_their_functions(notebook):
+    notebook.cell("import enum\nclass Kind(enum.Enum):\n  A = 1\n  def f(self): return 1")
+    notebook.cell("class Kind(enum.Enum):\n  A = 1\nOld = Kind")
+    notebook.cell("class Kind(enum.Enum):\n  A = 1\n  def g(self): return 1")
+    assert "In[2]" in notebook.carry("Old").source

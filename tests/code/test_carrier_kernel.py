@@ -117,7 +117,7 @@ def test_configurations_without_methods_are_told_apart(kernel):
     kernel.run(BASE)
     kernel.run("class Model(Config):\n  n: Param[int] = 1\nOld = Model")
     kernel.run(
-        "class Learn(Task):\n  model: Param['Model']\n  def execute(self): return Model.seen()"
+        "class Learn(Task):\n  model: Param['Model']\n  def execute(self): return self.model.n"
     )
     kernel.run("class Model(Config):\n  n: Param[int] = 2\n  m: Param[int] = 3")
     kernel.write("Learn", "Old")

@@ -489,6 +489,50 @@ REFUSED = {
         [BASE, "class Base:\n  REG = []\n  def f(self): return len(self.REG)", "class W:\n  def f(self): pass\nfor n in range(2): Base.REG.append(W())", learn("return Base().f()")],
         ["In[{2}], line 3 changes Base.REG after In[{1}], line 1 had defined it"],
     ),
+    "an enum defined anew, which the code finds and the parameter does not": (
+        [f"{BASE}\nimport enum", "class Kind(enum.Enum):\n  A = 1", learn("return [self.kind.value, Kind.A.value]", "kind: Param[Kind] = Kind.A"), "class Kind(enum.Enum):\n  A = 2"],
+        ["In[{2}], line 4 uses `Kind`, which is that of In[{3}], line 1 by now, and a job would have that of In[{1}], line 1. If the new one is meant, run In[{2}] again"],
+    ),
+    "a configuration whose class was defined anew, which the code finds": (
+        [BASE, "class M(Config):\n  x: Param[int] = 1\n  def f(): return 1", "m = M.C()", "class M(Config):\n  x: Param[int] = 1\n  def f(): return 2", "def h(): return M.f()", learn("return h()", "m: Param[M]")],
+        ["In[{4}], line 1 uses `M`, which is that of In[{3}], line 1 by now", "that of In[{1}], line 1. If the new one is meant, make the configurations of M again"],
+        "Learn.C(m=m)",
+    ),
+    "a task whose class was defined anew, which the code finds": (
+        [BASE, "class Learn(Task):\n  K = 1\n  def execute(self): return Learn.K", "First = Learn", "class Learn(Task):\n  K = 2\n  def execute(self): return Learn.K"],
+        ["In[{1}], line 3 uses `Learn`, which is that of In[{3}], line 1 by now"],
+        "First.C()",
+    ),
+}  # fmt: skip
+
+# Each case: cells, what the job computes (as the kernel would), words of the warning, and what is
+# done about it, and what the job of the next computes.
+WARNED = {
+    "an enum of a parameter": (
+        [f"{BASE}\nimport enum", "class Kind(enum.Enum):\n  A = 1", learn("return self.kind.value", "kind: Param[Kind] = Kind.A"), "class Kind(enum.Enum):\n  A = 2"],
+        1,
+        "Kind was defined anew by In[{3}], line 1, and the job still has that of In[{1}], line 1. If the new one is meant, run In[{2}] again.",
+        {2: 2},
+    ),
+    "a base class, which the code finds too": (
+        [BASE, "class D:\n  def f(self): return 1", "class E(D): pass", "class D:\n  def f(self): return 2", learn("return [E().f(), D().f()]")],
+        [1, 2],
+        "D was defined anew by In[{3}], line 1, and the job still has that of In[{1}], line 1. If the new one is meant, run In[{2}] again.",
+        {2: [2, 2]},
+    ),
+    "a dataclass that another is derived from": (
+        [f"{BASE}\nimport dataclasses", "@dataclasses.dataclass\nclass D:\n  x: int = 1", "@dataclasses.dataclass\nclass E(D): pass", "@dataclasses.dataclass\nclass D:\n  x: int = 2", learn("return E().x")],
+        1,
+        "D was defined anew by In[{3}], line 1",
+        {2: 2},
+    ),
+    "a configuration": (
+        [BASE, "class M(Config):\n  def f(self): return 1", "m = M.C()", "class M(Config):\n  def f(self): return 2", learn("return self.m.f()", "m: Param[M]")],
+        1,
+        "M was defined anew by In[{3}], line 1, and the job still has that of In[{1}], line 1. If the new one is meant, make the configurations of M again.",
+        {2: 2},
+        "Learn.C(m=m)",
+    ),
 }  # fmt: skip
 
 
@@ -507,6 +551,25 @@ def test_the_refusal_names_cell_variable_and_way_out(table, case):
     assert error.startswith("CarrierError: ")
     assert [w for w in (word.format(*numbers) for word in words) if w not in error] == [], error
     assert not list(table.lab.workspace.glob(f"jobs/case{table.count}.*"))
+
+
+@pytest.mark.parametrize("case", WARNED)
+def test_what_is_carried_with_a_warning(table, case):
+    """The job computes what the kernel would; once the advice is followed, with the new code."""
+    cells, value, words, again, *make = WARNED[case]
+    numbers = table.cells(cells)
+    (make,) = make or ["Learn.C()"]
+    words = words.format(*numbers)
+    submit = f"import json; _run = _xp.submit({make}); print(json.dumps(_run.result()))"
+    said = table.kernel.run(submit)
+    assert "UserWarning: " in said.stderr
+    assert words in said.stderr
+    assert json.loads(said.stdout) == value
+    for number, changed in again.items():
+        table.kernel.run(f"{cells[number]}\n_xp = _xpm.start(_xp.name + '-again')")
+        said = table.kernel.run(submit)
+        assert "UserWarning" not in said.stderr
+        assert json.loads(said.stdout) == changed
 
 
 def test_a_computed_name_is_warned_of(table):

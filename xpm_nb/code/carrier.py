@@ -153,7 +153,7 @@ def carry(
         tuple(p.statement for p in pieces if p.statement is not None),
         {cls.__qualname__: reason for cls, reason in gathering.unknown.items()},
         tuple(pieces),
-        (*_doubts(pieces), *_changed_modules(pieces, cells)),
+        (*gathering.doubts(), *_doubts(pieces), *_changed_modules(pieces, cells)),
     )
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-from xpm_nb.code import changes, pickled, versions
+from xpm_nb.code import changes, former, pickled, versions
 from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal, unbound
 from xpm_nb.code.cells import Cells, Statement, functions_in
 from xpm_nb.code.drift import Context, Refused, check_decorators, check_defaults
@@ -66,6 +66,7 @@ class Gathering:
         self._pickled: dict[str, Piece] = {}
         self._looked_into: set[type] = set()
         self._looked_at: set[str] = set()  # names of definitions that may have been changed since
+        self._given: dict[str, type] = {}  # the classes of configurations, by their names
         self._made: dict[type, Piece] = {}  # the classes that they define
         self._asks_for_subclasses = False
         self.unknown: dict[type, str] = {}  # what is pickled, and why its source is not to be had
@@ -85,7 +86,9 @@ class Gathering:
         for cls in self._classes:
             self._add_class(cls)
         self._drain()
-        versions.check(self._pieces.values(), self._meanings, self._cells, self._origins)
+        pieces = self._pieces.values()
+        versions.check(pieces, self._meanings, self._cells, self._origins)
+        former.check(pieces, self._given, self._origins)
 
     def _drain(self) -> None:
         """Find what all pieces need, and what these need in turn."""
@@ -139,11 +142,12 @@ class Gathering:
             )
         top = name.partition(".")[0]
         piece = self._piece(statement, self._space_of(cls, statement), name, cls)
-        former = self._meanings.setdefault(top, [piece])
-        if piece not in former:
+        self._given.setdefault(top, cls)
+        known = self._meanings.setdefault(top, [piece])
+        if piece not in known:
             raise CarrierError(
                 f"{name} cannot be carried into a job: two versions of it are used at once, that "
-                f"of {former[0].place} and that of {piece.place}. Make the older configurations "
+                f"of {known[0].place} and that of {piece.place}. Make the older configurations "
                 "again."
             )
 
@@ -457,6 +461,10 @@ class Gathering:
         piece = self._pieces.setdefault(text, Piece(user.root, user.space, text=text))
         piece.used.add(name)
         return piece
+
+    def doubts(self) -> Iterator[str]:
+        """Say in what a job may come to something else than the notebook suggests."""
+        yield from former.doubts(self._made, self._pieces.values(), self._origins)
 
     def ordered(self) -> list[Piece]:
         """Give the pieces in an order in which they can be executed; raises as `in_order` does."""

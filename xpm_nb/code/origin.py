@@ -152,6 +152,9 @@ class Origins:
         doc = ast.get_docstring(node)
         if doc is not None and (cls.__doc__ is None or inspect.cleandoc(cls.__doc__) != doc):
             return False
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+        if any(isinstance(n, functions) and n.name not in vars(cls) for n in node.body):
+            return False
         fields = [n.target.id for n in _annotated(node) if isinstance(n.target, ast.Name)]
         annotations = _annotations(cls)
         if list(dict.fromkeys(fields)) != list(annotations):

@@ -147,12 +147,12 @@ def version_before(name: str, user: Statement, now: Statement, cells: Cells) -> 
     if not earlier or (scripts and {s.cell.name for s in (user, now, earlier[-1])} != scripts):
         return None
     before = earlier[-1]
-    if before.key == now.key or _says(before) == _says(now):
+    if before.key == now.key or says(before) == says(now):
         return None
     return before
 
 
-def _says(statement: Statement) -> str:
+def says(statement: Statement) -> str:
     return _digest(statement.cell.text, statement.index)
 
 
