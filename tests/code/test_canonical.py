@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.run import interpreter
 from xpm_nb.code import canonical
-from xpm_nb.code.canonical import digest, documents, reads_documents
+from xpm_nb.code.canonical import digest, documents, reads_annotations, reads_documents
 
 SAMPLE = (Path(__file__).parent / "sample.txt").read_text(encoding="utf-8")
 DIGEST = "2a3a642daa5e3cceff87a562c449b76e81c0bfd5a80f2e28eb3cce9a39d90054"
@@ -167,3 +167,19 @@ def test_docstrings_where_they_count():
     )
     assert len({one, two, three}) == 3
     assert documents(ast.parse("# a comment\n\ndef f():\n    'A.'\n    class B: 'B.'").body) == one
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("x = f.__annotations__", True),
+        ("x = getattr(f, '__annotations__')", True),
+        ("x = inspect.signature(f)", True),
+        ("from typing import get_type_hints as hints", True),
+        ("def f():\n  return fields(A)", True),
+        ("def f(x: int) -> str: pass", False),
+        ("x = 'signature'", False),
+    ],
+)
+def test_code_that_reads_annotations(text, reads):
+    assert reads_annotations(ast.parse(text).body) == reads

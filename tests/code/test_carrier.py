@@ -858,7 +858,9 @@ def test_the_class_given_is_the_one_meant(notebook):
     notebook.cell("class Learn:\n  def execute(self): return Model().f()")
     notebook.cell("class Model:\n  def f(self): return 'new'")
     assert notebook.job("Learn", "Model")["Learn"]().execute() == "new"
-    with pytest.raises(CarrierError, match=r"In\[2\], line 2 uses `Model`, which is that of In\[3\]"):
+    with pytest.raises(
+        CarrierError, match=r"In\[2\], line 2 uses `Model`, which is that of In\[3\]"
+    ):
         notebook.carry("Learn", "Old")
     assert notebook.job("Old")["Model"]().f() == "old"
     with pytest.raises(
@@ -1359,3 +1361,13 @@ def test_enums_are_told_apart_by_their_functions(notebook):
     notebook.cell("class Kind(enum.Enum):\n  A = 1\nOld = Kind")
     notebook.cell("class Kind(enum.Enum):\n  A = 1\n  def g(self): return 1")
     assert "In[2]" in notebook.carry("Old").source
+
+
+@pytest.mark.parametrize(("reads", "number"), [("a", 0), ("f.__annotations__", 1)])
+def test_what_was_executed_before_a_feature_of_the_future(notebook, reads, number):
+    notebook.cell("def f(a: int): return a")
+    notebook.cell("from __future__ import annotations")
+    notebook.cell(f"class Learn:\n  def execute(self, a: int): return f(1), {reads}")
+    doubts = notebook.carry("Learn").doubts
+    assert len(doubts) == number
+    assert all("In[1], line 1 was executed before" in doubt for doubt in doubts)

@@ -330,3 +330,37 @@ def test_what_only_the_script_needs_is_put_aside(book):
     assert not {"aside", "deeper"} & {part.name for part in code.parts}
     assert code.summary()["aside"] == list(code.aside)
     assert book.print("Before").aside == ()
+
+
+ANNOTATED = """
+from dataclasses import dataclass
+from noted import plain
+
+@dataclass
+class Point:
+    x: int = 1
+
+def reached(point: Point, of: plain(3) = 2) -> Point:
+    return {0}
+"""
+
+
+@pytest.mark.parametrize(("reads", "counts"), [("point", False), ("reached.__annotations__", True)])
+def test_annotations_that_became_text(book, reads, counts):
+    """IPython has a feature of the future hold for all cells that come after."""
+    book.cell(ANNOTATED.format(reads)).cell(TASK.replace("helper(1)", "reached(Point())"))
+    before = book.print()
+    book.cell("from __future__ import annotations")
+    book.cell(ANNOTATED.format(reads)).cell(TASK.replace("helper(1)", "reached(Point())"))
+    after = book.print()
+    assert (after.fingerprint != before.fingerprint) == counts
+    assert [part.name for part in after.parts] == [part.name for part in before.parts]
+    assert (before.futures, after.futures) == ((), ("annotations",) if counts else ())
+    assert book.wanted().carried.futures == ("annotations",)
+
+
+def test_annotations_that_a_module_reads(book):
+    book.write("tools.py", "import inspect\ndef text(f=len): return str(inspect.signature(f))\n")
+    before = book.hex()
+    book.cell("from __future__ import annotations").cell(HELPERS).cell(TASK)
+    assert book.hex() != before

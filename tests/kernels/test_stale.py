@@ -65,6 +65,34 @@ CELLS = {
 }
 
 
+def test_all_cells_run_again_after_an_import_of_the_future(lab, kernel):
+    """It comes in a later cell, so that what was executed before it is compiled otherwise now."""
+    text = "class Answer(Task):\n  n: Param[int]\n  plus: Param[int] = 0\n"
+    cells = [
+        "import dataclasses, typing\n@dataclasses.dataclass\nclass Pair:\n  a: int\n  b: int = 2",
+        "def total(pair: Pair) -> int: return pair.a + pair.b",
+        f"{text}  def execute(self): return total(Pair(self.n))",
+        SUBMIT,
+        "from __future__ import annotations",
+    ]
+    for expected in ("code", ""):  # the first time, the code is another one
+        for cell in cells:
+            kernel.run(cell)
+        assert stale(kernel) == expected
+        kernel.run("task.job.rerun(); xp.wait(timeout_s=60)")
+        assert kernel.value("task.result()") == 43
+    # What reads annotations may tell them from the text that they are now.
+    text += "  def execute(self): return len(str(typing.get_type_hints(total)))"
+    kernel.run("get_ipython().compile.reset_compiler_flags()")
+    for cell in (*cells[:2], text, SUBMIT, "task.job.rerun(); xp.wait(timeout_s=60)", *cells[-1:]):
+        kernel.run(cell)
+    for cell in (*cells[:2], text, SUBMIT):
+        kernel.run(cell)
+    assert stale(kernel) == "code"
+    said = kernel.run("print(task.why())").stdout
+    assert "`from __future__ import annotations` holds for its cells now, and did not then" in said
+
+
 @pytest.mark.timeout(600)
 def test_edits(lab, kernel):
     assert kernel.value("task.result()") == [42, "one"]

@@ -130,8 +130,8 @@ class Reads:
     hints
         Named in annotations that are text, and read by whoever resolves them.
     sure
-        Those among the hints that are code for certain, not perhaps just text: they stand in the
-        annotation of a class's parameter, outside any text inside it.
+        Those among the hints that are code for certain, not perhaps just text: of annotations that
+        ``from __future__`` made text, and of those of a class's parameters.
     attributes
         The attributes that its code reads, of whatever.
     computed
@@ -206,7 +206,10 @@ def _text_names(node: ast.stmt, postponed: bool) -> Iterator[tuple[str, int]]:
 
 
 def _sure_names(node: ast.stmt, postponed: bool) -> Iterator[str]:
-    """Give the names without which the parameters of a class cannot be understood."""
+    """Give the names without which annotations cannot be understood."""
+    if postponed:  # they are code, and were executed at once without the import
+        for annotation in _annotations(node):
+            yield from _names(annotation)
     for inner in ast.walk(node):
         if not isinstance(inner, ast.ClassDef):
             continue
@@ -219,10 +222,7 @@ def _sure_names(node: ast.stmt, postponed: bool) -> Iterator[str]:
                 unquoted = _parsed(annotation.value)
                 if unquoted is None or not _PARAMETER.intersection(_names(unquoted)):
                     continue
-                annotation = unquoted
-            elif not postponed:
-                continue
-            yield from _names(annotation)
+                yield from _names(unquoted)
 
 
 def _names(node: ast.AST) -> Iterator[str]:

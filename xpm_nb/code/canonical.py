@@ -116,6 +116,31 @@ def reads_documents(nodes: Iterable[ast.AST]) -> bool:
     return False
 
 
+# What gives annotations as they were kept, text or not: `inspect.signature`, `dataclasses.fields`.
+_ANNOTATING = frozenset(
+    str.split(
+        "__annotations__ __annotate__ __dataclass_fields__ annotation fields get_annotations"
+        " get_type_hints getfullargspec signature"
+    )
+)
+
+
+def reads_annotations(nodes: Iterable[ast.AST]) -> bool:
+    """Tell whether code may see that annotations are text under ``from __future__``."""
+    for top in nodes:
+        for node in ast.walk(top):
+            match node:
+                case ast.Attribute(attr=name) | ast.Name(id=name) | ast.alias(name=name):
+                    found = name
+                case ast.Constant(value=str(name)):  # getattr(f, "__annotations__")
+                    found = name if name.startswith("__") else ""
+                case _:
+                    continue
+            if found in _ANNOTATING:
+                return True
+    return False
+
+
 def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
     """Give the fields of a node that tell something, in the order of their names."""
     for name in sorted(node._fields):

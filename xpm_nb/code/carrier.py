@@ -18,6 +18,7 @@ from typing import Any
 
 from xpm_nb.code import modules
 from xpm_nb.code.bytecode import FUTURES
+from xpm_nb.code.canonical import reads_annotations
 from xpm_nb.code.cells import Cell, Cells, Statement, command_text
 from xpm_nb.code.gather import Gathering
 from xpm_nb.code.imports import is_import
@@ -153,7 +154,12 @@ def carry(
         tuple(p.statement for p in pieces if p.statement is not None),
         {cls.__qualname__: reason for cls, reason in gathering.unknown.items()},
         tuple(pieces),
-        (*gathering.doubts(), *_doubts(pieces), *_changed_modules(pieces, cells)),
+        (
+            *gathering.doubts(),
+            *_doubts(pieces),
+            *_changed_modules(pieces, cells),
+            *_executed_before(pieces, futures),
+        ),
     )
 
 
@@ -187,6 +193,22 @@ def _changed_modules(pieces: Iterable[Piece], cells: Cells) -> Iterator[str]:
                             f" not see it, and imports {module.__name__} as its file is. Write it"
                             " into the file, or make it a parameter."
                         )
+
+
+def _executed_before(pieces: Sequence[Piece], futures: Iterable[str]) -> Iterator[str]:
+    """Name statements whose annotations are not text yet, if the code may see the difference."""
+    flag = FUTURES["annotations"]
+    statements = [piece.statement for piece in pieces if piece.statement is not None]
+    if "annotations" not in futures or not reads_annotations(s.node for s in statements):
+        return
+    for statement in statements:
+        parts = ast.walk(statement.node)
+        if not statement.flags & flag and any(getattr(n, "annotation", None) for n in parts):
+            yield (
+                f"{statement.place} was executed before `from __future__ import annotations`, and "
+                "a job executes it after: its annotations are text there. Run "
+                f"{statement.cell.name} again."
+            )
 
 
 def _shortly(code: str) -> str:

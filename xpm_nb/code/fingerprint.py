@@ -16,7 +16,7 @@ from typing import Any
 
 from xpm_nb.code import modules
 from xpm_nb.code.bytecode import parse, reads
-from xpm_nb.code.canonical import digest_of, reads_documents
+from xpm_nb.code.canonical import digest_of, reads_annotations, reads_documents
 from xpm_nb.code.carrier import Carried
 from xpm_nb.code.modules import Import, Module, Unreadable
 from xpm_nb.code.pieces import Piece
@@ -63,7 +63,7 @@ def fingerprint(wanted: Wanted, left_out: Mapping[str, str]) -> Code:
     """
     cells = _Cells(wanted)
     roots = (*map(_name_of, wanted.own), *(f"-{_name_of(cls)}" for cls in wanted.needed))
-    made = Code(roots=roots, left_out=dict(left_out), futures=wanted.carried.futures)
+    made = Code(roots=roots, left_out=dict(left_out))
     if wanted.carried.unknown:
         names = ", ".join(wanted.carried.unknown)
         text = f"the source of {names} is not known"
@@ -74,8 +74,10 @@ def fingerprint(wanted: Wanted, left_out: Mapping[str, str]) -> Code:
         return made._replace(parts=tuple(cells.parts()), unknown=str(error))
     parts = [*cells.parts(), *_module_parts(reached.modules, len(cells.pieces))]
     parts = _documented(parts, reached.modules)
+    futures = _counted(wanted.carried.futures, parts, reached.modules)
     return made._replace(
-        fingerprint=combined(parts, wanted.carried.futures),
+        fingerprint=combined(parts, futures),
+        futures=futures,
         parts=tuple(_linked(parts, reached.modules)),
         packages=reached.packages,
         aside=_aside(cells.imports_aside(), reached.modules, wanted.paths),
@@ -247,6 +249,28 @@ def _reads_documents(kind: str, source: str) -> bool:
 @lru_cache(maxsize=4096)
 def _with_documents(kind: str, source: str) -> str:
     return modules.documented(_digest(kind, source), _nodes(kind, source))
+
+
+# -- features of the language -------------------------------------------------------------------
+
+
+def _counted(
+    futures: tuple[str, ...], parts: Sequence[CodePart], found: Sequence[Module]
+) -> tuple[str, ...]:
+    """Leave out the feature that makes text of annotations, unless any of the code reads them.
+
+    IPython has what one cell imports from ``__future__`` hold for all that are executed later, so
+    that a notebook which is run again is compiled otherwise, though nothing in it has changed.
+    """
+    counts = any(module.reads_annotations for module in found) or any(
+        _reads_annotations(part.kind, part.source) for part in parts if part.kind != MODULE
+    )
+    return tuple(name for name in futures if counts or name != "annotations")
+
+
+@lru_cache(maxsize=4096)
+def _reads_annotations(kind: str, source: str) -> bool:
+    return reads_annotations(_nodes(kind, source))
 
 
 # -- modules ----------------------------------------------------------------------------------

@@ -58,9 +58,7 @@ def check(pieces: Iterable[Piece], given: Mapping[str, type], origins: Origins) 
                 )
 
 
-def doubts(
-    made: Mapping[type, Piece], pieces: Iterable[Piece], origins: Origins
-) -> Iterator[str]:
+def doubts(made: Mapping[type, Piece], pieces: Iterable[Piece], origins: Origins) -> Iterator[str]:
     """Say which classes a job has that are not any more what their names mean in the notebook.
 
     Parameters

@@ -21,7 +21,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import NamedTuple
 
-from xpm_nb.code.canonical import digest_of, documents, reads_documents
+from xpm_nb.code.canonical import digest_of, documents, reads_annotations, reads_documents
 
 _PACKAGE = __name__.partition(".")[0]
 _DISTRIBUTION = "xpm-nb"
@@ -52,6 +52,7 @@ class Module(NamedTuple):
     imports: tuple[Import, ...]
     reads_documents: bool = False
     documented: str = ""  # the digest, of its docstrings too
+    reads_annotations: bool = False
 
 
 class Reached(NamedTuple):
@@ -214,6 +215,7 @@ def _load(name: str, path: str, package: str, at: Stamp) -> Module:
         imports_in(body, package),
         reads_documents(body),
         documented(made, body),
+        reads_annotations(body),
     )
 
 

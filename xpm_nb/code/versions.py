@@ -153,6 +153,7 @@ def version_before(name: str, user: Statement, now: Statement, cells: Cells) -> 
 
 
 def says(statement: Statement) -> str:
+    """Give what a statement says, however it is written."""
     return _digest(statement.cell.text, statement.index)
 
 

@@ -311,7 +311,7 @@ class Code(NamedTuple):
         Parameters that are not in the identifier because they have their default: as text, by
         ``Class.name``.
     futures : tuple[str, ...]
-        Features of ``__future__`` that its cells are compiled under.
+        Features of ``__future__`` that its cells are compiled under, and that count.
     packages : dict
         Versions of the installed distributions that it imports; they do not count.
     changed : str
