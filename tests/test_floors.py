@@ -19,7 +19,7 @@ code.canonical code.modules code.loaded code.named code.bytecode code.literals c
 code.fingerprint
 runtime.report runtime.frames runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
-engine.attributes engine.host engine.settings engine.usage engine.reading engine.story engine.entries engine.trust engine.staleness engine.limits engine.messages engine.preparations engine.shares engine.others engine.scheduler engine.loop engine.callbacks engine.provenance engine.surroundings engine.keeping
+engine.attributes engine.host engine.settings engine.usage engine.reading engine.story engine.entries engine.trust engine.staleness engine.limits engine.messages engine.hub engine.preparations engine.shares engine.others engine.ends engine.processes engine.arrivals engine.starts engine.reruns engine.news engine.scheduler engine.loop engine.callbacks engine.provenance engine.surroundings engine.keeping
 engine.figures engine.results engine.outlook engine.postmortem engine.garbage engine.rehearsal engine.inspection engine.afterwards engine.source engine.job engine.preparing engine.jobs engine.proposals engine.namesakes engine.tokens engine.submission engine.codes engine.staging engine.export engine.contents engine.why engine.judging engine.options engine.intake engine.handing engine.experiment engine.opening engine.offers engine.detached
 notebook.markup notebook.words notebook.svg notebook.html_configs notebook.html_job notebook.html_jobs notebook.html_source notebook.html_tables notebook.html_frames notebook.html_inspection notebook.html_why notebook.html
 notebook.history notebook.protocol notebook.capture notebook.widgets notebook.live notebook.forms notebook.bridge notebook.completion notebook.magics

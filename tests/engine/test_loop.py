@@ -405,7 +405,7 @@ def test_a_rerun_that_is_awaited_can_be_cancelled(desk):
 def test_a_launcher_that_nobody_knows_any_more_runs_nothing_again(desk, caplog):
     done(desk, "a")
     desk.restart()
-    desk.loop._scheduler._launchers = {}
+    desk.loop._scheduler._arrivals._launchers = {}
     desk.open("a")
     desk.rerun("a")
     assert desk.settled("a") is JobState.DONE

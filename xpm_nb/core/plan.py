@@ -55,7 +55,6 @@ from xpm_nb.errors import InternalError
 
 _ARRIVALS = (Submit, Offer, FoundDone, FoundFailed, Attached, Again)
 _INTERNAL = (DependenciesDone, DependencyReopened, DependencyFailed)
-_UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 _BLOCKABLE = (JobState.WAITING, JobState.READY)
 
 FAULTS = 5  # how many contradictions are named
@@ -367,7 +366,7 @@ class Plan:
         node.asks = False
         if new is JobState.READY:
             self._stand(node)
-        elif new in (JobState.SCHEDULED, JobState.RUNNING):
+        elif new.under_way:
             self._pools.take(node.key)
         else:
             self._pools.leave(node.key)
@@ -376,7 +375,7 @@ class Plan:
         )
         self._used += holds - node.slot
         node.slot = holds
-        if new not in _UNDER_WAY:  # what was asked of one attempt is not of the next
+        if not new.under_way:  # what was asked of one attempt is not of the next
             node.cancelled = node.overdue = node.killed = False
             node.limit_at = node.kill_at = None
             self._limited.pop(node.key, None)
@@ -403,7 +402,7 @@ class Plan:
                 out += [(self._nodes[key], Needed(key)) for key in left_out]
         if node.state is JobState.READY and node.missing:  # run again while this one was under way
             out.append((node, DependencyReopened(node.key)))
-        if node.state is JobState.DONE and old in _UNDER_WAY:
+        if node.state is JobState.DONE and old.under_way:
             spent = [key for key in node.dependencies if self._spent(key)]
             out += [(self._nodes[key], Spent(key)) for key in spent]
         if node.state is old or not (node.state.final or old.final):

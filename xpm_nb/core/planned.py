@@ -80,7 +80,7 @@ def faults(
 
 
 def _alone(node: Node) -> Iterator[str]:
-    under_way = node.state in (JobState.SCHEDULED, JobState.RUNNING)
+    under_way = node.state.under_way
     if (node.reason is not None) != (node.state is JobState.ERROR):
         yield f"its reason to be in error is {node.reason}"
     if node.cause is not None and node.reason is not FailureReason.DEPENDENCY:
@@ -123,7 +123,7 @@ def _among(node: Node, nodes: Mapping[str, Node]) -> Iterator[str]:
 
 
 def _shares(node: Node, pools: Pools, left: Container[str]) -> Iterator[str]:
-    under_way = node.state in (JobState.SCHEDULED, JobState.RUNNING)
+    under_way = node.state.under_way
     if pools.holds(node.key) and not (under_way or node.asks):
         yield "it holds shares"
     if pools.needs(node.key) and not pools.holds(node.key) and (under_way or node.asks):

@@ -31,6 +31,11 @@ class JobState(Enum):
         return self in (JobState.DONE, JobState.ERROR)
 
     @property
+    def under_way(self) -> bool:
+        """Somebody has it, and its process lives or is about to."""
+        return self in (JobState.SCHEDULED, JobState.RUNNING)
+
+    @property
     def idle(self) -> bool:
         """Nothing more happens by itself: it is over, only looked at, or left out for now."""
         return self.final or self is JobState.UNSCHEDULED

@@ -475,6 +475,15 @@ def note_times(entry: Entry) -> None:
     note_found(entry)
 
 
+def read_last_reports(entry: Entry) -> None:
+    """Read what a job that is over reported; that this cannot be read is no failure of it."""
+    try:
+        entry.read_reports()
+    except RecordError as error:
+        text = shortly(entry.paths, f"{error}; move it away, or rerun()")
+        entry.facts.damage = entry.facts.damage or text
+
+
 def note_found(entry: Entry) -> None:
     """Read what only the run of the job could tell of its code."""
     if entry.record is not None and entry.record.code:

@@ -36,7 +36,6 @@ from xpm_nb.store.told import Handed, Hint
 SYNC_S = 5.0  # how long is waited for the scheduler to write what was submitted, at most
 NAMED = 3  # callbacks that are named, at most
 _STARTABLE = (JobState.WAITING, JobState.READY)
-_UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ class Handing:
         ours = [entry for entry in waiting if not self._loop.leaves(entry)]
         handed = [entry for entry in ours if _can_be_handed(entry)]
         kept = [entry for entry in ours if not _can_be_handed(entry)]
-        timed = [entry for entry in open_ if entry.view.state in _UNDER_WAY and _needs_us(entry)]
+        timed = [entry for entry in open_ if entry.view.state.under_way and _needs_us(entry)]
         running = self._finisher()
         if not handed and (left or not timed):
             return self._nothing(running, kept)

@@ -23,9 +23,10 @@ from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import settings
+from xpm_nb.engine.arrivals import LauncherOf
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.messages import Clock, Message, SetSlots, Wake, in_parts
-from xpm_nb.engine.scheduler import LauncherOf, Scheduler
+from xpm_nb.engine.scheduler import Scheduler
 from xpm_nb.errors import InternalError
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store.layout import JobPaths
@@ -168,7 +169,7 @@ class Loop:
         """Give the jobs that run, or are about to."""
         with self._lock:
             known = list(self._entries.values())
-        return [e for e in known if e.view.state in (JobState.SCHEDULED, JobState.RUNNING)]
+        return [e for e in known if e.view.state.under_way]
 
     def known(self) -> list[Entry]:
         """Give the jobs that are not over: they run, wait, or were asked for just now."""

@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from xpm_nb.core.states import JobState
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import Code, ProcessRecord
 from xpm_nb.store.told import Hint
 
 Heard = Callable[[Hint], object]
-
-_UNDER_WAY = (JobState.SCHEDULED, JobState.RUNNING)
 
 
 class Clock(Protocol):
@@ -226,7 +223,7 @@ def in_parts(message: Message) -> Iterable[Message]:
         return [message]
     found = message.entries
     if isinstance(message, CancelJobs):
-        found = tuple(sorted(found, key=lambda entry: entry.view.state in _UNDER_WAY))
+        found = tuple(sorted(found, key=lambda entry: entry.view.state.under_way))
     parts = [found[at : at + PART] for at in range(0, len(found), PART)]
     if isinstance(message, CancelJobs):
         return map(CancelJobs, parts)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 
-from xpm_nb.core.events import Effect
-from xpm_nb.core.plan import Plan
 from xpm_nb.engine.entries import Entry
-from xpm_nb.engine.messages import Clock, Heard, Watcher
+from xpm_nb.engine.hub import Hub
+from xpm_nb.engine.messages import Heard
 from xpm_nb.errors import XpmError
 from xpm_nb.store import locks, told
 from xpm_nb.store.layout import JobPaths, Workspace
@@ -32,33 +31,16 @@ class Others:
 
     Parameters
     ----------
-    plan : Plan
-        Knows which jobs are left to others.
-    clock, watcher : optional
-        As the scheduler has them.
-    entries : mapping
-        The jobs of this process.
+    hub : Hub
+        Its plan knows which jobs are left to others.
     look : callable
         Sees how a job is that another process may have begun or ended.
-    carry_out : callable
-        Carries out what the plan says.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        clock: Clock,
-        watcher: Watcher,
-        entries: Mapping[str, Entry],
-        look: Callable[[Entry], None],
-        carry_out: Callable[[Iterable[Effect]], None],
-    ) -> None:
-        self._plan = plan
-        self._clock = clock
-        self._watcher = watcher
-        self._entries = entries
+    def __init__(self, hub: Hub, look: Callable[[Entry], None]) -> None:
+        self._hub = hub
+        self._plan = hub.plan
         self._look = look
-        self._carry_out = carry_out
         self._ears: dict[Workspace, dict[str, Heard]] = {}
         self._offsets: dict[Workspace, int] = {}
         self._listen_at = 0.0
@@ -79,7 +61,15 @@ class Others:
             self._ears.pop(workspace, None)
             self._offsets.pop(workspace, None)
 
-    def tell(self, workspace: Workspace, job: str = "", experiment: str = "") -> None:
+    def tell_of(self, paths: JobPaths) -> None:
+        """Tell the others to look at a job."""
+        self._tell(Workspace(paths.workspace), job=paths.key)
+
+    def tell_listed(self, paths: JobPaths, experiment: str) -> None:
+        """Tell the others that there is another job of an experiment."""
+        self._tell(Workspace(paths.workspace), experiment=experiment)
+
+    def _tell(self, workspace: Workspace, job: str = "", experiment: str = "") -> None:
         """Tell the others something; that this cannot be is no failure of the job."""
         try:
             told.add_hint(workspace, Hint(locks.myself(), job, experiment))
@@ -109,7 +99,7 @@ class Others:
         for hint in hints:
             if (hint.process.pid, hint.process.start) == (mine.pid, mine.start):
                 continue
-            entry = self._entries.get(str(workspace.jobs_dir / hint.job)) if hint.job else None
+            entry = self._hub.entries.get(str(workspace.jobs_dir / hint.job)) if hint.job else None
             if entry is not None:
                 self._look(entry)
             heard = self._ears.get(workspace, {}).get(hint.experiment)
@@ -129,13 +119,13 @@ class Others:
             if descriptor is None:  # nobody would tell us of its end
                 return False
             self._starters[who] = (descriptor, process, set())
-            self._watcher.notify(descriptor, partial(self._ended, who))
+            self._hub.watcher.notify(descriptor, partial(self._ended, who))
         keys = {entry.id for entry in entries}
         for other, (_, _, theirs) in self._starters.items():
             if other != who:
                 theirs -= keys
         self._starters[who][2].update(keys)
-        self._carry_out(self._plan.leave(keys))
+        self._hub.carry_out(self._plan.leave(keys))
         return True
 
     def take_back(self, entries: Iterable[Entry]) -> None:
@@ -143,7 +133,7 @@ class Others:
         keys = {entry.id for entry in entries}
         for _, _, theirs in self._starters.values():
             theirs -= keys
-        self._carry_out(self._plan.take_back(keys))
+        self._hub.carry_out(self._plan.take_back(keys))
 
     def starter(self, entry: Entry) -> ProcessRecord | None:
         """Say which process is to start a job, None if we are."""
@@ -154,14 +144,9 @@ class Others:
 
     def _ended(self, who: tuple[int, int]) -> None:
         descriptor, _, keys = self._starters.pop(who)
-        self._watcher.unwatch(descriptor)
+        self._hub.watcher.unwatch(descriptor)
         os.close(descriptor)
-        mine = [self._entries[key] for key in keys if key in self._entries]
+        mine = [self._hub.entries[key] for key in keys if key in self._hub.entries]
         for entry in mine:
             self._look(entry)
-        self._carry_out(self._plan.take_back(keys))
-
-
-def job_of(paths: JobPaths) -> tuple[Workspace, str]:
-    """Give the workspace of a job, and how hints name the job."""
-    return Workspace(paths.workspace), paths.key
+        self._hub.carry_out(self._plan.take_back(keys))

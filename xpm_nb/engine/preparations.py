@@ -7,13 +7,11 @@ callbacks; all functions here are called in the loop's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from xpm_nb.core.events import Attached, Completed, Event, Failed, FoundDone
-from xpm_nb.core.plan import Plan
+from xpm_nb.core.events import Attached, Completed, Failed, FoundDone
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import Said
 from xpm_nb.engine.entries import Entry, Preparation
+from xpm_nb.engine.hub import Hub
 
 
 class Preparations:
@@ -21,20 +19,12 @@ class Preparations:
 
     Parameters
     ----------
-    plan : Plan
-        Knows how they are.
-    apply : callable
-        Has the plan take note of an event, and its effects carried out.
-    changed : callable
-        Called with each entry whose view has to be made anew.
+    hub : Hub
+        Its plan knows how they are.
     """
 
-    def __init__(
-        self, plan: Plan, apply: Callable[[Event], None], changed: Callable[[Entry], None]
-    ) -> None:
-        self._plan = plan
-        self._apply = apply
-        self._changed = changed
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
         self._known: dict[str, Preparation] = {}
         self._users: dict[str, dict[str, Entry]] = {}
         self._errors: dict[str, str] = {}
@@ -61,20 +51,22 @@ class Preparations:
         if trace:
             self._errors[key] = trace.rpartition("\n")[2]
             for entry in users:
-                if self._plan.state(entry.id) is not JobState.ERROR:  # or it has been told before
+                if (
+                    self._hub.plan.state(entry.id) is not JobState.ERROR
+                ):  # or it has been told before
                     entry.voice.say(Said("error", trace))
                     entry.said = entry.voice.heard()
-            self._apply(Failed(key, FailureReason.FAILED, self._errors[key]))
+            self._hub.apply(Failed(key, FailureReason.FAILED, self._errors[key]))
         else:
-            self._apply(Completed(key))
+            self._hub.apply(Completed(key))
         for entry in users:
-            self._changed(entry)
+            self._hub.note_change(entry)
 
     def message(self, entry: Entry) -> str:
         """Say what of a job's preparations is under way or failed, "" if nothing."""
         words = []
         for preparation in self._mine(entry):
-            state = self._plan.state(preparation.key)
+            state = self._hub.plan.state(preparation.key)
             if state is JobState.ERROR:
                 return self.failure(preparation.key)
             if state is JobState.RUNNING:
@@ -87,7 +79,7 @@ class Preparations:
 
     def state(self, entry: Entry) -> JobState | None:
         """Give how the preparations of a job are all together, None if it has none."""
-        states = {self._plan.state(preparation.key) for preparation in self._mine(entry)}
+        states = {self._hub.plan.state(preparation.key) for preparation in self._mine(entry)}
         for state in (JobState.ERROR, JobState.RUNNING, JobState.DONE):
             if state in states:
                 return state
@@ -98,12 +90,12 @@ class Preparations:
 
     def _start(self, preparation: Preparation) -> None:
         key = preparation.key
-        if self._plan.state(key) is JobState.RUNNING:
+        if self._hub.plan.state(key) is JobState.RUNNING:
             return
         if preparation.is_done():
-            self._apply(FoundDone(key))
+            self._hub.apply(FoundDone(key))
             return
-        self._apply(Attached(key))
+        self._hub.apply(Attached(key))
         preparation.start()
 
 

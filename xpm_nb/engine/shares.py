@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
-from xpm_nb.core.events import Effect, Refused, Taken
-from xpm_nb.core.plan import Plan
+from xpm_nb.core.events import Refused, Taken
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import entries
 from xpm_nb.engine.entries import Entry
-from xpm_nb.engine.messages import Clock, Watcher
+from xpm_nb.engine.hub import Hub
 from xpm_nb.errors import RecordError, XpmError
 from xpm_nb.store import locks, records, tokens
 from xpm_nb.store.layout import JobPaths, Workspace
@@ -37,29 +36,13 @@ class Shares:
 
     Parameters
     ----------
-    plan : Plan
-        Who wants what, and in which order.
-    clock, watcher : optional
-        As the scheduler has them.
-    entry_of : callable
-        Gives the entry of a directory.
-    carry_out : callable
-        Carries out what the plan says.
+    hub : Hub
+        Its plan knows who wants what, and in which order.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        clock: Clock,
-        watcher: Watcher,
-        entry_of: Callable[[JobPaths], Entry],
-        carry_out: Callable[[Iterable[Effect]], None],
-    ) -> None:
-        self._plan = plan
-        self._clock = clock
-        self._watcher = watcher
-        self._entry_of = entry_of
-        self._carry_out = carry_out
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._plan = hub.plan
         self._pools: dict[str, tuple[Workspace, Need]] = {}
         self._tries: dict[str, int] = {}  # by pool: how often in a row we asked in vain
         self._watched: dict[str, tuple[int, set[str]]] = {}  # by job: descriptor, and its pools
@@ -85,7 +68,7 @@ class Shares:
             if str(pool) not in self._pools:
                 total = tokens.read(workspace, need).total
                 self._pools[str(pool)] = (workspace, need)
-                self._carry_out(self._plan.set_total(str(pool), total))
+                self._hub.carry_out(self._plan.set_total(str(pool), total))
         found = tuple((str(tokens.file_of(workspace, need)), need.units) for need in needs)
         self._plan.want(entry.id, found)
 
@@ -127,7 +110,7 @@ class Shares:
         self._tell(pools)
         # Without a pool, somebody was just then counting: it is for a moment.
         pools = pools or [pool for pool, _ in self._plan.pools.needs(entry.id)]
-        return Refused(entry.id, tuple(pools), self._clock.monotonic() + delay)
+        return Refused(entry.id, tuple(pools), self._hub.clock.monotonic() + delay)
 
     def moved(self, entry: Entry) -> None:
         """Take note that a job went from one state to another."""
@@ -139,49 +122,48 @@ class Shares:
         """Say when `tick` has something to do, None if nothing is due."""
         return self._tell_at if self._news else None
 
-    def tick(self, now: float) -> list[Entry]:
-        """Look who has what, where that may have changed; give the jobs that wait for it."""
+    def tick(self, now: float) -> None:
+        """Look who has what, where that may have changed, and tell the jobs that wait for it."""
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_S
             self._tell(pool for pool in self._pools if self._plan.pools.queue(pool, 1))
         if not self._news or now < self._tell_at:
-            return []
+            return
         self._tell_at = now + TELL_S
         news, self._news = self._news, {}
-        return [entry for pool in news for entry in self._look(pool)]
+        for pool in news:
+            self._look(pool)
 
     # -- inside ---------------------------------------------------------------------------
 
     def _tell(self, pools: Iterable[str]) -> None:
         self._news.update(dict.fromkeys(pools))
 
-    def _look(self, pool: str) -> list[Entry]:
-        """Read who has a pool; give the jobs that wait for it, if they are told something new."""
+    def _look(self, pool: str) -> None:
+        """Read who has a pool, and tell the jobs that wait for it."""
         workspace, need = self._pools[pool]
         try:
             record = tokens.read(workspace, need)
             claims = tokens.live_claims(workspace, record)
         except XpmError as error:  # who asks for it will be told
             log.warning("%s", error)
-            return []
-        self._carry_out(self._plan.set_total(pool, record.total))
+            return
+        self._hub.carry_out(self._plan.set_total(pool, record.total))
         names = [
-            f"{self._entry_of(workspace.job_at(claim.job)).name} has "
+            f"{self._hub.entry_of(workspace.job_at(claim.job)).name} has "
             f"{'it' if record.total == 1 else claim.units}"
             for claim in claims
         ]
         if len(names) > NAMED:
             names[NAMED:] = [f"{len(names) - NAMED} more have the rest"]
-        changed = []
         for key in self._plan.pools.queue(pool, TOLD) if names else ():
             units = dict(self._plan.pools.needs(key))[pool]
             what = need.text if record.total == 1 else f"{units} of {record.total} of {need.text}"
             text = f"waits for {what}: {', '.join(names)}"
-            entry = self._entry_of(JobPaths.of(key))
+            entry = self._hub.entry_of(JobPaths.of(key))
             if entry.facts.waits != text:
                 entry.facts.waits = text
-                changed.append(entry)
-        return changed
+                self._hub.note_change(entry)
 
     def _watch(self, paths: JobPaths, pools: Iterable[str]) -> None:
         """Have pools asked for again when the process of a job ends."""
@@ -198,14 +180,14 @@ class Shares:
         descriptor = locks.open_pidfd(process)
         if descriptor is not None:
             self._watched[key] = (descriptor, set(pools))
-            self._watcher.notify(descriptor, partial(self._ended, key))
+            self._hub.watcher.notify(descriptor, partial(self._ended, key))
         elif not locks.alive(process):
             locks.kill_survivors(process)  # they keep the job's lock, and so its share
 
     def _ended(self, key: str) -> None:
         descriptor, pools = self._watched.pop(key)
-        self._watcher.unwatch(descriptor)
+        self._hub.watcher.unwatch(descriptor)
         os.close(descriptor)
         for pool in pools:
             self._tries.pop(pool, None)
-        self._carry_out(self._plan.freed(pools))
+        self._hub.carry_out(self._plan.freed(pools))

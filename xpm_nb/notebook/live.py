@@ -444,7 +444,7 @@ class Live:
 
     def _running(self, job_id: str) -> bool:
         view = self.feed.view(self.feed.key(job_id) or "")
-        return view is not None and view.state in (JobState.SCHEDULED, JobState.RUNNING)
+        return view is not None and view.state.under_way
 
     def _log(self, job_id: str, watched: _Watched) -> Json | None:
         job, lines = self._job(job_id), watched.much
