@@ -25,7 +25,7 @@ from xpm_nb.core import serial
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView, as_json
-from xpm_nb.engine import inspection, loop, postmortem, reading, scheduler, story, surroundings
+from xpm_nb.engine import hub, inspection, loop, postmortem, reading, scheduler, story, surroundings
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.messages import OpenJobs
 from xpm_nb.engine.reading import Curves, Files
@@ -390,7 +390,7 @@ def test_opening_takes_anything(desk, tries, monkeypatch):
     """A scheduler that finds such a job has a view of it, by no mistake of its own."""
     job, said = desk.job, []
     for name in ("warning", "exception"):
-        monkeypatch.setattr(scheduler.log, name, lambda *a, **k: said.append(sys.exc_info()[1]))
+        monkeypatch.setattr(hub.log, name, lambda *a, **k: said.append(sys.exc_info()[1]))
     parts = {"record": "record", "params": "params", "failed": "failed", "process": "process"}
     parts |= {"outcome": "times", "progress": "progress", "cancel": "end note", "code": "code"}
     some = st.sampled_from([*parts])
