@@ -398,3 +398,64 @@ RUN_CODE = """async code => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   await kernel.requestExecute({code}).done;
 }"""
+
+
+FAIL = """
+def reach(values, at):
+    secret_token = "do-not-show"
+    return values[at]
+
+class Reaches(Task):
+    at: Param[int]
+
+    def execute(self):
+        values = [1, 2, 3]
+        text = "<img src=x onerror=alert(1)>"
+        return reach(values, self.at)
+
+xp = start("failures", slots=2)
+runs = [Reaches.C(at=tag(at)).submit() for at in (1, 7, 8)]
+xp.wait()
+"""
+
+
+@only_lab
+def test_where_a_job_failed(window: Window) -> None:
+    window.start(FAIL, "xp")
+    window.run(1)
+    window.run(2)
+    panel = window.panel(2)
+    expect(panel.rows("error")).to_have_count(2)
+    drawer = panel.root.locator(".xpm-drawer")
+    failure = drawer.get_by_role("tab", name="Failure")
+    panel.rows("done").first.click()
+    expect(drawer.get_by_role("tab", name="Details")).to_be_visible()
+    expect(failure).to_be_hidden()
+    panel.rows("error").first.click()
+    expect(failure).to_be_visible()
+    failure.focus()
+    window.page.keyboard.press("Enter")
+    shown = drawer.get_by_role("tabpanel", name="Failure")
+    expect(shown).to_contain_text("IndexError: list index out of range")
+    frames = shown.locator("details")
+    expect(frames).to_have_count(2)
+    expect(frames.nth(1)).to_have_attribute("open", "")
+    expect(frames.nth(1).locator("[aria-current=true]")).to_contain_text("return values[at]")
+    expect(frames.nth(1).get_by_role("row", name="at 7")).to_be_visible()
+    expect(shown).not_to_contain_text("do-not-show")
+    expect(frames.nth(0)).not_to_have_attribute("open", "")
+    window.page.keyboard.press("Tab")  # into the panel, then to the first frame
+    window.page.keyboard.press("Tab")
+    window.page.keyboard.press("Enter")
+    expect(frames.nth(0)).to_have_attribute("open", "")
+    expect(frames.nth(0)).to_contain_text("<img src=x onerror=alert(1)>")
+    digits = panel.rows("error").first.get_attribute("data-id") or ""
+    expect(shown.locator(".xpm-command")).to_have_text(f"%xpm debug {digits[:8]}")
+    window.shot("failure", panel.root)
+    # another one that failed: the same tab, its own frames; and one that did not
+    panel.rows("error").nth(1).click()
+    expect(frames.nth(1).get_by_role("row", name="at 8")).to_be_visible()
+    panel.rows("done").first.click()
+    expect(drawer.get_by_role("tabpanel", name="Log")).to_be_visible()
+    expect(failure).to_be_hidden()
+    assert window.spilled(panel.root) == []

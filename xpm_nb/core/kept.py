@@ -6,7 +6,7 @@ Read from what a job wrote (`runtime.frames`); nothing raises, whatever stands t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MAX_LINE = 1_000_000  # a number beyond is no line's
@@ -83,6 +83,60 @@ def frames_view(name: str, identifier: str, data: Mapping[str, Any] | None) -> F
     """Make the view of what a job wrote; what cannot be understood is left out."""
     found = _rows(data or {}, "errors")
     return FramesView(name, identifier, tuple(_error(row) for row in found))
+
+
+def shortened(
+    view: FramesView, *, frames: int, around: int, values: int, chars: int, all_chars: int
+) -> FramesView:
+    """Cut what was kept, so that it may be sent: what is innermost stays.
+
+    Parameters
+    ----------
+    view : FramesView
+        What was kept.
+    frames : int
+        How many of each error, the innermost ones.
+    around : int
+        How many lines before and after the present one.
+    values : int
+        How many of each frame.
+    chars, all_chars : int
+        How long one text may be, and those of all values together; global variables are left out.
+    """
+    errors = []
+    left = all_chars
+    for error in view.errors:
+        kept: list[FrameView] = []
+        for frame in reversed(error.frames[-frames:]):
+            some: list[tuple[str, str]] = []
+            for name, text in frame.values[:values]:
+                name, text = _cut(name, chars), _cut(text, chars)
+                left -= len(name) + len(text)
+                if left >= 0:
+                    some.append((name, text))
+            at = frame.line - frame.first
+            start = max(0, at - around)
+            lines = tuple(
+                _cut(line, chars) for line in frame.lines[start : max(0, at + around + 1)]
+            )
+            kept.insert(
+                0,
+                replace(
+                    frame,
+                    first=frame.first + start,
+                    lines=lines,
+                    values=tuple(some),
+                    globals=(),
+                ),
+            )
+        missing = error.left_out + len(error.frames) - len(kept)
+        message = _cut(error.message, 2 * chars)
+        errors.append(replace(error, frames=tuple(kept), left_out=missing, message=message))
+    return replace(view, errors=tuple(errors))
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
 
 
 def _error(row: Mapping[str, Any]) -> ErrorView:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
-from xpm_nb.core import drawing, estimate, views
+from xpm_nb.core import drawing, estimate, kept, views
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import CurveView, ExperimentView, JobView, TableView
@@ -46,6 +46,8 @@ MAX_CURVES = 8  # jobs whose curves a picture has
 CURVE_POINTS = 40  # of each
 MAX_NODES = 200  # of a graph by job
 MAX_LINE = 4_000  # characters of a line of a log
+# What is told of where a job failed.
+FRAMES = {"frames": 20, "around": 4, "values": 40, "chars": 300, "all_chars": 60_000}
 
 NEVER = math.inf
 
@@ -480,6 +482,7 @@ class Live:
             "needs": [short_id(key) for key in view.dependencies],
             "needed_by": self._needing(view.key),
             "attempts": view.attempt,
+            "frames": self._frames(job, view),
             "path": protocol.text(view.path),
             "message": protocol.text(view.message),
             "said": [[plain(part) for part in said] for said in view.said],
@@ -491,6 +494,12 @@ class Live:
                 "ended": view.ended,
             },
         }
+
+    def _frames(self, job: Any, view: JobView) -> list[Any]:
+        if view.state is not JobState.ERROR:
+            return []
+        found = _or_none(lambda: kept.shortened(job.frames.view(), **FRAMES))
+        return [] if found is None else [plain(error) for error in found.errors if error.frames]
 
     def _needing(self, key: str) -> list[str]:
         if self._needed_by[0] != self.feed.structure:

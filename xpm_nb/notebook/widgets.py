@@ -26,7 +26,7 @@ log = logging.getLogger("xpm_nb")
 
 STATIC = resources.files("xpm_nb") / "notebook" / "static"
 PANEL: tuple[str, ...] = ("twin", "format", "dom", "packed", "store", "graph", "timeline", "curves")
-PANEL += ("results", "jobs", "drawer", "panel")
+PANEL += ("results", "jobs", "failure", "drawer", "panel")
 FORM: tuple[str, ...] = ("twin", "format", "dom", "config")
 
 _IMPORT = re.compile(

@@ -6,6 +6,7 @@ import { MARKS, clean, duration, parseLog, plural } from "./format.js";
 import { attr, copyButton, el, replaceText, tabList } from "./dom.js";
 import { elapsed } from "./store.js";
 import { asides, stateText } from "./jobs.js";
+import { failureNodes } from "./failure.js";
 
 /** @typedef {import("./store.js").Row} Row */
 /** @typedef {import("./store.js").Store} Store */
@@ -76,6 +77,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
   const problem = el("pre", { class: "xpm-message", tabindex: 0, role: "note", "aria-label": "what went wrong" });
   const panels = {
     log: log.root,
+    failure: el("div", { class: "xpm-scroll", tabindex: 0 }),
     params: el("div", { class: "xpm-scroll", tabindex: 0 }),
     said: el("div", { class: "xpm-scroll", tabindex: 0 }),
     details: el("div", { class: "xpm-scroll", tabindex: 0 }),
@@ -83,7 +85,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
   };
   const tabs = tabList(
     `${uid}-job`,
-    [["log", "Log"], ["params", "Parameters"], ["said", "Callbacks"], ["details", "Details"], ["diff", "Difference"]],
+    [["log", "Log"], ["failure", "Failure"], ["params", "Parameters"], ["said", "Callbacks"], ["details", "Details"], ["diff", "Difference"]],
     (key) => {
       for (const [name, panel] of Object.entries(panels)) panel.hidden = name !== key;
       want();
@@ -112,13 +114,13 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     const differs = tabs.chosen() === "diff";
     const same = job === id && !root.hidden;
     root.hidden = false;
-    for (const [key, tab] of tabs.tabs) tab.hidden = key === "diff";
+    for (const [key, tab] of tabs.tabs) tab.hidden = key === "diff" || (key === "failure" && !(same && framed()));
     if (!same) {
       id = job;
       lines = LINES[0];
       detail = null;
       log.clear();
-      for (const panel of [panels.params, panels.said, panels.details]) panel.replaceChildren();
+      for (const panel of [panels.failure, panels.params, panels.said, panels.details]) panel.replaceChildren();
     }
     if (differs) tabs.choose("log");
     drawHead();
@@ -133,6 +135,10 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     want();
     closed();
     if (inside) /** @type {HTMLElement | null} */ (root.parentElement?.querySelector(".xpm-grid"))?.focus({ preventScroll: true });
+  }
+
+  function framed() {
+    return detail?.frames?.length > 0;
   }
 
   function isOver() {
@@ -160,6 +166,10 @@ export function createDrawer({ store, uid, watch, open, closed }) {
   function drawDetail() {
     const row = store.byId(id);
     if (!detail || !row) return;
+    const tab = /** @type {HTMLElement} */ (tabs.tabs.get("failure"));
+    tab.hidden = !framed();
+    panels.failure.replaceChildren(...(framed() ? failureNodes(detail.frames, `%xpm debug ${eight(id)}`) : []));
+    if (tab.hidden && tabs.chosen() === "failure") tabs.choose("log");
     const { config } = detail;
     panels.params.replaceChildren(config ? configTable(config) : none("The parameters of this job cannot be read."));
     const said = (detail.said ?? []).map(saidNode);
