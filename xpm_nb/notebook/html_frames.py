@@ -37,7 +37,9 @@ def frames_html(view: FramesView, *, stable: bool = False) -> str:
 
 
 def _frame_html(frame: FrameView, opened: bool, stable: bool) -> Html:
-    where = el("summary", el("code", clean(_where(frame, stable), 300)))
+    short_file = f" {clean(frame.file.rpartition('/')[2], 100)}, line {frame.line}"
+    words = el("code", clean(frame.function, 100)), el("span", short_file, cls="xpm-dim")
+    where = el("summary", *words, title=None if stable else clean(frame.file, 300))
     lines = body("\n".join(_lines(frame)))
     parts: list[object] = [where, el("pre", lines, cls="xpm-log", tabindex="0")]
     if frame.values:

@@ -36,6 +36,7 @@ def table_html(view: TableView, *, uid: str = "") -> str:
 
 def _cell(view: TableView, i: int, j: int, cell: str, best: bool) -> Html:
     names = ["xpm-num"] if any(view.numeric[j : j + 1]) else []
+    names += ["xpm-words"] if view.columns[j : j + 1] in (("state",), ("plan",)) else []
     value: object = clean(cell, 100)
     if best:
         names.append("xpm-best")

@@ -52,7 +52,7 @@ def _change(change: CodeChange) -> Html:
     rows = [_lines(*row) for row in change.rows[:MAX_LINES]]
     heads = (_head("before", change.before), _head("now", change.now))
     parts: list[object] = [el("summary", el("code", clean(change.name, 80)))]
-    parts.append(table(heads, rows))
+    parts.append(el("div", table(heads, rows), cls="xpm-compare"))
     if len(change.rows) > len(rows):
         parts.append(foot(f"… and {plural(len(change.rows) - len(rows), 'more line')}"))
     if not rows:
@@ -67,19 +67,18 @@ def _head(word: str, where: str) -> str:
 def _lines(left: str | None, right: str | None, changed: bool) -> Html:
     if left is None and right is None and not changed:
         return el("tr", el("td", "⋮", colspan="2", cls="xpm-dim"))
-    return el("tr", _line(left, "-", changed), _line(right, "+", changed))
+    cells = _line(left, "-", changed), _line(right, "+", changed)
+    return el("tr", *cells, cls=None if changed else "xpm-same")
 
 
 def _line(text: str | None, sign: str, changed: bool) -> Html:
     if text is None:
         return el("td")
     shown = body(clean(text, MAX_LINE, lines=True)) or "\u00a0"
-    if not changed:
-        code = el("code", "\u00a0\u00a0", shown, style="white-space:pre-wrap")
-        return el("td", code, style="text-align:left")
-    colour = "color:var(--xpm-ok)" if sign == "+" else "color:var(--xpm-bad)"
-    code = el("code", f"{sign} ", shown, style=f"white-space:pre-wrap;{colour}")
-    return el("td", code, style="text-align:left")
+    before = el("span", sign if changed else "\u00a0", cls="xpm-sign")
+    code = el("code", before, "\u00a0", shown, style="white-space:pre-wrap")
+    names = {"-": "xpm-gone", "+": "xpm-new"}
+    return el("td", code, style="text-align:left", cls=names[sign] if changed else None)
 
 
 # -- text ---------------------------------------------------------------------------------------

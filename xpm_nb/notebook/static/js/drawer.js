@@ -137,6 +137,15 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     if (inside) /** @type {HTMLElement | null} */ (root.parentElement?.querySelector(".xpm-grid"))?.focus({ preventScroll: true });
   }
 
+  /**
+   * What went wrong, "" where that is said already ("cancelled").
+   * @param {Row} row
+   */
+  function problemText(row) {
+    const message = row.state === "error" ? String(detail?.message || row.message) : "";
+    return message === row.reason ? "" : message;
+  }
+
   function framed() {
     return detail?.frames?.length > 0;
   }
@@ -155,8 +164,8 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     replaceText(title, clean(row.task, 60));
     replaceText(digits, eight(row.id));
     replaceText(facts, [stateText(row), duration(elapsed(row, store.now())), asides(row)].filter(Boolean).join(" · "));
-    const message = row.state === "error" ? detail?.message || row.message : "";
-    problem.hidden = !message || message === row.reason; // "cancelled" is said already
+    const message = problemText(row);
+    problem.hidden = !message;
     replaceText(problem, clean(message, 8000, true));
     const said = detail?.said?.length || row.said;
     const tab = /** @type {HTMLElement} */ (tabs.tabs.get("said"));
@@ -168,7 +177,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     if (!detail || !row) return;
     const tab = /** @type {HTMLElement} */ (tabs.tabs.get("failure"));
     tab.hidden = !framed();
-    panels.failure.replaceChildren(...(framed() ? failureNodes(detail.frames, `%xpm debug ${eight(id)}`) : []));
+    panels.failure.replaceChildren(...(framed() ? failureNodes(detail.frames, `%xpm debug ${eight(id)}`, problemText(row)) : []));
     if (tab.hidden && tabs.chosen() === "failure") tabs.choose("log");
     const { config } = detail;
     panels.params.replaceChildren(config ? configTable(config) : none("The parameters of this job cannot be read."));

@@ -44,19 +44,23 @@ export function numbered(frame) {
 /**
  * @param {Failure[]} errors
  * @param {string} command  that opens them in the debugger
+ * @param {string} told  what is written above them already
  */
-export function failureNodes(errors, command) {
+export function failureNodes(errors, command, told) {
   const hint = el("p", { class: "xpm-dim" }, el("code", { class: "xpm-command", text: command }), copyButton(command, "copy the line that opens the debugger"), " opens it in pdb");
-  return [...errors.flatMap(errorNodes), hint];
+  return [...errors.flatMap((error) => errorNodes(error, told)), hint];
 }
 
-/** @param {Failure} error */
-function errorNodes(error) {
+/**
+ * @param {Failure} error
+ * @param {string} told
+ */
+function errorNodes(error, told) {
   const said = error.message ? `${error.kind}: ${error.message}` : error.kind;
   const left = error.left_out > 0 ? el("p", { class: "xpm-dim", text: `${error.left_out} frame${error.left_out === 1 ? "" : "s"} left out` }) : null;
   return [
     error.link ? el("p", { class: "xpm-dim", text: LINKS[error.link] ?? "before that" }) : null,
-    el("pre", { class: "xpm-raised", text: clean(said, 600, true) }),
+    said.trim() === told.trim() ? null : el("pre", { class: "xpm-raised", text: clean(said, 600, true) }),
     left,
     ...error.frames.map((frame, n) => frameNode(frame, n === error.frames.length - 1)),
   ].filter((node) => node !== null);
