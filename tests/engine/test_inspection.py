@@ -64,6 +64,43 @@ def test_what_is_missing_or_damaged_is_left_out(job, name):
     assert html.bundle(read(job).view())["text/plain"]
 
 
+def test_what_is_damaged_is_told_and_the_rest_is_there(job):
+    job.params.write_bytes(b"\xff{nonsense")
+    found = read(job)
+    assert found.params is None
+    assert found.values() == {}
+    assert (found.metrics, found.log()) == ({"loss": 0.25}, "epoch 1\nepoch 2")
+    (damage,) = found.damage
+    assert damage.startswith("params.json is damaged: ")
+    text = html.bundle(found.view())["text/plain"]
+    page = html.bundle(found.view())["text/html"]
+    assert text.startswith("Learn [abababab] done\n  cannot be read: params.json is damaged: ")
+    assert "?()" not in text
+    for word in ("Learn", "abababab", "0.25", "model.bin", "params.json is damaged"):
+        assert word in text
+        assert word in page
+    job.record.write_text("[]")
+    job.params.unlink()
+    found = read(job)
+    names = [text.partition(" is ")[0] for text in found.damage]
+    assert names == [".experimaestro/job.json", "params.json"]
+    assert (found.record, found.job.task) == (None, "learn")  # by its folder
+    assert "learn [abababab] done" in html.bundle(found.view())["text/plain"]
+
+
+def test_parameters_of_another_kind_are_damaged(job):
+    records.write_params(job, {"format": 1, "objects": []})
+    found = read(job)
+    assert found.params is None
+    assert found.damage == ("params.json is damaged: the parameters of this job cannot be read",)
+
+
+def test_a_marker_that_is_no_file_is_told(job):
+    job.done.unlink()
+    job.done.mkdir()
+    assert any("is a directory, and no marker" in text for text in read(job).damage)
+
+
 def test_a_failed_job(job):
     job.done.unlink()
     records.write_failed(job, FailureReason.MEMORY, 1, "too large")

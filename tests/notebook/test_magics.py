@@ -454,14 +454,33 @@ def test_verbs_that_act_offer_the_jobs_on_which_they_do(shell, xp):
     assert completions(shell, "%xpm cancel ") == [*digits[2:], *options]
     assert completions(shell, f"%xpm cancel {digits[2]} ") == [digits[3], *options]
     assert completions(shell, "%xpm retry ") == [digits[1], *options]
-    assert completions(shell, "%xpm rerun ") == [*digits[:2], *options, "--stale"]
+    assert completions(shell, "%xpm rerun ") == [*digits[:2], *options, "--stale", "--unknown"]
     assert completions(shell, "%xpm rerun --all ") == [
         *digits[:2],
         "--state",
         "--task",
         "--stale",
+        "--unknown",
     ]
     assert completions(shell, f"%xpm diff {digits[0]} ") == digits[1:]
+
+
+def test_stale_results_are_run_again_and_what_is_left_out_is_said(shell, xp, capsys):
+    done = xp.jobs[0]
+    done.entry.facts.stale = "unknown"
+    done.entry.record = None  # nothing says what made it
+    assert list(run(shell, "%xpm rerun --stale")) == []
+    said = capsys.readouterr().out
+    assert f"left out: 1 result of which nobody can tell ({done.entry.name}: the code that" in said
+    assert "%xpm rerun --unknown runs them again" in said
+    assert "1 result of which nobody" in str(run(shell, "%xpm stale"))
+    assert list(run(shell, "%xpm stale --unknown")) == [done]
+    with pytest.raises(UsageError, match="--stale and --unknown say which jobs"):
+        run(shell, f"%xpm rerun --unknown {done.identifier[:8]}")
+    assert list(run(shell, "%xpm rerun --unknown --task Score")) == []
+    capsys.readouterr()
+    assert list(run(shell, "%xpm rerun --unknown")) == [done]
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_options_and_their_values_are_completed(shell, xp):

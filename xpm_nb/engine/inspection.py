@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
@@ -22,7 +22,7 @@ from xpm_nb.engine.entries import Entry, Found
 from xpm_nb.engine.reading import Files, tail
 from xpm_nb.engine.settings import workspace_root
 from xpm_nb.errors import ConfigError, RecordError
-from xpm_nb.store import records
+from xpm_nb.store import damage, records
 from xpm_nb.store.layout import JobPaths, Workspace, numbered
 from xpm_nb.store.records import JobRecord
 
@@ -43,7 +43,8 @@ class InspectionView:
     """What a job's directory tells: state, parameters, files, the end of its log."""
 
     job: JobView
-    params: ConfigView
+    params: ConfigView | None  # None: they cannot be read
+    damage: tuple[str, ...] = ()  # what cannot be understood, and why
     files: tuple[tuple[str, int], ...] = ()  # name, bytes
     log: str = ""
     attempts: int = 0  # earlier ones
@@ -59,17 +60,22 @@ class Inspection:
         The job's directory.
     job : JobView
         State, times, tags, metrics and so on.
-    params : ConfigView
-        Its parameters as a tree.
+    params : ConfigView or None
+        Its parameters as a tree; None if they cannot be read.
     record : JobRecord or None
-        What was submitted.
+        What was submitted; None if that cannot be read.
+    attempts : tuple[Path, ...]
+        The directories of earlier attempts.
+    damage : tuple[str, ...]
+        Which of its files cannot be understood, and why; the others tell what they tell.
     """
 
     path: Path
     job: JobView
-    params: ConfigView
+    params: ConfigView | None
     record: JobRecord | None
     attempts: tuple[Path, ...] = ()
+    damage: tuple[str, ...] = ()
 
     @property
     def state(self) -> JobState:
@@ -93,7 +99,7 @@ class Inspection:
 
     def values(self) -> dict[str, str]:
         """Give its parameters as texts, those of nested configs as ``model.hidden``."""
-        return dict(_flat(self.params, ""))
+        return {} if self.params is None else dict(_flat(self.params, ""))
 
     def log(self, n: int = LOG_LINES) -> str:
         """Give the last lines of what it printed; the error stream comes last."""
@@ -108,7 +114,8 @@ class Inspection:
                 rows.append((name, path.stat().st_size))
             except OSError:
                 continue
-        return InspectionView(self.job, self.params, tuple(rows), self.log(), len(self.attempts))
+        attempts = len(self.attempts)
+        return InspectionView(self.job, self.params, self.damage, tuple(rows), self.log(), attempts)
 
     def __repr__(self) -> str:
         return str(doors.renderer(self)["text/plain"])
@@ -126,23 +133,54 @@ def _flat(view: ConfigView, before: str) -> Iterator[tuple[str, str]]:
 
 
 def read(paths: JobPaths) -> Inspection:
-    """Read a job's directory; what is missing or damaged is left out."""
+    """Read a job's directory; of what is missing or damaged, `Inspection.damage` tells."""
     entry = Entry(paths, dry=True)
     record = entries.read_record(entry)
+    damaged = [entry.facts.damage, damage.of_marker(paths)]
     entries.note_times(entry)
-    with suppress(RecordError):  # figures to look at
+    with _noted(damaged):
         entry.read_reports()
-    found, failure = entries.look(entry)
-    reason, message = (None, "") if failure is None else (failure.reason, failure.message)
-    if found is Found.LOST:
-        reason, message = FailureReason.LOST, "its process vanished without a trace"
+    found, reason, message = Found.NOTHING, None, ""
+    with _noted(damaged):
+        found, failure = entries.look(entry)
+        if found is Found.LOST:
+            reason, message = FailureReason.LOST, "its process vanished without a trace"
+        elif failure is not None:
+            reason, message = failure.reason, failure.message
     entry.freeze(_STATES[found], reason, message)
+    return Inspection(
+        paths.path,
+        entry.view,
+        _params(paths, damaged),
+        record,
+        tuple(numbered(paths.attempts)),
+        tuple(entries.shortly(paths, text) for text in damaged if text),
+    )
+
+
+@contextmanager
+def _noted(damaged: list[str]) -> Iterator[None]:
+    """Take note of what is damaged, and go on."""
     try:
-        document: Mapping[str, Any] = records.read_params(paths) or {}
-    except RecordError:
-        document = {}
-    attempts = tuple(numbered(paths.attempts))
-    return Inspection(paths.path, entry.view, describe_params(document), record, attempts)
+        yield
+    except RecordError as error:
+        damaged.append(str(error))
+
+
+def _params(paths: JobPaths, damaged: list[str]) -> ConfigView | None:
+    """Read the parameters of a job; None if there are none that can be understood."""
+    document: Mapping[str, Any] | None = None
+    with _noted(damaged):
+        document = records.read_params(paths)
+        if document is None:
+            damaged.append(f"{paths.params} is missing")
+    if document is None:
+        return None
+    params = describe_params(document)
+    if not params.identifier and not params.params:
+        damaged.append(f"{paths.params} is damaged: {params.note}")
+        return None
+    return params
 
 
 def inspect_job(

@@ -39,7 +39,14 @@ class Jobs(tuple[Job, ...]):
     >>> xp.jobs.train_1f3a9c02.log()  # doctest: +SKIP
     """
 
-    __slots__ = ()
+    note = ""
+    """A sentence below the table: of what is not among them, and why."""
+
+    def noted(self, note: str) -> Jobs:
+        """Give the same jobs, with a note."""
+        found = Jobs(self)
+        found.note = note
+        return found
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Job: ...
@@ -90,7 +97,7 @@ class Jobs(tuple[Job, ...]):
             rows=tuple(rows),
             numeric=(False, *numeric, False, *((False,) if errors else ())),
             keys=tuple(view.key for view in views),
-            caption=self._summary(" (", ")"),
+            caption="\n".join(filter(None, [self._summary(" (", ")"), self.note])),
         )
 
     def _summary(self, before: str, after: str) -> str:
@@ -112,7 +119,7 @@ class Jobs(tuple[Job, ...]):
         return frame
 
     def __repr__(self) -> str:
-        return f"Jobs({self._summary(': ', '')})"
+        return f"Jobs({self._summary(': ', '')}{f'; {self.note}' if self.note else ''})"
 
     def __str__(self) -> str:
         return str(doors.renderer(self)["text/plain"])

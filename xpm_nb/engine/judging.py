@@ -13,7 +13,7 @@ from typing import Any
 from xpm_nb.code import loaded
 from xpm_nb.core import config as configs
 from xpm_nb.core import serial
-from xpm_nb.core.freshness import Making
+from xpm_nb.core.freshness import Making, Stale
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import host, outlook, staleness, submission
 from xpm_nb.engine.codes import Codes
@@ -28,6 +28,8 @@ from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code
 
+MAX_REASONS = 2  # of why it is not known whether results are stale, that are told
+MAX_ASKED = 100  # of these results that are asked why
 SYNC_S = 1.0  # how long a look at the jobs waits for the scheduler, at most
 
 
@@ -36,17 +38,45 @@ class Judging(Contents):
 
     _codes: Codes
 
-    def stale(self) -> Jobs:
+    def stale(self, *, unknown: bool = False) -> Jobs:
         """Look which results are stale, with the code as it is now, and give their jobs.
 
         A result is stale if its code, a default that its identifier leaves out, or one of its
         inputs is not what it was made with. Of results whose classes are not defined here, only
         inputs are looked at. Nothing is run: `rerun` takes what this gives.
+
+        Parameters
+        ----------
+        unknown : bool
+            Give those, too, of which nobody can tell, as code is not known. Without it, the note
+            of what is given says how many there are, and why.
         """
         jobs = self.jobs
         self.judge(jobs)
-        changed = {stale.value for stale in staleness.CHANGED}
-        return Jobs(job for job in jobs if job.view().stale in changed)
+        wanted = staleness.CHANGED + ((Stale.UNKNOWN,) if unknown else ())
+        values = {stale.value for stale in wanted}
+        found = Jobs(job for job in jobs if job.view().stale in values)
+        return found if unknown else found.noted(self._not_known(jobs))
+
+    def _not_known(self, jobs: Iterable[Job]) -> str:
+        """Say of how many results nobody can tell whether they are stale, and why."""
+        left = [job for job in jobs if job.view().stale == Stale.UNKNOWN.value]
+        if not left:
+            return ""
+        reasons: dict[str, list[str]] = {}
+        for job in left[:MAX_ASKED]:
+            reason = ", ".join(explain(self._case_of(job)).details)
+            reasons.setdefault(reason, []).append(job.entry.name)
+        some = [
+            f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+            for reason, names in list(reasons.items())[:MAX_REASONS]
+        ]
+        more = ["…"] if len(reasons) > MAX_REASONS or len(left) > MAX_ASKED else []
+        whose = "1 result" if len(left) == 1 else f"{len(left)} results"
+        return (
+            f"left out: {whose} of which nobody can tell ({'; '.join([*some, *more])}); "
+            "stale(unknown=True) gives these, too"
+        )
 
     def judge(self, jobs: Iterable[Job]) -> None:
         """Look whether results are stale, with the code as it is now; their views say so then."""

@@ -11,6 +11,7 @@ from xpm_nb.notebook.words import MAX_TAGS, identifier_code, plural, short, widt
 MAX_TABLE_ROWS = 200
 TEXT_CELL = 80  # characters of a cell in text: counts of states and the words of a plan have room
 TEXT_ROWS = 60  # of a table in text/plain
+MAX_LINE = 500  # of what stands above a table
 BEST = "★"
 
 
@@ -25,7 +26,7 @@ def table_html(view: TableView, *, uid: str = "") -> str:
     parts: list[object] = []
     if title:
         parts.append(el("p", el("strong", el("bdi", clean(title, 200))), cls="xpm-head"))
-    parts += [el("p", clean(line, 300), cls="xpm-head") for line in more]
+    parts += [el("p", clean(line, MAX_LINE), cls="xpm-head") for line in more]
     head = [clean(name, 60) for name in view.columns]
     parts.append(table(head, rows, view.numeric) if head else foot("no results"))
     if len(view.rows) > len(rows):
@@ -58,7 +59,7 @@ def _notes(view: TableView, mark: str) -> list[str]:
 
 def table_text(view: TableView) -> str:
     """Write a table of results in aligned columns."""
-    captions = [clean(line, 200) for line in view.caption.splitlines() if line.strip()][:6]
+    captions = [clean(line, MAX_LINE) for line in view.caption.splitlines() if line.strip()][:6]
     if not view.columns:
         return "\n".join(captions) or "no results"
     best = set(view.best)

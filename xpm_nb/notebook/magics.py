@@ -27,6 +27,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import drawing
+from xpm_nb.core.freshness import Stale
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import GraphView, JobView
 from xpm_nb.engine import callbacks, experiment, host, offers, opening, rehearsal
@@ -485,18 +486,25 @@ class XpmMagics(Magics):
     @_STATE
     @_TASK
     @argument("--stale", action="store_true", help="all jobs whose results are stale")
+    @argument("--unknown", action="store_true", help="all of which nobody can tell if they are")
     def rerun(self, line: str) -> Any:
         """Run jobs again that are over, also those that are done; what needs them is not."""
         given = _parse(self.rerun, line)
-        if not given.stale:
+        if not (given.stale or given.unknown):
             return _act(self.rerun, line, lambda state: state.final)
         if given.ids or given.all:
-            raise UsageError("--stale says which jobs: give no others")
+            raise UsageError("--stale and --unknown say which jobs: give no others")
         current = _current()
         chosen = set(_select(current, given.state, given.task))
-        jobs = Jobs(job for job in current.stale() if job in chosen)
+        found = current.stale(unknown=given.unknown)
+        unknown = Stale.UNKNOWN.value
+        jobs = Jobs(
+            job for job in found if job in chosen and (given.stale or job.view().stale == unknown)
+        )
         if jobs:
             current.rerun(*jobs)
+        if found.note:
+            print(f"{found.note}, and %xpm rerun --unknown runs them again")  # noqa: T201 - the cell's
         return jobs
 
     @magic_arguments("xpm why")
@@ -507,10 +515,10 @@ class XpmMagics(Magics):
         return current.why(self._job_or_config(current, _parse(self.why, line).what))
 
     @magic_arguments("xpm stale")
+    @argument("--unknown", action="store_true", help="also those of which nobody can tell")
     def stale(self, line: str) -> Jobs:
         """List the jobs whose results other code, defaults or inputs made than there are now."""
-        _parse(self.stale, line)
-        found: Jobs = _current().stale()
+        found: Jobs = _current().stale(unknown=_parse(self.stale, line).unknown)
         return found
 
     @magic_arguments("xpm keep")
