@@ -197,7 +197,7 @@ export function createResultsTab(ctx) {
   function drawBody(now) {
     const best = new Set(now.best.map(([row, column]) => `${row},${column}`));
     while (body.children.length > shown.length) body.lastElementChild?.remove();
-    while (body.children.length < shown.length) body.append(el("tr", {}, el("td", { class: "xpm-state-cell" }), now.columns.map((_name, column) => el("td", { class: now.numeric[column] ? "xpm-num" : null }))));
+    while (body.children.length < shown.length) body.append(el("tr", {}, el("td", { class: "xpm-state-cell" }), now.columns.map((name, column) => el("td", { class: now.numeric[column] ? "xpm-num" : name === "state" ? "xpm-words" : null }))));
     shown.forEach((n, at) => {
       const line = /** @type {HTMLElement} */ (body.children[at]);
       const id = idOf(now.keys[n]);
