@@ -25,6 +25,9 @@ workspace moved while open          "the workspace … is not there any more"; i
                                     place
 job directory deleted, job runs     lost: "its directory is not there any more:         places
                                     submit the task again"
+… and another kernel submits it     held by "process …, whose files were deleted or     gone_from_
+                                    renamed: wait for it to end, or end it"; then it    under
+                                    runs; nothing of the first counts as its end
 log and metrics of 1 GB             the end of them; the driver takes < 150 MB more     large_logs
 os._exit(0), os._exit(3), SIGKILL   "ended without finishing", "ended with exit code    processes
                                     3", lost with the signal

@@ -127,3 +127,8 @@ except OSError as error:
     assert records.read_failed(job).message == "old"
     if fault == "error" and nth != 4:  # a descriptor that cannot be closed
         assert not list(job.private.glob(".writing*"))
+
+
+def test_what_no_stream_can_print_is_spelt_in_a_failure(job):
+    records.write_failed(job, FailureReason.FAILED, 1, "no file a\udcff, no \ud800")
+    assert records.read_failed(job).message == "no file a\\udcff, no \\ud800"

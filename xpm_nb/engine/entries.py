@@ -24,7 +24,7 @@ from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import Handle, Launcher, LaunchRequest
 from xpm_nb.store import attempts, damage, files, fs, locks, records, removal, tokens, troubles
 from xpm_nb.store.layout import JobPaths, numbered
-from xpm_nb.store.records import Code, Failure, JobRecord, Loaded
+from xpm_nb.store.records import Code, Failure, JobRecord, Loaded, ProcessRecord
 
 SAID_ITEMS = 200  # how much of what its callbacks say is kept of one job, the latest
 SAID_CHARS = 64 * 1024
@@ -155,7 +155,7 @@ class Voice:
             self._items.clear()
 
     def _add(self, said: Said) -> None:
-        text = said.text.encode("utf-8", "backslashreplace").decode("utf-8")
+        text = files.printable(said.text)
         streams = said.kind in ("out", "err")
         if self._items and self._open and streams and self._items[-1].kind == said.kind:
             text = self._items.pop().text + text
@@ -220,6 +220,7 @@ class Entry:
         self.record: JobRecord | None = None
         self.launcher: Launcher | None = None
         self.handle: Handle | None = None
+        self.stray: ProcessRecord | None = None  # it runs this job, and its directory is gone
         self.lock: locks.JobLock | None = None  # it has its shares and is about to be started
         self.launched = False  # the present attempt was started by this kernel
         self.seen = False  # its process was seen
@@ -366,6 +367,7 @@ class Entry:
     def forget_attempt(self) -> None:
         """Drop what was known of an attempt: another begins."""
         self.handle, self.exit_code, self.hint, self.looks = None, None, "", 0
+        self.stray = None
         self.launched = self.seen = self.ran = False
         facts = self.facts
         facts.started = facts.ended = facts.progress = None
@@ -411,7 +413,7 @@ def note_progress(facts: Facts, row: Mapping[str, Any]) -> None:
     value, level = row.get("progress"), row.get("level", 0)
     if level == 0 and isinstance(value, (int, float)):
         facts.progress = min(1.0, max(0.0, float(value)))
-        facts.progress_text = str(row.get("desc") or "")
+        facts.progress_text = files.printable(str(row.get("desc") or ""))
 
 
 def note_metrics(facts: Facts, row: Mapping[str, Any]) -> None:
@@ -436,6 +438,8 @@ def look(entry: Entry) -> tuple[Found, Failure | None]:
     found, failure = _glance(entry.paths)
     if found is Found.LOST:  # between two looks it may have begun, and ended
         found, failure = _glance(entry.paths)
+    if found is Found.NOTHING and entry.stray is not None and locks.alive(entry.stray):
+        return Found.HELD, None
     return found, failure
 
 
@@ -808,6 +812,10 @@ def launch(entry: Entry) -> tuple[Found, Failure | None]:
             return Found.DONE, None
         if outcome is not None:
             return Found.FAILED, outcome
+        if not entry.paths.process.exists():
+            entry.stray = locks.stray(entry.paths)
+            if entry.stray is not None:
+                return Found.HELD, None
         if secured is None and _take_shares(entry) is not None:
             return Found.REFUSED, None
         write(entry)

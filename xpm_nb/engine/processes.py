@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from xpm_nb.core.events import Completed, Failed, Released, TimeLimit
-from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.states import UNWRITTEN, FailureReason, JobState
 from xpm_nb.engine import entries, limits
 from xpm_nb.engine.ends import Ends
 from xpm_nb.engine.entries import Entry, Found
@@ -184,6 +184,8 @@ class Processes:
         self._hub.note_change(entry)
         if entry.handle is None:
             entry.facts.holder = locks.legacy_holder(entry.paths) or ""
+            if entry.stray is not None and not entry.facts.holder:
+                entry.facts.holder = locks.tell_stray(entry.stray.pid)
             if entry.looks >= ASK_WHO and process is not None and not entry.facts.holder:
                 entry.facts.holder = holders.tell(entry.paths.lock)
             self._look_later(entry)
@@ -223,7 +225,7 @@ class Processes:
             finish(Completed(entry.id))
         elif failure is not None:
             finish(Failed(entry.id, failure.reason, failure.message))
-        elif place := troubles.missing(entry.paths):
+        elif place := _place_lost(entry):
             finish(Failed(entry.id, FailureReason.LOST, f"lost while it ran: {place}"))
         elif found is Found.NOTHING and (
             entries.superseded(entry) or not (entry.launched or entry.seen)
@@ -240,6 +242,13 @@ def delay_s(times: int) -> float:
     """Say how long to wait before the next look at who holds a lock, after some in vain."""
     first, last = LOOK_S
     return min(last, first * 2.0 ** min(times, 100))
+
+
+def _place_lost(entry: Entry) -> str:
+    """Say that the directory in which the process of a job ran is gone; "" if it is not."""
+    if entry.exit_code == UNWRITTEN:  # a new one may be in its place, made by whoever runs it next
+        return troubles.replaced(entry.paths)
+    return troubles.missing(entry.paths)
 
 
 def _descriptor(entry: Entry) -> int | None:

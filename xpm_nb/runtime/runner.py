@@ -26,6 +26,7 @@ import sys
 import time as clocks
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
+from errno import ENOENT
 from functools import partial
 from pathlib import Path
 from time import CLOCK_MONOTONIC, clock_gettime, monotonic, time
@@ -116,6 +117,9 @@ class RunningJob:
         lock = locks.try_lock(self.paths)
         if lock is None:
             return self.say_busy()
+        if not self.paths.process.exists() and (stray := locks.stray(self.paths)) is not None:
+            lock.release()
+            return self.say_busy(locks.tell_stray(stray.pid))
         if records.is_done(self.paths):  # it ended just now
             lock.release()
             return self.rehearse()
@@ -168,9 +172,9 @@ class RunningJob:
             return 1
         return 0
 
-    def say_busy(self) -> int:
+    def say_busy(self, holder: str | None = None) -> int:
         """Say who has the job."""
-        holder = locks.legacy_holder(self.paths)
+        holder = holder or locks.legacy_holder(self.paths)
         process = records.read_process(self.paths)
         if holder is None and process is not None and locks.alive(process):
             holder = f"process {process.pid} on {process.host} (attempt {process.attempt})"
@@ -193,13 +197,13 @@ class RunningJob:
 
     def attempt(self, attempt: int) -> int:
         """Run the task under the lock, to its marker; return the exit code."""
-        paths, started, pid, began = self.paths, time(), os.getpid(), _running_s()
+        started, pid, began = time(), os.getpid(), _running_s()
         failure: records.Failure | None = None
-        signals = _Signals(paths)
+        signals = _Signals(self.paths)
         try:
             try:
                 self.begin(attempt, started)
-                value = self.execute(paths.path)
+                value = self.execute(self.paths.path)
                 _join_threads()
             finally:
                 signals.disarm()
@@ -207,16 +211,18 @@ class RunningJob:
                     _end_of_a_fork()
             _flush()
             report.close_job()
-            paths = self.moved()
-            results.store_result(paths, value)
+            results.store_result(self.moved(), value)
         except BaseException as error:  # the border round execute(): whatever it is, it is recorded
             failure, text = _describe(error, signals.received)
             failure = self.asked_to_end(error, failure)
-            paths = self.moved()
-            for act in (partial(_say, text), report.close_job, partial(_write_error, paths, text)):
+            for act in (
+                partial(_say, text),
+                report.close_job,
+                lambda: files.write_text(self.moved().error, text),
+                partial(self.keep_frames, error, failure),
+            ):
                 with suppress(OSError, ValueError):  # a full disk: the marker may find a place
                     act()
-            _keep_frames(paths, error, failure)
         # The clock on the wall may have been set: an attempt takes as long as it takes.
         code = self.commit(started, started + _running_s() - began, failure)
         asked = (FailureReason.CANCELLED, FailureReason.TIMEOUT)
@@ -229,8 +235,8 @@ class RunningJob:
 
         `UNWRITTEN` if that is not possible: who waits for the process then tells what it was.
         """
-        paths = self.moved()
         try:
+            paths = self.moved()
             records.set_aside_done(paths)
             records.write_times(paths, started, ended, *self.met())
             durable = records.sync_outputs(paths, self.record_)
@@ -251,13 +257,39 @@ class RunningJob:
         """Give the job's files where they are now: the workspace may have been moved meanwhile.
 
         The lock's file, which we have open, shows the way. (Linux tells; elsewhere, as it was.)
+
+        Raises
+        ------
+        FileNotFoundError
+            Our directory was deleted. Where it was another attempt may be at work by now: whatever
+            was written there would be taken for its own.
         """
-        if self.lock is not None and not self.lock.is_of(self.paths):
-            with suppress(OSError, XpmError):
-                now = JobPaths.of(self.lock.place().parent.parent)
-                if self.lock.is_of(now):
-                    self.paths = now
-        return self.paths
+        if self.lock is None or self.lock.is_of(self.paths):
+            return self.paths
+        with suppress(OSError, XpmError):
+            now = JobPaths.of(self.lock.place().parent.parent)
+            if self.lock.is_of(now):
+                self.paths = now
+                return now
+        with suppress(RecordError):  # a task may have closed all descriptors
+            process = records.read_process(self.paths)
+            if process is not None and process.pid == os.getpid() and locks.alive(process):
+                return self.paths
+        raise FileNotFoundError(ENOENT, "its directory was deleted while it ran")
+
+    def keep_frames(self, error: BaseException, failure: records.Failure) -> None:
+        """Keep what can be looked at afterwards, of an error that is nobody's wish."""
+        if failure.reason not in (FailureReason.FAILED, FailureReason.MEMORY):
+            return
+        if isinstance(error, XpmError) and _all_ours(error.__traceback__):
+            return
+        try:
+            from xpm_nb.runtime import frames
+
+            kept = frames.describe(error, _users(error.__traceback__))
+            records.write_frames(self.moved(), kept)
+        except BaseException as trouble:  # a border: the failure must still find its marker
+            _say(f"xpm_nb: its frames are not kept: {type(trouble).__name__}\n")
 
     def asked_to_end(self, error: BaseException, failure: records.Failure) -> records.Failure:
         """Say why the attempt ended, if that was because an engine asked it to."""
@@ -560,10 +592,6 @@ def _say(text: str) -> None:
     _flush()
 
 
-def _write_error(paths: JobPaths, text: str) -> None:
-    files.write_text(paths.error, text)
-
-
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not getattr(stream, "closed", False):
@@ -597,21 +625,6 @@ def _describe(error: BaseException, received: int | None = None) -> tuple[record
         return records.Failure(reason, 1, message[:2000]), f"{message}\n"
     lines = traceback.format_exception(type(error), error, _users(error.__traceback__))
     return records.Failure(reason, 1, message[:2000]), "".join(lines)
-
-
-def _keep_frames(paths: JobPaths, error: BaseException, failure: records.Failure) -> None:
-    """Keep what can be looked at afterwards, of an error that is nobody's wish."""
-    if failure.reason not in (FailureReason.FAILED, FailureReason.MEMORY):
-        return
-    if isinstance(error, XpmError) and _all_ours(error.__traceback__):
-        return
-    try:
-        from xpm_nb.runtime import frames
-
-        records.write_frames(paths, frames.describe(error, _users(error.__traceback__)))
-    except BaseException as trouble:  # a border: the failure as it is must still find its marker
-        with suppress(OSError, ValueError):
-            _say(f"xpm_nb: its frames are not kept: {type(trouble).__name__}\n")
 
 
 def _message(error: BaseException) -> str:

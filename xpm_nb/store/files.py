@@ -164,6 +164,11 @@ def read_text(path: Path) -> str | None:
     return None if data is None else data.decode("utf-8", "replace")
 
 
+def printable(text: str) -> str:
+    """Spell halves of surrogate pairs (of names that are no UTF-8): no stream takes them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def parse(data: bytes, limit: int = MAX_DEPTH) -> Any:
     """Read JSON that is nested no deeper than what is ours, or a user's value.
 

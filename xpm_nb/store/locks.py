@@ -266,6 +266,40 @@ def unlocked(paths: JobPaths) -> bool:
     return not _is_other(process.pid, paths)
 
 
+def stray(paths: JobPaths) -> ProcessRecord | None:
+    """Find a process that runs this job although its directory is gone: deleted, or renamed.
+
+    Its lock went with the directory, and so did what says who it is; its command still names the
+    script. To be asked with the lock of a directory in which no process has begun: whoever is found
+    is no attempt of this directory, and nobody may start there before it has ended. Started by hand
+    it is not found. Linux only.
+    """
+    if sys.platform != "linux":
+        return None
+    scripts = {os.fsencode(name) for name in (paths.script, os.path.realpath(paths.script))}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid() and _runs(name, scripts):
+            return identify(int(name))
+    return None
+
+
+def tell_stray(pid: int) -> str:
+    """Say who runs a job whose files are gone, and what to do."""
+    return f"process {pid}, whose files were deleted or renamed: wait for it to end, or end it"
+
+
+def _runs(pid: str, scripts: set[bytes]) -> bool:
+    """Tell whether a process was started by an engine for one of these scripts."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            if scripts.isdisjoint(file.read().split(b"\0")):
+                return False
+        with open(f"/proc/{pid}/environ", "rb") as file:  # as it was at its start
+            return b"\0%s=" % FD_VARIABLE.encode() in b"\0" + file.read()
+    except OSError:  # it is gone, or somebody else's
+        return False
+
+
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of a file, made if need be; waits while another thread or process has it.
@@ -435,6 +469,8 @@ def legacy_holder(paths: JobPaths) -> str | None:
     start = start_of(pid)
     if start is None or not _started_before(start, paths.pid) or _is_other(pid, paths):
         return None
+    if _runs(str(pid), {os.fsencode(paths.script)}):
+        return tell_stray(pid)
     return f"process {pid} of experimaestro; if that is wrong, delete {paths.pid}"
 
 

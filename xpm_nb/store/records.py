@@ -25,6 +25,7 @@ from xpm_nb.store.files import (
     exact_json,
     kind_of,
     params_text,
+    printable,
     read_json,
     read_lines,
     read_object,
@@ -764,8 +765,8 @@ def read_failed(paths: JobPaths) -> Failure | None:
         reason = FailureReason(str(data.get("reason", "")).lower())
     except ValueError:  # a reason of another tool
         reason = FailureReason.FAILED
-    code = data.get("code")
-    return Failure(reason, code if type(code) is int else None, str(data.get("message") or ""))
+    code, message = data.get("code"), printable(str(data.get("message") or ""))
+    return Failure(reason, code if type(code) is int else None, message)
 
 
 def read_outcome(paths: JobPaths) -> Outcome:

@@ -52,6 +52,18 @@ def missing(paths: JobPaths) -> str:
     return f"its directory is not there any more ({paths.path}): submit the task again"
 
 
+def replaced(paths: JobPaths) -> str:
+    """Say that the directory in which a process ran is not there any more; "" if it is.
+
+    A new one may be in its place: nothing in it tells of a process.
+    """
+    if text := missing(paths):
+        return text
+    if paths.process.exists():
+        return ""
+    return f"its directory was deleted or renamed ({paths.path}): submit the task again"
+
+
 def of_place(paths: JobPaths) -> str:
     """Say what keeps a job's files from being written, "" if nothing does that can be seen."""
     if text := missing(paths):
