@@ -36,6 +36,8 @@ from xpm_nb.store import damage, files, locks, records, results, saved, tokens, 
 from xpm_nb.store.layout import RunPaths, Workspace, identifiers_in
 from xpm_nb.testing import FakeClock
 
+pytestmark = pytest.mark.timeout(6000)  # as long as --fuzz asks for
+
 HEX = "ab" * 32
 FUZZ = 200  # by default: the readers are tried, not searched
 
@@ -333,7 +335,6 @@ def show(name, act):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(6000)
 def test_readers_take_anything(desk, tries):
     names = sorted(desk.readers)
     outside = image(desk.path)
@@ -385,7 +386,6 @@ class Still:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(6000)
 def test_opening_takes_anything(desk, tries, monkeypatch):
     """A scheduler that finds such a job has a view of it, by no mistake of its own."""
     job, said = desk.job, []
@@ -511,7 +511,6 @@ def acceptable(request, verbs):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(6000)
 @pytest.mark.parametrize("verbs", [protocol.PANEL, protocol.FORM], ids=["panel", "form"])
 def test_messages_are_one_of_those_there_are_or_nothing(tries, verbs):
     @tries(0.2)
