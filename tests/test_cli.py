@@ -15,7 +15,8 @@ import pytest
 
 from xpm_nb import cli
 from xpm_nb.core.states import FailureReason
-from xpm_nb.store import locks, records
+from xpm_nb.engine import handing
+from xpm_nb.store import locks, records, told
 from xpm_nb.store.layout import Workspace
 
 
@@ -229,6 +230,8 @@ class Step(Task):
     n: Param[int]
     def execute(self):
         assert self.n != 3, "three"
+        while self.n > 3 and not os.path.exists(f"{os.environ['XPM_TEST_GATE']}-{self.n}"):
+            time.sleep(0.01)
 xp = start("steps", workspace=sys.argv[1], slots=1)
 xp._loop.post(__import__("xpm_nb.engine.messages").engine.messages.SetSlots(0))
 for n in map(int, sys.argv[2:]):
@@ -237,6 +240,7 @@ xp._loop.sync(30)
 os._exit(0)
 """
     root = tmp_path / "ws"
+    monkeypatch.setenv("XPM_TEST_GATE", str(tmp_path / "gate"))
 
     def make(*numbers):
         script = tmp_path / "steps.py"
@@ -272,6 +276,123 @@ def test_run_says_failures(chains):
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "steps: 1 done, 1 error"
     assert "three" in done.stdout
+
+
+@pytest.fixture
+def follow(chains, tmp_path):
+    """Has three jobs, which end when told, run one after the other; gives who follows them."""
+    root, begun = chains(4, 5, 6), []
+
+    def begin(*words):
+        process = subprocess.Popen(
+            [*words, "run", "steps", str(root), "--slots", "1"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        begun.append(process)
+        while "running" not in (line := process.stdout.readline()):
+            assert line, process.communicate()
+        return process
+
+    yield begin
+    open_gates(tmp_path)
+    for process in begun:
+        process.kill()
+        process.communicate()
+    while any(locks.held(paths) for paths in Workspace(root).jobs()):
+        time.sleep(0.01)
+
+
+def open_gates(tmp_path):
+    for number in (4, 5, 6):
+        (tmp_path / f"gate-{number}").touch()
+
+
+def goes_on_with(root):
+    done = subprocess.run(command("run", "steps", root), capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "steps: 3 done", done
+    return [len(list(paths.attempts.glob("*"))) for paths in Workspace(root).jobs()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_ends_when_asked_and_jobs_go_on(follow, tmp_path, number):
+    root, follower = tmp_path / "ws", follow(*command())
+    follower.send_signal(number)
+    _, said = follower.communicate(timeout=60)
+    assert follower.returncode == 130
+    assert said == (
+        "no longer followed: 1 running, 2 ready. Jobs that run go on; "
+        f"{cli._myself()} run steps {root} starts what waits\n"
+    )
+    running = [paths for paths in Workspace(root).jobs() if locks.held(paths)]
+    assert len(running) == 1, "it goes on, and no other was started"
+    assert told.finisher(Workspace(root).experiment("steps").detached) is None
+    open_gates(tmp_path)
+    assert goes_on_with(root) == [0, 0, 0], "none was run again"
+
+
+STUCK = """
+import sys, threading
+from xpm_nb import cli
+from xpm_nb.engine import loop
+def stop(self):
+    print("stuck", flush=True)
+    threading.Event().wait()
+loop.Loop.stop = stop
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_who_interrupts_run_twice_ends_it_at_once(follow, tmp_path):
+    """The first Ctrl-C has the scheduler end what it is at; the second waits for nothing."""
+    follower = follow(sys.executable, "-c", STUCK)
+    follower.send_signal(signal.SIGINT)
+    while "stuck" not in (line := follower.stdout.readline()):
+        assert line, follower.communicate()
+    follower.send_signal(signal.SIGINT)
+    _, said = follower.communicate(timeout=60)
+    assert (follower.returncode, said) == (-signal.SIGINT, "")
+    open_gates(tmp_path)
+    assert goes_on_with(tmp_path / "ws") == [0, 0, 0]
+
+
+@pytest.mark.slow
+def test_stop_ends_who_goes_on_with_an_experiment(follow, tmp_path):
+    root, follower = tmp_path / "ws", follow(*command())
+    second = subprocess.Popen(
+        command("run", "steps", root), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    line = second.stdout.readline()
+    assert line == f"process {follower.pid} goes on with steps: it is only followed here\n"
+    stopped = subprocess.run(command("stop", "steps", root), capture_output=True, text=True)
+    assert stopped.returncode == 0, stopped
+    assert stopped.stdout == (
+        f"process {follower.pid} was ended; jobs that run go on, and "
+        f"{cli._myself()} run steps {root} starts what waits, if no kernel does\n"
+    )
+    assert follower.wait(timeout=60) == 130
+    again = subprocess.run(command("stop", "steps", root), capture_output=True, text=True)
+    assert again.stdout == "no process goes on with steps without a kernel\n"
+    open_gates(tmp_path)
+    out, _ = second.communicate(timeout=60)
+    assert out.splitlines()[-1] == "steps: 3 done", "who followed it took over"
+    assert goes_on_with(root) == [0, 0, 0]
+
+
+@pytest.mark.slow
+def test_stop_says_who_does_not_end(follow, tmp_path, monkeypatch, capsys):
+    follower = follow(*command())
+    follower.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(handing.Detached.stop, "__defaults__", (0.1,))
+    assert cli.main(["stop", "steps", str(tmp_path / "ws")]) == 1
+    said = capsys.readouterr().err
+    assert f"process {follower.pid} was asked to end" in said
+    assert f"kill -9 {follower.pid}" in said
+    follower.send_signal(signal.SIGCONT)
+    assert follower.wait(timeout=60) == 130
 
 
 def test_run_and_stop_of_what_is_not_there(circles, capsys):

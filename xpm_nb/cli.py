@@ -377,33 +377,48 @@ def _known(options: argparse.Namespace) -> ExperimentPaths:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from xpm_nb.engine import detached, opening  # the engine, which listings do without
+    from xpm_nb.engine import detached  # the engine, which listings do without
 
     if options.slots is not None and options.slots < 1:
         return _fail(f"--slots is a number from 1 on, not {options.slots}")
     place = _known(options)
+    detached.ends_when_asked()
     with detached.finishing(place.detached) as other:
         if other is not None:
             print(f"process {other.pid} goes on with {place.name}: it is only followed here")
-        xp = opening.start(
-            place.name,
-            workspace=place.workspace,
-            slots=options.slots,
-            provenance=False,
-        )
-        following = detached.Following(xp, _say)
-        print(f"{place.name}: {html.counts_text(following.counts) or 'no jobs'}", flush=True)
+        starter = _call_of("run", options) if other is None else f"process {other.pid}"
         try:
-            following.run()
-        except KeyboardInterrupt:
-            print(
-                f"no longer followed: {html.counts_text(following.counts)}. Jobs that run go on; "
-                f"{_myself()} run {place.name} starts what waits",
-                file=sys.stderr,
-            )
-            return 130
-        print(f"{place.name}: {html.counts_text(following.counts)}")
-        return 0 if following.good else 1
+            return _follow(place, options.slots, starter)
+        except KeyboardInterrupt:  # before there was anything to say
+            detached.let_go()
+            raise
+
+
+def _follow(place: ExperimentPaths, slots: int | None, starter: str) -> int:
+    """Follow an experiment to its end, or to Ctrl-C: then say who starts what waits."""
+    from xpm_nb.engine import detached, opening
+
+    xp = opening.start(place.name, workspace=place.workspace, slots=slots, provenance=False)
+    following = detached.Following(xp, _say)
+    try:
+        print(f"{place.name}: {html.counts_text(following.counts) or 'no jobs'}", flush=True)
+        following.run()
+    except KeyboardInterrupt:
+        detached.let_go()
+        counts = html.counts_text(following.counts)
+        print(
+            f"no longer followed: {counts}. Jobs that run go on; {starter} starts what waits",
+            file=sys.stderr,
+        )
+        return 130
+    print(f"{place.name}: {html.counts_text(following.counts)}")
+    return 0 if following.good else 1
+
+
+def _call_of(verb: str, options: argparse.Namespace) -> str:
+    """Write a call of this command for the experiment that is named, as it can be typed here."""
+    words = [verb, options.experiment, *([options.workspace] if options.workspace else [])]
+    return f"{_myself()} {shlex.join(words)}"
 
 
 def _say(view: JobView) -> None:
@@ -422,8 +437,16 @@ def _stop(options: argparse.Namespace) -> int:
     if process is None:
         print(f"no process goes on with {options.experiment} without a kernel")
         return 0
-    handing.Detached(options.experiment, process, place.log).stop()
-    print(f"process {process.pid} was ended; jobs that run go on")
+    if not handing.Detached(options.experiment, process, place.log).stop():
+        return _fail(
+            f"process {process.pid} was asked to end {handing.STOP_S:g} s ago, and lives: it ends "
+            f"when it has done what it is at, or at once by kill -9 {process.pid}",
+            1,
+        )
+    print(
+        f"process {process.pid} was ended; jobs that run go on, and {_call_of('run', options)} "
+        "starts what waits, if no kernel does"
+    )
     return 0
 
 

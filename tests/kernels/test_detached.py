@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
 import pytest
 
+from tests.kernels.test_long_tasks import STEPS
+from tests.kernels.test_tokens import TURN, rows
 from xpm_nb.store import locks, told
 from xpm_nb.store.layout import Workspace
 
@@ -28,6 +29,34 @@ for i in range(10):
     two = Step.C(n=100 + i, before=one).submit()
     steps += [one, two, Step.C(n=200 + i, before=two).submit()]
 """
+
+# Jobs that end one by one, when they are told to.
+WAITS = """
+def say(text):
+    with open(os.environ["XPM_TEST_LOG"], "a") as log:
+        log.write(text + "\\n")
+
+class Waits(Task):
+    n: Param[int]
+    folder: Meta[str]
+    before: Param["Waits | None"] = None
+    def execute(self):
+        say(f"waits {self.n}")
+        while not (Path(self.folder) / f"gate-{self.n}").exists():
+            time.sleep(0.01)
+
+folder = os.path.dirname(os.environ["XPM_TEST_LOG"])
+"""
+SUBMIT = """
+xp = start("digits", slots=2)
+tasks = [Waits.C(n=n, folder=folder).submit() for n in range(3)]
+tasks += [Waits.C(n=n, folder=folder, before=tasks[1]).submit() for n in (3, 4)]
+"""
+
+
+def open_gate(lab, *numbers):
+    for n in numbers:
+        (lab.path / f"gate-{n}").touch()
 
 
 def place_of(lab):
@@ -62,11 +91,11 @@ def test_a_plan_is_finished_with_the_kernel_gone(lab, apart):
     started = lab.started()
     assert len(started) == 30
     assert set(started.values()) == {1}
-    assert json.loads(apart.handed.read_text())["callbacks"]
+    assert len(told.read_promised(apart)[0].callbacks) > 20
 
     second = lab.kernel()
     told_of = second.run('xp = start("digits")').stderr
-    assert "not called, as the kernel that had them was gone" in told_of
+    assert "callbacks are not called, as the kernel that had them is gone" in told_of
     assert states(second) == ["done"]
     assert second.value("len(xp.jobs)") == 30
     second.run("xp.wait()")
@@ -158,3 +187,109 @@ def test_three_kernels_see_each_others_jobs(lab):
         assert states(kernel) == ["done"]
     assert set(lab.started().values()) == {1}
     assert len(lab.started()) == 30
+
+
+def test_tokens_while_jobs_change_hands(lab, apart):
+    """Kernel, finisher and the next kernel count the same units, whoever dies."""
+    first, second = lab.kernel(), lab.kernel()
+    first.run(TURN)
+    first.run(
+        'xp = start("digits", slots=4); token = xp.token("turn", 2)\n'
+        "turns = [token(1, Turn.C(n=n, total=2, pause=0.2)).submit() for n in range(24)]"
+    )
+    lab.wait_for(lambda: rows(lab, "begin"))
+    first.run("xp.detach()")
+    lab.wait_for(lambda: len(rows(lab, "end")) > 2)
+    first.kill()
+    lab.wait_for(lambda: len(rows(lab, "end")) > 8)
+    second.run('xp = start("digits", slots=4)')
+    process = told.finisher(apart)
+    assert process is not None, "it has jobs yet"
+    assert second.value("xp.detached.stop()") is True
+    assert not locks.alive(process)
+    assert "is left, as this process was asked to end" in apart.log.read_text()
+    second.run("xp.wait(timeout_s=60)")
+    assert states(second) == ["done"]
+    assert len(rows(lab, "begin")) == len(rows(lab, "end")) == 24
+    assert not rows(lab, "overlap")
+    assert max(lab.started().values()) == 1
+
+
+def test_a_job_fails_once_and_is_run_again_with_the_kernel_gone(lab, apart):
+    kernel = lab.kernel()
+    kernel.run(STEPS)
+    kernel.run(
+        'xp = start("digits"); limit = LocalLauncher(time_min=2 / 60)\n'
+        "steps = [Steps.C(steps=n).submit(launcher=limit, max_retries=1) for n in (2, 3)]"
+    )
+    lab.wait_for(lambda: len(lab.said()) == 2)  # both run: nothing waits, but for their next times
+    assert "the time limits of 2 jobs are left to" in kernel.run("xp.detach()").result
+    kernel.kill()
+    lab.wait_for(lambda: told.finisher(apart) is None)
+    assert sorted(lab.said()) == ["step 1", "step 1", "step 2", "step 2"]
+    assert "error     Steps" in apart.log.read_text()
+    later = lab.kernel()
+    later.run('xp = start("digits"); done, failed = xp.jobs')
+    assert later.value("[done.state.value, done.view().attempt]") == ["done", 2]
+    assert later.value("failed.view().message").startswith(
+        "its time limit of 2 s was reached; it was run again once"
+    )
+
+
+def test_callbacks_of_a_kernel_that_is_gone(lab, apart):
+    """Of jobs that were still to end when it went; what it could call is not told of."""
+    first = lab.kernel()
+    first.run(WAITS + SUBMIT)
+    first.run(
+        "def note(): say('called')\ndef change(view): pass\n"
+        "for task in tasks: task.on_completed(note)\n"
+        "tasks[1].on_state(change)\nxp.detach()"
+    )
+    open_gate(lab, 0)
+    lab.wait_for(lambda: "called" in lab.said())
+    first.kill()
+    open_gate(lab, 1)
+    second = lab.kernel()
+    said = second.run('xp = start("digits")').stderr
+    assert "5 callbacks are not called, as the kernel that had them is gone: " in said
+    assert said.count("on_completed(note) of ") + said.count("on_state(change) of ") == 3
+    assert "and 2 more; run the cells again that register them" in said
+    assert second.run('xp.close(); xp = start("digits")').stderr == "", "it is said once"
+    second.run(WAITS + SUBMIT)
+    second.run("def again(): say('again')\nfor task in tasks[2:]: task.on_completed(again)")
+    open_gate(lab, 2, 3, 4)
+    second.run("xp.wait(timeout_s=60)")
+    lab.wait_for(lambda: lab.said().count("again") == 3)
+    lab.wait_for(lambda: told.finisher(apart) is None)
+    assert second.run('xp.close(); xp = start("digits")').stderr == ""
+    assert lab.said().count("called") == 1
+
+
+def test_a_job_is_cancelled_from_another_kernel_and_the_owner_is_told(lab):
+    owner, other = lab.kernel(), lab.kernel()
+    owner.run(WAITS + SUBMIT)
+    lab.wait_for(lambda: len(lab.said()) == 2)
+    other.run('xp = start("digits", slots=2)')
+    owner.run("seen = []; tasks[0].on_state(lambda view: seen.append(view.state.value))")
+    running, waiting = owner.value("[tasks[0].job.identifier, tasks[4].job.identifier]")
+    other.run(f"xp.cancel({running!r}, {waiting!r}); xp[{running!r}].wait(timeout_s=60)")
+    other.run(f"xp[{waiting!r}].wait(timeout_s=60)")
+    owner.run("tasks[0].wait(timeout_s=60); tasks[4].wait(timeout_s=60)")
+    lab.wait_for(lambda: owner.value("seen") == ["error"])
+    pid = other.pid
+    assert owner.value("tasks[0].job.view().message") == f"cancelled by process {pid}"
+    assert owner.value("tasks[4].job.view().message") == f"cancelled by process {pid}"
+    for kernel in (owner, other):
+        reasons = f"[xp[key].view().reason.value for key in ({running!r}, {waiting!r})]"
+        assert kernel.value(reasons) == ["cancelled", "cancelled"]
+    assert other.value(f"xp[{running!r}].view().message") == "cancelled"
+    open_gate(lab, 1, 2, 3)
+    owner.run("xp.wait(timeout_s=60)")
+    other.run("xp.wait(timeout_s=60)")
+    for kernel in (owner, other):
+        assert kernel.value("sorted(job.state.value for job in xp.jobs)") == [
+            *["done"] * 3,
+            *["error"] * 2,
+        ]
+    assert set(lab.started().values()) == {1}
+    assert len(lab.started()) == 4, "what waited was never started"

@@ -93,12 +93,12 @@ SAMPLES = {
         "experiment": "x",
         "detach": True,
     },
-    "handed": {
+    "callbacks": {
         "format": 1,
         "kernel": records.ProcessRecord(1, 2, "b", "h")._asdict(),
-        "callbacks": [[f"m.learn/{HEX}", "f"]],
+        "promised": [[f"m.learn/{HEX}", "f"], [f"m.learn/{HEX}", "g"]],
+        "called": [[f"m.learn/{HEX}", "f"]],
     },
-    "uncalled": {"format": 1, "job": f"m.learn/{HEX}", "what": "f"},
     "finisher": locks.myself()._asdict(),
     "meaning": {"format": 1, "notebook": "n", "fields": {"a": "int"}},
     "environment": {
@@ -283,8 +283,7 @@ def readers(job, run, token, folder):
             (p, lambda: str(story.tell(job))) for p in (job.record, job.failed, job.progress)
         ],
         "hints": [(workspace.events, lambda: told.read_hints(workspace, 0))],
-        "handed": [(apart.handed, lambda: told.read_handed(apart))],
-        "uncalled": [(apart.uncalled, lambda: told.read_uncalled(apart))],
+        "callbacks": [(apart.callbacks, lambda: told.read_promised(apart))],
         "finisher": [(p, lambda: told.finisher(apart)) for p in (apart.process, apart.lock)],
         "script": [(job.script, source)],
         "frames": [(job.frames, frames)],

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
+from xpm_nb.engine import loop as loops
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.experiment import Experiment
 from xpm_nb.engine.opening import start
+from xpm_nb.errors import LaunchError
 from xpm_nb.store import locks, told
 from xpm_nb.store.layout import DetachedPaths, Workspace
 from xpm_nb.store.records import ProcessRecord
 
+WHO_S = 5.0  # how long who has the lock may take to say who it is
 LOOK_S = 0.7  # how long nothing is heard before it is over: more than `others.LISTEN_S`
 
 
@@ -126,11 +130,22 @@ def finishing(place: DetachedPaths, lock_fd: int | None = None) -> Iterator[Proc
         Of the experiment.
     lock_fd : int, optional
         The lock, if it was inherited.
+
+    Raises
+    ------
+    LaunchError
+        Somebody has the lock and does not say who that is.
     """
     lock = told.try_lock(place) if lock_fd is None else locks.adopt(place, lock_fd)
-    if lock is None:
-        yield told.finisher(place)
-        return
+    until = time.monotonic() + WHO_S
+    while lock is None:
+        if (other := told.finisher(place)) is not None:
+            yield other
+            return
+        if time.monotonic() > until:
+            raise LaunchError(f"a process holds {place.lock} and does not say which it is")
+        time.sleep(0.02)  # it was about to say so, or to end
+        lock = told.try_lock(place)
     try:
         told.write_process(place, locks.myself())
         yield None
@@ -138,38 +153,53 @@ def finishing(place: DetachedPaths, lock_fd: int | None = None) -> Iterator[Proc
         lock.release()
 
 
+def ends_when_asked() -> None:
+    """Have SIGTERM do what Ctrl-C does: `Detached.stop` and ``xpm-nb stop`` send it.
+
+    A process that is ended without being asked (SIGKILL) leaves nothing behind either: its jobs go
+    on, and its lock is free.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def let_go() -> None:
+    """Start no more jobs in this process, those that run go on; who asks again, ends it at once."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    if (loop := loops.use(None)) is not None:
+        loop.stop()
+
+
 def main(words: Sequence[str]) -> int:
     """Finish an experiment: workspace, name, slots, the descriptor of its lock; 1 for failures."""
     root, name, slots, lock_fd = words
     workspace = Workspace(root)
     place = workspace.experiment(name).detached
+    ends_when_asked()
     with finishing(place, int(lock_fd)) as other:
         if other is not None:
             _log(f"{name} is finished by process {other.pid}")
             return 1
-        xp = start(name, workspace=workspace, slots=int(slots), provenance=False)
-
-        def say(view: JobView) -> None:
-            _log(f"{view.state.value:<9} {view.task} {view.identifier[:8]} {view.message}")
-            if view.state is JobState.DONE:
-                note_uncalled(place, view.key)
-
-        following = Following(xp, say)
-        _log(f"{name}: {_counted(following)}")
-        following.run()
-        _log(f"{name} is over: {_counted(following)}")
-        xp.close()
-        return 0 if following.good else 1
+        try:
+            return _finish(name, workspace, int(slots))
+        except KeyboardInterrupt:
+            let_go()
+            _log(f"{name} is left, as this process was asked to end: jobs that run go on")
+            return 1
 
 
-def note_uncalled(place: DetachedPaths, key: str) -> None:
-    """Note which callbacks of a job that ended well are not called, as their kernel is gone."""
-    handed = told.read_handed(place)
-    if handed is None or locks.alive(handed.kernel):
-        return
-    for job, what in handed.callbacks:
-        if job == key:
-            told.add_uncalled(place, job, what)
+def _finish(name: str, workspace: Workspace, slots: int) -> int:
+    xp = start(name, workspace=workspace, slots=slots, provenance=False)
+
+    def say(view: JobView) -> None:
+        _log(f"{view.state.value:<9} {view.task} {view.identifier[:8]} {view.message}")
+
+    following = Following(xp, say)
+    _log(f"{name}: {_counted(following)}")
+    following.run()
+    _log(f"{name} is over: {_counted(following)}")
+    xp.close()
+    return 0 if following.good else 1
 
 
 def _counted(following: Following) -> str:

@@ -22,7 +22,7 @@ from xpm_nb.core.config import RunMode
 from xpm_nb.core.freshness import BADGES, DRIFTED
 from xpm_nb.core.names import warn
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import callbacks, garbage, host, loop, tokens
+from xpm_nb.engine import callbacks, garbage, host, loop, tokens, uncalled
 from xpm_nb.engine.codes import Codes
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.entries import Entry
@@ -142,8 +142,8 @@ class Experiment(Handing, Intake, Keeping):
         )
         starter = self._finisher()
         self._look_at(self._read_lists(), starter)
-        if starter is None and self.run_mode is not RunMode.DRY_RUN:
-            self._report_uncalled()
+        if self.run_mode is not RunMode.DRY_RUN:
+            uncalled.report(self.name, self.workspace)
 
     def _heard(self, hint: Hint) -> None:
         """Take note of what another process did with this experiment (in the loop's thread)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpm_nb.core.config import RunMode
-from xpm_nb.core.names import warn
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import loop as loops
+from xpm_nb.engine import uncalled
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.job import callbacks_of
@@ -31,9 +32,10 @@ from xpm_nb.launchers.local import start_apart
 from xpm_nb.store import locks, records, told
 from xpm_nb.store.layout import DetachedPaths, Workspace
 from xpm_nb.store.records import ProcessRecord
-from xpm_nb.store.told import Handed, Hint
+from xpm_nb.store.told import Hint
 
 SYNC_S = 5.0  # how long is waited for the scheduler to write what was submitted, at most
+STOP_S = 10.0  # how long a process that is asked to end may take, at most
 NAMED = 3  # callbacks that are named, at most
 _STARTABLE = (JobState.WAITING, JobState.READY)
 
@@ -69,11 +71,36 @@ class Detached:
         """Whether it lives."""
         return self.process is not None and locks.alive(self.process)
 
-    def stop(self) -> None:
-        """End the process. Jobs that run go on; a kernel that is there starts the others."""
-        if self.process is not None and locks.alive(self.process):
+    def stop(self, timeout_s: float = STOP_S) -> bool:
+        """End the process. Jobs that run go on; a kernel that is there starts the others.
+
+        Parameters
+        ----------
+        timeout_s : float
+            How long it has to let go of what it does just now.
+
+        Returns
+        -------
+        bool
+            Whether it has ended.
+        """
+        if self.process is None:
+            return True
+        descriptor = locks.open_pidfd(self.process)
+        if descriptor is None:  # it is gone, or this system has no such descriptors
+            if not self.running:
+                return True
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGTERM)
+            return not self.running
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            return bool(poll.poll(timeout_s * 1000))
+        finally:
+            os.close(descriptor)
 
     def __repr__(self) -> str:
         said = self.said or (self._state(),)
@@ -154,9 +181,11 @@ class Handing:
         timed = [entry for entry in open_ if entry.view.state.under_way and _needs_us(entry)]
         running = self._finisher()
         if not handed and (left or not timed):
+            if running is not None:
+                uncalled.promise(self._place, open_)
             return self._nothing(running, kept)
         process = running or self._start()
-        told.write_handed(self._place, self._ours(open_))
+        uncalled.promise(self._place, open_)
         told.add_hint(self.workspace, Hint(locks.myself(), experiment=self.name, detach=True))
         self._loop.post(LeaveJobs(tuple(handed), process))
         self._loop.sync(SYNC_S)
@@ -195,31 +224,6 @@ class Handing:
             return process
         finally:
             lock.release()
-
-    def _ours(self, some: Sequence[Entry]) -> Handed:
-        """Describe what only this kernel can do, beside what kernels before it could."""
-        mine = locks.myself()
-        before = told.read_handed(self._place)
-        callbacks = {(entry.paths.key, text) for entry in some for text in callbacks_of(entry)}
-        if before is not None and before.kernel == mine:
-            callbacks.update(before.callbacks)
-        return Handed(mine, tuple(sorted(callbacks)))
-
-    def _report_uncalled(self) -> None:
-        """Say which callbacks were not called, as the kernel was gone that had them."""
-        lost = told.read_uncalled(self._place)
-        if not lost:
-            return
-        jobs = {key.rpartition("/")[2][:8]: what for key, what in lost}
-        some = ", ".join(f"{what} of {job}" for job, what in list(jobs.items())[:NAMED])
-        more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
-        counted = "1 callback was" if len(lost) == 1 else f"{len(lost)} callbacks were"
-        warn(
-            f"{self.name}: {counted} not called, as the kernel that had them was gone when the "
-            f"jobs ended: {some}{more}; run the cells again that register them, and they are called"
-        )
-        with contextlib.suppress(OSError):
-            told.forget_uncalled(self._place)
 
 
 def _can_be_handed(entry: Entry) -> bool:

@@ -6,6 +6,7 @@ another kernel comes to the same answers.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from xpm_nb.core.events import Failed
@@ -14,6 +15,8 @@ from xpm_nb.engine import entries
 from xpm_nb.engine.entries import Entry
 from xpm_nb.store import records
 from xpm_nb.store.records import JobRecord
+
+CANCELLED = "cancelled"  # what the end of a job says that was
 
 
 def deadline(entry: Entry) -> float | None:
@@ -32,17 +35,28 @@ def judged(entry: Entry, event: Failed) -> Failed:
     """Add to the end of an attempt how often the job may be run again by itself.
 
     That is more than 0 only for an attempt that ended by its time limit, of a task that resumes.
+    Of one that another kernel cancelled, say which that is.
     """
-    if event.reason is not FailureReason.TIMEOUT:
+    if event.reason not in (FailureReason.TIMEOUT, FailureReason.CANCELLED):
         return event
     note = records.read_end_note(entry.paths)
+    if event.reason is FailureReason.CANCELLED:
+        elsewhere = note is not None and note.by not in (0, os.getpid())
+        if note is None or not elsewhere or event.message != CANCELLED:
+            return event
+        return replace(event, message=by(event.message, note.by))
     if note is not None and note.reason is FailureReason.CANCELLED:  # which came second
-        return Failed(event.key, FailureReason.CANCELLED, "cancelled")
+        return Failed(event.key, FailureReason.CANCELLED, CANCELLED)
     record = entries.read_record(entry)  # that of the attempt which has ended, whoever started it
     if record is None:
         return event
     left = record.retries_left
     return replace(event, retries=left, message=event.message + ("" if left else _advice(record)))
+
+
+def by(message: str, pid: int | None = None) -> str:
+    """Say which process ended a job, by default this one: for the kernels that have it, too."""
+    return f"{message} by process {os.getpid() if pid is None else pid}"
 
 
 def progress(entry: Entry, state: JobState) -> str:

@@ -25,7 +25,7 @@ from functools import partial
 from xpm_nb.core.events import Cancel, Effect, Kill, Launch, Moved, Remove, Retry, Take
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import staleness
+from xpm_nb.engine import limits, staleness
 from xpm_nb.engine.arrivals import Arrivals, LauncherOf
 from xpm_nb.engine.ends import Ends
 from xpm_nb.engine.entries import Entry
@@ -234,7 +234,7 @@ class Scheduler:
     def _moved(self, entry: Entry, effect: Moved) -> None:
         never_began = effect.new is JobState.ERROR and not effect.old.under_way
         if never_began and self.plan.reason(entry.id) is FailureReason.CANCELLED:
-            self._ends.mark(entry, FailureReason.CANCELLED, self._news.message(entry))
+            self._ends.mark(entry, FailureReason.CANCELLED, limits.by(self._news.message(entry)))
         self._processes.moved(entry, effect.new)
         self._shares.moved(entry)
         self._news.moved(entry, effect.new)

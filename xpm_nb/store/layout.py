@@ -633,14 +633,9 @@ class DetachedPaths:
         return self.path / "process.json"
 
     @property
-    def handed(self) -> Path:
-        """What the kernel could not hand over: its callbacks."""
-        return self.path / "handed.json"
-
-    @property
-    def uncalled(self) -> Path:
-        """Which callbacks were not called, as their kernel was gone; a line each."""
-        return self.path / "uncalled.jsonl"
+    def callbacks(self) -> Path:
+        """What kernels could not hand over: their callbacks, and which were called."""
+        return self.path / "callbacks.jsonl"
 
     @property
     def log(self) -> Path:

@@ -193,10 +193,14 @@ class Failure(NamedTuple):
 
 
 class EndNote(NamedTuple):
-    """Why somebody asked an attempt to end, and until when it may live (0.0: nobody knows)."""
+    """Why somebody asked an attempt to end, and until when it may live (0.0: nobody knows).
+
+    ``by``: the number of the process that asked, 0 if nobody knows.
+    """
 
     reason: FailureReason
     until: float = 0.0
+    by: int = 0
 
 
 class Times(NamedTuple):
@@ -537,7 +541,7 @@ def write_end_note(
     now = time.time()
     until = now + within_s if within_s else 0.0
     data = {"format": FORMAT, "reason": reason.value, "time": now, "until": until}
-    write_json(paths.cancel, data)
+    write_json(paths.cancel, data | {"by": os.getpid()})
 
 
 def read_end_note(paths: JobPaths) -> EndNote | None:
@@ -553,7 +557,8 @@ def read_end_note(paths: JobPaths) -> EndNote | None:
         return None
     timeout = data.get("reason") == FailureReason.TIMEOUT.value
     reason = FailureReason.TIMEOUT if timeout else FailureReason.CANCELLED
-    return EndNote(reason, _number(data.get("until")) or 0.0)
+    by = data.get("by")
+    return EndNote(reason, _number(data.get("until")) or 0.0, by if type(by) is int else 0)
 
 
 # --- what jobs share -------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from xpm_nb.store.locks import JobLock
 from xpm_nb.store.records import ProcessRecord, as_process, state_of
 
 HINTS_BYTES = 1 << 20  # where the file of hints begins anew
+ROW_CALLBACKS = 500  # in a line of their file, at most
 
 
 class Hint(NamedTuple):
@@ -113,13 +114,13 @@ def finisher(paths: DetachedPaths) -> ProcessRecord | None:
     return process
 
 
-class Handed(NamedTuple):
-    """What a kernel that handed jobs over keeps: who it is, and its callbacks.
+class Promised(NamedTuple):
+    """Callbacks that only one process can call, and has not called yet.
 
     Attributes
     ----------
     kernel : ProcessRecord
-        The process that has the callbacks.
+        That process.
     callbacks : tuple[tuple[str, str], ...]
         Of which job (its key), and which.
     """
@@ -128,41 +129,44 @@ class Handed(NamedTuple):
     callbacks: tuple[tuple[str, str], ...] = ()
 
 
-def write_handed(paths: DetachedPaths, handed: Handed) -> None:
-    """Note what a kernel could not hand over."""
-    document = {"format": FORMAT, "kernel": handed.kernel._asdict(), "callbacks": handed.callbacks}
-    files.write_json(paths.handed, document)
+def add_promised(paths: DetachedPaths, promised: Promised) -> None:
+    """Note callbacks that a kernel could not hand over."""
+    _add_callbacks(paths, promised, "promised")
 
 
-def read_handed(paths: DetachedPaths) -> Handed | None:
-    """Read what a kernel could not hand over; None if nothing says so."""
+def add_called(paths: DetachedPaths, promised: Promised) -> None:
+    """Note that a kernel has called them."""
+    _add_callbacks(paths, promised, "called")
+
+
+def _add_callbacks(paths: DetachedPaths, promised: Promised, what: str) -> None:
+    kernel, rows = promised.kernel._asdict(), promised.callbacks
+    for first in range(0, len(rows), ROW_CALLBACKS):
+        some = rows[first : first + ROW_CALLBACKS]
+        files.append_line(paths.callbacks, {"format": FORMAT, "kernel": kernel, what: some})
+
+
+def read_promised(paths: DetachedPaths) -> list[Promised]:
+    """Read what each kernel has not called yet; what cannot be understood is left out."""
     try:
-        data = files.read_object(paths.handed)
-        if data is None:
-            return None
-        return Handed(as_process(paths.handed, data.get("kernel")), _pairs(data.get("callbacks")))
+        rows = files.read_lines(paths.callbacks)[0]
     except RecordError:
-        return None
+        return []
+    found: dict[tuple[int, int], tuple[ProcessRecord, dict[tuple[str, str], None]]] = {}
+    for row in rows:
+        with contextlib.suppress(RecordError):
+            kernel = as_process(paths.callbacks, row.get("kernel"))
+            _, mine = found.setdefault((kernel.pid, kernel.start), (kernel, {}))
+            mine.update(dict.fromkeys(_pairs(row.get("promised"))))
+            for pair in _pairs(row.get("called")):
+                mine.pop(pair, None)
+    return [Promised(kernel, tuple(mine)) for kernel, mine in found.values()]
 
 
-def add_uncalled(paths: DetachedPaths, job: str, what: str) -> None:
-    """Note that a callback of a job was not called."""
-    files.append_line(paths.uncalled, {"format": FORMAT, "job": job, "what": what})
-
-
-def read_uncalled(paths: DetachedPaths) -> tuple[tuple[str, str], ...]:
-    """Read which callbacks of which jobs were not called."""
-    try:
-        rows = files.read_lines(paths.uncalled)[0]
-    except RecordError:
-        return ()
-    return _pairs([[row.get("job"), row.get("what")] for row in rows])
-
-
-def forget_uncalled(paths: DetachedPaths) -> None:
-    """Take note that somebody was told which callbacks were not called."""
+def forget_promised(paths: DetachedPaths) -> None:
+    """Forget all callbacks: somebody was told of those that are not called."""
     with contextlib.suppress(FileNotFoundError):
-        fs.unlink(paths.uncalled)
+        fs.unlink(paths.callbacks)
 
 
 def _pairs(rows: Any) -> tuple[tuple[str, str], ...]:
