@@ -154,7 +154,7 @@ def test_a_notebook_is_written_without_nbformat(tmp_path):
 def test_why_an_attempt_is_asked_to_end(job):
     assert records.read_end_note(job) is None
     records.write_end_note(job)
-    assert records.read_end_note(job) == (FailureReason.CANCELLED, 0.0)
+    assert records.read_end_note(job) == (FailureReason.CANCELLED, 0.0, os.getpid())
     records.write_end_note(job, FailureReason.TIMEOUT, 10.0)
     note = records.read_end_note(job)
     assert note.reason is FailureReason.TIMEOUT

@@ -8,6 +8,7 @@ Who opens the experiment when that kernel is gone says which were not (`report`)
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -33,17 +34,16 @@ _Pairs = tuple[tuple[str, str], ...]
 def promise(place: DetachedPaths, some: Iterable[Entry]) -> None:
     """Note which callbacks this kernel has for some jobs, and from now on each that it called."""
     mine = locks.myself()
-    known = {
-        pair for one in told.read_promised(place) if _same(one, mine) for pair in one.callbacks
-    }
+    before = [one for one in told.read_promised(place) if _same(one, mine)]
+    known = {pair for one in before for pair in one.callbacks}
     new: dict[Entry, _Pairs] = {}
     for entry in some:
         pairs = dict.fromkeys((entry.paths.key, what) for what in callbacks_of(entry))
         if found := tuple(pair for pair in pairs if pair not in known):
             new[entry] = found
-    told.add_promised(place, Promised(mine, tuple(p for pairs in new.values() for p in pairs)))
-    for entry, pairs in new.items():
-        entry.hooks.append(partial(_ended, place, pairs))
+    told.add_promised(place, Promised(mine, tuple(itertools.chain(*new.values()))))
+    for entry, found in new.items():
+        entry.hooks.append(partial(_ended, place, found))
 
 
 def _same(promised: Promised, process: records.ProcessRecord) -> bool:
