@@ -4,7 +4,7 @@ import pytest
 
 from xpm_nb.core.config import Config, Task, grid, info, tags
 from xpm_nb.core.fields import Constant, Meta, Param, field
-from xpm_nb.errors import ConfigError, FrozenError
+from xpm_nb.errors import ConfigError, ConfigTypeError, FrozenError
 
 
 class Opt(Config):
@@ -96,6 +96,31 @@ def test_grid():
         grid(Learn, epoch=[1])
     with pytest.raises(ConfigError, match="did you mean 'hidden'"):
         grid(Learn, model__hiden=[1])
+
+
+def test_a_grid_of_a_parameter_that_is_a_list_takes_a_list_of_lists():
+    class Sized(Config):
+        sizes: Param[list[int]]
+        deep: Param[list[list[int]]] = field(default_factory=list)
+
+    made = grid(Sized, sizes=[[1, 2], [3], []])
+    assert [c.sizes for c in made] == [[1, 2], [3], []]
+    with pytest.raises(ConfigError, match=r"one value of list\[int\].*write sizes=\[\[1, 2\]\]"):
+        grid(Sized, sizes=[1, 2])
+    with pytest.raises(ConfigError, match=r"write sizes=\[\[\]\]"):
+        grid(Sized, sizes=[])
+    with pytest.raises(ConfigError, match=r"write deep=\[\[\[1\], \[2\]\]\]"):
+        grid(Sized, sizes=[[1]], deep=[[1], [2]])
+    assert grid(Sized, sizes=[[1]], deep=[[[1], [2]]])[0].deep == [[1], [2]]
+    assert grid(Learn, epochs=[]) == []
+
+
+@pytest.mark.parametrize("base", [5, "Learn", None, [1]])
+def test_a_grid_of_nothing(base):
+    with pytest.raises(ConfigTypeError, match="takes a class of a config or task, or a config"):
+        grid(base, epochs=[1])
+    with pytest.raises(ConfigTypeError, match="int is no class of a config"):
+        grid(int, epochs=[1])
 
 
 def test_grid_into_a_default():

@@ -296,6 +296,12 @@ def test_declarations_that_cannot_be_meant():
     for bad in ("/abs", "../up", "a/../../b"):
         with pytest.raises(ConfigError, match="relative path"):
             PathGenerator(bad)
+    with pytest.raises(ConfigTypeError, match="a name is a text, not 5"):
+        PathGenerator(5)
+    with pytest.raises(
+        ConfigTypeError, match=r"`model = partial\(.*and partial=model without quotes"
+    ):
+        PathGenerator("weights.pt", partial="model")
     with pytest.raises(ConfigTypeError, match=r"Bad\.x: Param\[int cannot be understood"):
         schema(type("Bad", (Config,), {"__annotations__": {"x": "Param[int"}}))
 
@@ -357,3 +363,13 @@ def test_a_name_that_is_not_defined_inside_text():
     cls = type("K", (Config,), {"__annotations__": {"a": Param["Absent[int]"]}})
     with pytest.raises(ConfigError, match=r"K\.a: name 'Absent' is not defined"):
         cls.C(a=1)
+
+
+def test_help_lists_the_only_values_allowed():
+    class Few(Config):
+        mode: Param[Annotated[str, Choices(["fast", "slow"])]] = "fast"
+        many: Param[Annotated[int, Choices(range(100))]] = 0
+
+    text = Few.C.__doc__
+    assert "mode : {'fast', 'slow'}, default 'fast'" in text
+    assert "many : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …}, default 0" in text

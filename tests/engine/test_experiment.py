@@ -16,6 +16,7 @@ from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine import callbacks, contents, host, loop, opening
 from xpm_nb.engine.experiment import Experiment, current, current_namespace
 from xpm_nb.engine.job import Job
+from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.opening import experiment, start
 from xpm_nb.engine.outlook import Fate
 from xpm_nb.errors import (
@@ -199,7 +200,8 @@ def test_tags_stay_when_a_task_is_submitted_again_without_any(xp, fake):
     learn(tag(0.5)).submit()
     again = learn(0.5).submit()
     assert dict(xp.view().jobs[0].tags) == {"lr": "0.5"}
-    learn(0.5).tag("round", 2).submit()
+    with pytest.warns(UserWarning, match=r"a job of Learn is .* other tags \(lr\): it has one row"):
+        learn(0.5).tag("round", 2).submit()
     assert dict(xp.view().jobs[0].tags) == {"round": "2"}
     loop.current().sync(10)
     (run,) = xp.workspace.experiment("tour").runs()
@@ -207,10 +209,44 @@ def test_tags_stay_when_a_task_is_submitted_again_without_any(xp, fake):
     assert again.job is xp.jobs[0]
 
 
+def test_tags_that_come_to_others_are_no_surprise(xp):
+    learn(tag(0.5)).submit()
+    learn(tag(0.5)).tag("round", 2).submit()
+    assert dict(xp.view().jobs[0].tags) == {"lr": "0.5", "round": "2"}
+    with pytest.warns(UserWarning, match=r"other tags \(round\)"):
+        learn(tag(0.5)).tag("round", 3).submit()
+
+
+def test_secrets_in_variables_are_warned_of(xp, fake):
+    xp.setenv("HF_TOKEN", "hf_abcdefgh")
+    xp.setenv("MAX_TOKENS", "1000000")
+    xp.setenv("TOKENIZERS_PARALLELISM", "false")
+    with pytest.warns(
+        UserWarning, match=r"HF_TOKEN looks like a secret.*os\.environ\['HF_TOKEN'\]"
+    ):
+        learn(0.5).submit()
+    xp.setenv("HF_TOKEN", None)
+    learn(0.6).submit()
+
+
+def test_what_is_run_again_says_how_many(xp, fake):
+    jobs = [learn(lr).submit().job for lr in (0.1, 0.2, 0.3)]
+    fake.wait_for(2)
+    for job in jobs[:2]:
+        fake.fail(job.key)
+        job.wait(10)
+    assert str(xp.retry()).startswith("2 jobs")
+    assert isinstance(xp.cancel(*jobs), Jobs)
+    xp.wait(10)
+    assert str(xp.rerun(jobs[2])).startswith("1 job")
+
+
 def test_the_next_kernel_has_the_tags_of_the_last_submission(xp, fake, new_kernel):
     first = learn(tag(0.5))
-    for task in (first, learn(0.5).tag("who", "me"), learn(0.5)):
-        xp.submit(task)
+    xp.submit(first)
+    with pytest.warns(UserWarning, match="other tags"):
+        xp.submit(learn(0.5).tag("who", "me"))
+    xp.submit(learn(0.5))
     assert xp.view().jobs[0].tags == (("who", "me"),)
     assert xp.jobs[0].config is first
     assert loop.current().sync(10)
@@ -601,7 +637,10 @@ def test_a_list_with_a_damaged_line_loses_that_line_only(xp, fake, new_kernel):
     lines = run.jobs.read_text().splitlines(keepends=True)
     run.jobs.write_text(lines[0] + '{"job": "../../etc", "task": "x"}\n{"torn\n' + lines[1])
     new_kernel()
-    assert len(start("tour", launcher=fake)) == 2
+    with pytest.warns(UserWarning, match=r"^2 lines of .*jobs\.jsonl cannot be understood") as told:
+        assert len(start("tour", launcher=fake)) == 2
+    assert len(told) == 1
+    start("tour")
 
 
 @pytest.mark.slow

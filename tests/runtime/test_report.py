@@ -120,6 +120,8 @@ def test_metrics_are_numbers(opened):
     for bad in ("many", None, [1.0], 1j):
         with pytest.raises(TypeError, match="'loss' is not a number"):
             report.log_metrics({"loss": bad})
+    with pytest.raises(TypeError, match=r"log_metrics\(\) takes names and numbers.*, not 5"):
+        report.log_metrics(5)
     report.log_metrics({"loss": math.nan})
     assert math.isnan(rows(opened.metrics)[-1]["metrics"]["loss"])
 

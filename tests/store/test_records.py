@@ -126,6 +126,9 @@ def test_run_jobs(job):
         with run.jobs.open("a") as file:
             file.write('{"job": 3}\nnonsense\n')
     assert records.read_run_jobs(run) == rows
+    with run.jobs.open("a") as file:
+        file.write('\n{"job": "torn')  # and a writer that is at it
+    assert records.read_run_list(run) == (rows, 4)
 
 
 def test_a_notebook_of_executed_cells(job, tmp_path):

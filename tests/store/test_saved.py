@@ -112,6 +112,17 @@ def test_a_saving_that_fails_leaves_what_was_there(model, tmp_path, monkeypatch)
         save(model, tmp_path / "a file")
 
 
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    folder = tmp_path / "data"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "good").symlink_to(tmp_path)
+    (folder / "deep" / "bad").symlink_to("gone")
+    with pytest.raises(
+        ConfigError, match=r"data: .*deep/bad in it is a link to gone, which is not"
+    ):
+        save(things.Words.C(data=folder), tmp_path / "out")
+
+
 def test_init_tasks_are_executed_on_the_shared_instance(model, tmp_path):
     reads = [things.Read.C(model=model), things.Read.C(model=model, times=2)]
     serialize(model, tmp_path / "out", init_tasks=reads)
@@ -133,6 +144,8 @@ def test_states(model, tmp_path):
     assert state == json.loads(json.dumps(state_dict([model, 1])))
     back, _ = from_state_dict(state)
     assert back.words.data == model.words.data
+    with pytest.raises(ConfigTypeError, match=r"the dictionary that state_dict\(\) gave, not 5"):
+        from_state_dict(5)
     instance, _ = from_state_dict(state, as_instance=True)
     assert instance.words.text() == "words"
     save(model, tmp_path / "out")

@@ -239,7 +239,7 @@ class _Documentation:
         for spec in fields.values():
             default = None if spec.generator is not None else default_text(spec)
             more = "" if default is None else f", default {default}"
-            lines.append(f"{spec.name} : {spec.type_text}{more}")
+            lines.append(f"{spec.name} : {spec.values_text}{more}")
             lines += [f"    {line}".rstrip() for line in spec.help_text.splitlines()]
         if not lines:
             return cls.__doc__

@@ -17,6 +17,7 @@ from xpm_nb.core.nodes import (
     ConfigInfo,
     Tagged,
     accept,
+    convert,
     info,
     is_config,
     node_of,
@@ -25,7 +26,7 @@ from xpm_nb.core.nodes import (
     unknown_name,
     value_text,
 )
-from xpm_nb.errors import ConfigError, NoExperimentError, UnsetError
+from xpm_nb.errors import ConfigError, ConfigTypeError, NoExperimentError, UnsetError
 
 K = TypeVar("K")
 
@@ -147,18 +148,38 @@ def grid(base: Any, /, **axes: Any) -> list[Any]:
         A class (``Learn`` or ``Learn.C``) or a configuration to derive from.
     **axes
         A list, tuple or range varies; anything else is the same for all. Two underscores go into a
-        nested configuration: ``model__hidden=[32, 64]``.
+        nested configuration: ``model__hidden=[32, 64]``. A parameter that is a list itself takes a
+        list of lists: ``sizes=[[8, 8], [16]]``.
 
     Returns
     -------
     list of configs
         The last axis varies fastest.
 
+    Raises
+    ------
+    ConfigTypeError
+        The base is neither.
+    ConfigError
+        A value does not fit, or a list is no list of values.
+
     Examples
     --------
     >>> grid(Learn, lr=[1e-3, 1e-4], model__hidden=[32, 64])  # doctest: +SKIP
     """
+    if node_of(base) is None and not isinstance(base, type):
+        raise ConfigTypeError(
+            f"grid() takes a class of a config or task, or a config to derive from, not"
+            f" {shorten(base)} ({place_text()})"
+        )
+    cls = info(base).cls if node_of(base) is not None else base.__dict__.get("__xpm_class__", base)
+    if not hasattr(cls, "__xpm_config__"):
+        raise ConfigTypeError(
+            f"grid(): {cls.__qualname__} is no class of a config or task ({place_text()})"
+        )
     varying = {name: list(v) for name, v in axes.items() if isinstance(v, (list, tuple, range))}
+    for name, axis in varying.items():
+        _check_axis(cls, name, axis)
     fixed = {name: value for name, value in axes.items() if name not in varying}
     made = []
     for values in itertools.product(*varying.values()):
@@ -169,6 +190,26 @@ def grid(base: Any, /, **axes: Any) -> list[Any]:
             info(config).own_tags[name.replace("__", ".")] = plain, user_place()
         made.append(config)
     return made
+
+
+def _check_axis(cls: type, name: str, values: list[Any]) -> None:
+    """Refuse one value of a parameter that is a list, where a list of values is meant."""
+    spec = schema_of(cls).fields.get(name)
+    if spec is None or not _fits(cls, spec, values):
+        return
+    if not values or not all(_fits(cls, spec, value) for value in values):
+        raise ConfigError(
+            f"grid({cls.__qualname__}): {name}={shorten(values)} is one value of {spec.type_text},"
+            f" and a list of values is needed: write {name}=[{shorten(values)}] ({place_text()})"
+        )
+
+
+def _fits(cls: type, spec: FieldSpec, value: Any) -> bool:
+    try:
+        convert(cls, spec, value.value if isinstance(value, Tagged) else value)
+    except ConfigError:
+        return False
+    return True
 
 
 def _from_axes(base: Any, values: Mapping[str, Any]) -> Any:

@@ -33,7 +33,7 @@ from xpm_nb.core.forms import (
     type_text,
 )
 from xpm_nb.core.generics import is_generic, meanings
-from xpm_nb.core.names import kept, place_text, site, warn
+from xpm_nb.core.names import kept, place_text, shorten, site, warn
 from xpm_nb.errors import ConfigError, ConfigTypeError
 
 T = TypeVar("T")
@@ -217,6 +217,15 @@ class PathGenerator(Hint):
     __slots__ = ("name", "partial")
 
     def __init__(self, name: str = "", *, partial: Partial | None = None) -> None:
+        if not isinstance(name, str):
+            raise ConfigTypeError(f"PathGenerator(): a name is a text, not {name!r}")
+        if partial is not None and not isinstance(partial, Partial):
+            example = partial if isinstance(partial, str) and partial.isidentifier() else "model"
+            raise ConfigTypeError(
+                f"PathGenerator({name!r}, partial={partial!r}): a partial of the class is needed: "
+                f"`{example} = partial(exclude_groups=[…])` above, and partial={example} without "
+                "quotes here"
+            )
         if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
             raise ConfigError(f"PathGenerator({name!r}): a relative path without '..' is needed")
         self.name = name
@@ -229,6 +238,9 @@ class PathGenerator(Hint):
 def pathgenerator(name: str) -> PathGenerator:
     """Give the older spelling: ``Annotated[Path, pathgenerator("f")]``."""
     return PathGenerator(name)
+
+
+MAX_CHOICES = 12  # that a help text lists
 
 
 class Choices(Hint):
@@ -425,6 +437,15 @@ class FieldSpec:
         """The type as a person would write it."""
         form = self._try_form()
         return type_text(form) if form is not None else annotation_text(self.annotation)
+
+    @property
+    def values_text(self) -> str:
+        """The type, or the only values allowed, as numpy's documentation writes them."""
+        if self.choices is None:
+            return self.type_text
+        some = [*map(shorten, self.choices[:MAX_CHOICES])]
+        more = ["…"] if len(self.choices) > MAX_CHOICES else []
+        return f"{{{', '.join([*some, *more])}}}"
 
     @property
     def help_text(self) -> str:

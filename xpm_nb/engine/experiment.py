@@ -30,6 +30,7 @@ from xpm_nb.engine.export import Exported, export
 from xpm_nb.engine.handing import Handing
 from xpm_nb.engine.intake import Intake
 from xpm_nb.engine.job import Job, flush, inside, run_again, seconds, settled, wait_for
+from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.keeping import Keeping
 from xpm_nb.engine.messages import (
     CancelJobs,
@@ -49,7 +50,7 @@ from xpm_nb.launchers.base import Launcher
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import records, told
 from xpm_nb.store import tokens as shares
-from xpm_nb.store.layout import JobPaths, Workspace
+from xpm_nb.store.layout import JobPaths, RunPaths, Workspace
 from xpm_nb.store.told import Hint
 
 SYNC_S = 1.0  # how long a wait goes on for the views of what callbacks did, at most
@@ -163,7 +164,7 @@ class Experiment(Handing, Intake, Keeping):
             self._read[run.run_id] = state
             mine: list[Entry] = []
             try:
-                rows = records.read_run_jobs(run)
+                rows, damaged = records.read_run_list(run)
             except RecordError as error:
                 if not self._loop.in_thread():  # which warns of nothing: it is in no cell
                     warnings.warn(f"a run of {self.name!r} is left out: {error}", stacklevel=4)
@@ -172,6 +173,7 @@ class Experiment(Handing, Intake, Keeping):
                 try:
                     paths = self.workspace.job_at(row.job)
                 except XpmError:  # a damaged line, of which only this one is lost
+                    damaged += 1
                     continue
                 entry = self._loop.entry(paths)
                 known = self._items.get(entry.id) or self._earlier.get(entry.id)
@@ -185,6 +187,8 @@ class Experiment(Handing, Intake, Keeping):
                     mine.append(entry)
                 elif known.run == run.run_id:  # submitted again in that run
                     known.tags, known.submitted = row.tags, row.submitted
+            if damaged and not self._loop.in_thread():
+                warn(_damaged_list(self.name, run, damaged))
             found = mine + found  # what was submitted first is launched first
         return found
 
@@ -221,7 +225,7 @@ class Experiment(Handing, Intake, Keeping):
 
     # -- acting ---------------------------------------------------------------------------
 
-    def cancel(self, *jobs: Any) -> tuple[Job, ...]:
+    def cancel(self, *jobs: Any) -> Jobs:
         """Ask jobs to end; what needs them will not run. Give those that are not over.
 
         Raises
@@ -232,20 +236,23 @@ class Experiment(Handing, Intake, Keeping):
         if not jobs:
             raise ConfigError("cancel() takes the jobs to end: cancel(*xp.jobs) for all")
         wanted = self._wanted(jobs)
-        found = tuple(job for job in wanted if not job.entry.settled.is_set())
+        found = Jobs(job for job in wanted if not job.entry.settled.is_set())
         self._loop.post(CancelJobs(tuple(job.entry for job in wanted)))
         return found
 
-    def retry(self, *jobs: Any) -> tuple[Job, ...]:
-        """Run jobs again that are in error, by default all; give those that are."""
+    def retry(self, *jobs: Any) -> Jobs:
+        """Run jobs again that are in error, by default all; give those that are.
+
+        What is given is displayed as a table, which says how many there are.
+        """
         wanted = self._wanted(jobs)
-        found = tuple(job for job in wanted if job.state is JobState.ERROR)
+        found = Jobs(job for job in wanted if job.state is JobState.ERROR)
         for job in wanted:
             job.entry.expect()
         self._loop.post(RetryJobs(tuple(job.entry for job in wanted)))
         return found
 
-    def rerun(self, *jobs: Any) -> tuple[Job, ...]:
+    def rerun(self, *jobs: Any) -> Jobs:
         """Run jobs again that are over, also those that are done; give them.
 
         They run with the code with which they were last submitted in this kernel, or else with that
@@ -260,7 +267,7 @@ class Experiment(Handing, Intake, Keeping):
             raise ConfigError("rerun() takes the jobs to run again: rerun(*xp.jobs) for all")
         self._loop.sync(SYNC_S)  # what was submitted just now may be done
         found = self._wanted(jobs)
-        return run_again(found, self._loop, {j.entry.id: self._afresh(j) for j in found})
+        return Jobs(run_again(found, self._loop, {j.entry.id: self._afresh(j) for j in found}))
 
     def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
         return tuple(self[job] for job in jobs) or self.jobs
@@ -420,6 +427,14 @@ def _ear(xp: Experiment) -> Heard:
             call(hint)
 
     return heard
+
+
+def _damaged_list(name: str, run: RunPaths, damaged: int) -> str:
+    lines = "1 line" if damaged == 1 else f"{damaged} lines"
+    return (
+        f"{lines} of {run.jobs} cannot be understood: jobs of {name!r} that are named nowhere else "
+        "are left out here. Nothing of them is lost: submit their tasks again, and they are found"
+    )
 
 
 # -- what is open -----------------------------------------------------------------------------

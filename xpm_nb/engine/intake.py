@@ -264,7 +264,8 @@ class Intake(Judging):
         with self._lock:
             known = self._items.get(entry.id) is item
             # What is submitted again without tags keeps those it has.
-            tags = record.tags or (item.tags if known else {})
+            before = item.tags if known else {}
+            tags = record.tags or before
             listed = known and item.listed and tags == item.tags
             item.listed = item.listed or mode is RunMode.NORMAL
             again = known and entry.view.state is not JobState.ERROR
@@ -272,6 +273,11 @@ class Intake(Judging):
             self._earlier.pop(entry.id, None)
             self._items[entry.id] = item
             self._submissions.append(item)
+        if lost := [name for name, value in before.items() if tags.get(name) != value]:
+            warn(
+                f"a job of {record.task} is submitted again in this run with other tags "
+                f"({', '.join(lost)}): it has one row, with the tags of its latest submission"
+            )
         if mode is RunMode.DRY_RUN:
             return
         row = RunJob(

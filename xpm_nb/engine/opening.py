@@ -176,7 +176,8 @@ def start(
     namespace : str, optional
         Stands for ``__main__`` in type names, by default the experiment's name.
     launcher : Launcher, optional
-        How jobs are started, by default a `LocalLauncher`.
+        How jobs are started, by default a `LocalLauncher`. Where the experiment is open already:
+        by default as it is (so it is with `stale` and `durable`).
     run_mode : RunMode, optional
         What becomes of submitted tasks from now on; by default they run, also where the
         experiment was open as a dry run.

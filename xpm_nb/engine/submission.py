@@ -20,7 +20,7 @@ from typing import Any
 from xpm_nb.code import carrier
 from xpm_nb.code.touches import touches
 from xpm_nb.core import config as configs
-from xpm_nb.core import nodes, serial
+from xpm_nb.core import masks, nodes, serial
 from xpm_nb.core.fields import Partial
 from xpm_nb.core.names import warn
 from xpm_nb.core.states import TransientMode
@@ -75,6 +75,7 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
     """
     cls = configs.declared_class(task)
     launcher = options.launcher
+    _warn_of_secrets({**(getattr(launcher, "environ", None) or {}), **options.environ})
     record = JobRecord(
         type_name=paths.type_name,
         identifier=paths.identifier,
@@ -104,6 +105,17 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
     what = {"tags": record.tags, "launcher": record.launcher, "retries": record.max_retries}
     _json_text(record, "its tags or its launcher", what)
     return record
+
+
+def _warn_of_secrets(environ: Mapping[str, str]) -> None:
+    """Warn of variables that should not be kept: jobs are started with what their records hold."""
+    for name, value in environ.items():
+        if masks.is_secret(name) and len(value) >= SECRET_CHARS and not value.isdigit():
+            warn(
+                f"{name} looks like a secret, and its value is written into the directory of each "
+                f"job (job.json): set os.environ[{name!r}] in the kernel instead; jobs inherit it, "
+                "and nothing keeps it"
+            )
 
 
 def sharing(paths: JobPaths, namespace: str) -> Callable[[nodes.ConfigInfo, Partial], Path]:
@@ -368,6 +380,7 @@ def _json_text(record: JobRecord, what: str, data: Any) -> str:
 
 _MISSING = object()
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque, MappingProxyType)
+SECRET_CHARS = 6  # from which on a value may be one
 MAX_KNOWN = 64  # sets of classes whose code is kept in memory
 
 

@@ -168,8 +168,10 @@ def log_metrics(metrics: Mapping[str, Any], step: int | float | None = None) -> 
     Raises
     ------
     TypeError
-        A value is not a number; the message names it. Also outside a job.
+        A value is not a number; the message names it. Or there are no names. Also outside a job.
     """
+    if not hasattr(metrics, "items"):
+        raise TypeError(f'log_metrics() takes names and numbers, {{"loss": 0.5}}, not {metrics!r}')
     values = {str(name): _number(name, value) for name, value in metrics.items()}
     if step is not None:
         step = _number("step", step)

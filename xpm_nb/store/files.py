@@ -306,12 +306,37 @@ def read_lines(path: Path, offset: int = 0, limit: int = -1) -> tuple[list[dict[
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
     end = data.rfind(b"\n") + 1
-    rows = []
-    for line in data[:end].splitlines():
+    return _objects(data[:end])[0], offset + end
+
+
+def read_all_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Read the complete lines of a file, and count those that are no JSON objects.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read.
+    """
+    try:
+        with open_file(path) as file:
+            data = file.read()
+    except FileNotFoundError:
+        return [], 0
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    return _objects(data[: data.rfind(b"\n") + 1])
+
+
+def _objects(data: bytes) -> tuple[list[dict[str, Any]], int]:
+    """Give the JSON objects of lines, and how many lines (but for empty ones) hold none."""
+    rows, others = [], 0
+    for line in data.splitlines():
         try:
             row = parse(line)
         except ValueError:
-            continue
+            row = None
         if isinstance(row, dict):
             rows.append(row)
-    return rows, offset + end
+        elif line.strip():
+            others += 1
+    return rows, others

@@ -26,6 +26,7 @@ from xpm_nb.store.files import (
     kind_of,
     params_text,
     printable,
+    read_all_lines,
     read_json,
     read_lines,
     read_object,
@@ -902,16 +903,22 @@ def add_run_job(run: RunPaths, row: RunJob) -> None:
 
 def read_run_jobs(run: RunPaths) -> list[RunJob]:
     """Read a run's list of jobs, in order of submission; a damaged line is left out."""
+    return read_run_list(run)[0]
+
+
+def read_run_list(run: RunPaths) -> tuple[list[RunJob], int]:
+    """Read a run's list of jobs, and count the lines that cannot be understood."""
     rows: list[RunJob] = []
-    for data in read_lines(run.jobs)[0]:
+    found, damaged = read_all_lines(run.jobs)
+    for data in found:
         if "deleted" in data:
             rows = [row for row in rows if row.job != data.get("job")]
             continue
         try:
             rows.append(RunJob(**_fields(run.jobs, data, RunJob)))
         except RecordError:  # a line, of which only this one is lost
-            continue
-    return rows
+            damaged += 1
+    return rows, damaged
 
 
 def forget_run_job(run: RunPaths, job: str, deleted: float) -> None:

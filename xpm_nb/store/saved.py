@@ -24,9 +24,16 @@ from typing import Any, TypeAlias
 from xpm_nb.core import doors, serial
 from xpm_nb.core.config import Config
 from xpm_nb.core.graph import build_instance, build_value, tags_of
+from xpm_nb.core.names import shorten
 from xpm_nb.core.nodes import info
 from xpm_nb.core.standins import stand_in
-from xpm_nb.errors import ConfigError, MissingClassError, RecordError, WorkspaceError
+from xpm_nb.errors import (
+    ConfigError,
+    ConfigTypeError,
+    MissingClassError,
+    RecordError,
+    WorkspaceError,
+)
 from xpm_nb.store import fs
 from xpm_nb.store.files import params_text, read_object, write_text
 from xpm_nb.store.layout import MARKER, PARAMS, JobPaths, SavedPaths
@@ -177,8 +184,21 @@ class _Files:
             fs.copy_file(real, place)
         elif self.root.resolve().is_relative_to(real):
             raise OSError("the folder to save it in lies inside of it")
+        elif broken := _broken_link(real):
+            raise OSError(
+                f"{broken.relative_to(real)} in it is a link to {broken.readlink()}, which is not "
+                "there: mend the link, or remove it"
+            )
         else:
             fs.copy_tree(real, place)
+
+
+def _broken_link(folder: Path) -> Path | None:
+    """Find a link in a folder whose target is not there."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() and not path.exists():
+            return path
+    return None
 
 
 # -- loading ----------------------------------------------------------------------------------
@@ -279,7 +299,18 @@ def from_state_dict(
         Where the files are, for a definition that `save` wrote.
     as_instance, partial_loading, missing_ok
         See `load`.
+
+    Raises
+    ------
+    ConfigTypeError
+        The state is no dictionary.
+    RecordError, MissingClassError
+        See `load`.
     """
+    if not isinstance(state, Mapping):
+        raise ConfigTypeError(
+            f"from_state_dict() takes the dictionary that state_dict() gave, not {shorten(state)}"
+        )
     read = _Reading(missing_ok=missing_ok, partial_loading=partial_loading)
     value = read.value(state, "the state", path)
     return read.live(value) if as_instance else value
