@@ -167,6 +167,8 @@ def test_a_damaged_count_is_told_and_not_guessed(ws, job):
             RecordError, match=r"damaged.*; move it away when no job has token 'gpu'"
         ):
             job("a").take(GPU)
+        with pytest.raises(RecordError, match=r"and say anew how many there are: xp\.token"):
+            tokens.set_total(ws, "gpu", 1)
     ws.token("gpu").write_text('{"total": 2, "news": 1, "claims": [{"job": "../x"}]}')
     with pytest.raises(RecordError, match=r"token\.json is damaged"):
         job("a").take(GPU)

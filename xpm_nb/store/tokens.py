@@ -72,16 +72,27 @@ def needs_of(record: JobRecord) -> tuple[Need, ...]:
 def read(workspace: Workspace, need: Need) -> TokenRecord:
     """Read who has a pool; one that nobody has named has one unit; raises `RecordError`."""
     path = file_of(workspace, need)
-    try:
-        found = records.read_token(path) or TokenRecord()
-    except RecordError as error:
-        raise RecordError(f"{error}; move it away when no job has {need.text}") from error
+    found = _told(path, need) or TokenRecord()
     try:
         for key in (*(c.job for c in found.claims), *(w.job for w in found.waiting)):
             workspace.job_at(key)
     except ConfigError as error:
-        raise RecordError(f"{path} is damaged: {error}") from error
+        raise RecordError(f"{path} is damaged: {error}; {_way_out(need)}") from error
     return found
+
+
+def _told(path: Path, need: Need) -> TokenRecord | None:
+    """Read a file that counts; raises `RecordError` that says what to do."""
+    try:
+        return records.read_token(path)
+    except RecordError as error:
+        raise RecordError(f"{error}; {_way_out(need)}") from error
+
+
+def _way_out(need: Need) -> str:
+    """Say what to do about a file that cannot be understood: who has a share is not guessed."""
+    way = f"move it away when no job has {need.text}"
+    return way if need.directory else f"{way}, and say anew how many there are: xp.token(…)"
 
 
 def file_of(workspace: Workspace, need: Need) -> Path:
@@ -93,15 +104,20 @@ def set_total(workspace: Workspace, name: str, total: int) -> int | None:
     """Say how many units of a token there are; give how many there were, None if nobody knew.
 
     Waits while others count.
+
+    Raises
+    ------
+    RecordError
+        The file that counts cannot be understood; the message says what to do.
     """
     path = workspace.token(name)
-    found = records.read_token(path)
+    found = _told(path, Need(name, 1))
     if found is not None and found.total == total:
         return total
     make_directory(workspace.root, path.parent)
     make_directory(workspace.root, workspace.shares_lock.parent)
     with locks.exclusive(workspace.shares_lock):
-        found = records.read_token(path)
+        found = _told(path, Need(name, 1))
         records.write_token(path, (found or TokenRecord())._replace(total=total))
     return None if found is None else found.total
 
