@@ -63,6 +63,11 @@ def visit(window: Window, panel: Any, form: Any, theme: str) -> list[str]:
         panel.root.locator(".xpm-drawer").get_by_role("tab", name=name).click()
         found += barriers(panel.root, f"{theme}, {name}")
     window.shot(f"{theme}-drawer", panel.root)
+    panel.rows("error").first.click()
+    panel.root.locator(".xpm-drawer").get_by_role("tab", name="Failure").click()
+    expect(panel.root.locator(".xpm-frame[open]").first).to_be_visible()
+    found += barriers(panel.root, f"{theme}, Failure")
+    window.shot(f"{theme}-failure", panel.root)
     for tab in ("graph", "timeline", "curves", "results", "jobs"):
         panel.tab(tab).click()
         expect(panel.tab(tab)).to_have_attribute("aria-selected", "true")
@@ -115,6 +120,9 @@ def test_narrow_columns_cut_and_do_not_spill(window: Window) -> None:
     panel.root.evaluate("root => { root.parentElement.style.width = '420px' }")
     form.evaluate("root => { root.parentElement.style.width = '420px' }")
     expect(panel.rows("running")).to_have_count(2)
+    panel.rows("error").first.click()
+    panel.root.locator(".xpm-drawer").get_by_role("tab", name="Failure").click()
+    expect(panel.root.locator(".xpm-frame[open]").first).to_be_visible()
     for tab, content in CONTENT.items():
         panel.tab(tab).click()
         expect(panel.root.locator(content).first).to_be_visible()

@@ -47,7 +47,7 @@ CURVE_POINTS = 40  # of each
 MAX_NODES = 200  # of a graph by job
 MAX_LINE = 4_000  # characters of a line of a log
 # What is told of where a job failed.
-FRAMES = {"frames": 20, "around": 4, "values": 40, "chars": 300, "all_chars": 60_000}
+FRAMES = {"frames": 12, "around": 4, "values": 40, "chars": 300, "all_chars": 60_000}
 
 NEVER = math.inf
 
