@@ -14,10 +14,10 @@ from tests.engine.some_tasks import Learn, Score
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import Said
-from xpm_nb.engine import callbacks, entries, loop
-from xpm_nb.engine.entries import Voice
+from xpm_nb.engine import callbacks, loop, voices
 from xpm_nb.engine.experiment import current
 from xpm_nb.engine.opening import start
+from xpm_nb.engine.voices import Voice
 from xpm_nb.errors import ConfigError
 from xpm_nb.store import records
 
@@ -37,7 +37,7 @@ def test_a_voice_keeps_the_end_of_what_was_said(items, heard):
     with_limits = {"SAID_ITEMS": 10, "SAID_CHARS": 200, "ITEM_CHARS": 20, "IMAGE_CHARS": 40}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in with_limits.items():
-            patch.setattr(entries, name, value)
+            patch.setattr(voices, name, value)
         for kind, text, image in items:
             voice.say(Said(kind, text, "i" * image if kind == "display" else ""))
             if heard:
@@ -71,7 +71,7 @@ def test_prints_are_one_item_a_stream_and_a_callback():
 def test_what_is_too_large_is_cut():
     voice = Voice()
     voice.say(Said("out", "x" * 10_000_000))
-    assert [len(one.text) for one in voice.heard()] == [entries.ITEM_CHARS] * 8
+    assert [len(one.text) for one in voice.heard()] == [voices.ITEM_CHARS] * 8
     voice.say(Said("display", "a picture", "data:," + "x" * 10_000_000))
     assert voice.heard()[-1] == Said("display", "a picture (too large to be shown here)")
 

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import entries
+from xpm_nb.engine import locked
 from xpm_nb.engine.messages import SetSlots, Wake
 from xpm_nb.errors import InternalError
 from xpm_nb.store import files, locks, records
@@ -440,17 +440,17 @@ def test_a_directory_that_does_not_say_what_to_run_stays_done(desk, caplog):
 
 def test_a_disk_that_is_full_after_the_marker_is_away_is_a_failure(desk, monkeypatch, caplog):
     done(desk, "a")
-    real = entries.write
+    real = locked.write
 
     def full(entry, **options):
         real(entry, **options)
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(entries, "write", full)
+    monkeypatch.setattr(locked, "write", full)
     desk.rerun("a")
     assert desk.settled("a") is JobState.ERROR
     assert "no space left" in desk.view("a").message
-    monkeypatch.setattr(entries, "write", real)
+    monkeypatch.setattr(locked, "write", real)
     desk.retry("a")
     desk.launcher.wait_for(2)
     assert end(desk, "a") is JobState.DONE
@@ -751,14 +751,14 @@ def test_an_idle_loop_does_not_turn(desk, monkeypatch):
 
 @pytest.mark.parametrize("error", [ValueError("bad value"), InternalError("bad plan"), KeyError(1)])
 def test_whatever_goes_wrong_with_one_job_is_its_failure_only(desk, monkeypatch, caplog, error):
-    real = entries.write
+    real = locked.write
 
     def write(entry, **options):
         if entry.paths.name == "a":
             raise error
         real(entry, **options)
 
-    monkeypatch.setattr(entries, "write", write)
+    monkeypatch.setattr(locked, "write", write)
     with caplog.at_level(logging.WARNING, logger="xpm_nb"):
         desk.submit("a")
         desk.submit("b", "a")

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import entries, inspection, postmortem, rehearsal, surroundings, trust
+from xpm_nb.engine import entries, inspection, looking, postmortem, rehearsal, surroundings, trust
 from xpm_nb.engine.messages import LookAgain
 from xpm_nb.errors import ConfigError
 from xpm_nb.store import records
@@ -96,7 +96,7 @@ class Afterwards:
         if not entry.over() or entry.view.state is not JobState.DONE:
             state = entry.view.state.value
             raise ConfigError(f"{entry.name} has no result to disown: it is {state}")
-        if text := entries.Uses(self._loop.under_way(), self._loop.entry).reader(entry):
+        if text := looking.Uses(self._loop.under_way(), self._loop.entry).reader(entry):
             raise ConfigError(f"{entry.name} cannot be disowned now: {text}")
         trust.disown(entry.paths, entry.name, reason)
         self._loop.post(LookAgain(entry))

@@ -13,10 +13,11 @@ from typing import Any
 
 from xpm_nb.core.events import Attached, Failed, FoundDone, FoundFailed, Rerun, Submit
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
-from xpm_nb.engine import entries, limits, staleness
+from xpm_nb.engine import entries, limits, locked, looking, staleness
 from xpm_nb.engine.ends import Ends, failure_of
-from xpm_nb.engine.entries import Asked, Entry, Found
+from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.hub import Hub
+from xpm_nb.engine.looking import Found, look
 from xpm_nb.engine.messages import SubmitJob
 from xpm_nb.engine.others import Others
 from xpm_nb.engine.preparations import Preparations
@@ -106,11 +107,11 @@ class Arrivals:
     def arrive(self, entry: Entry, asked: Asked | None, *, generate: bool = False) -> bool:
         """Take in a job that is wanted and not under way; tell whether it is done already."""
         entry.put_on_list()
-        found, _ = entries.look(entry)
+        found, _ = look(entry)
         if found is not Found.DONE and asked is not None:
             entry.ask(asked)
         if found not in (Found.DONE, Found.HELD):
-            found = entries.prepare(entry)
+            found = locked.prepare(entry)
         if found is Found.DONE:
             self._found_done(entry, asked)
         elif found is Found.HELD:
@@ -163,7 +164,7 @@ class Arrivals:
         self._hub.entries[entry.id] = entry
         if entry.id in self._hub.plan:
             return
-        found, failure = entries.look(entry)
+        found, failure = look(entry)
         if found is Found.DONE:
             self._found_done(entry, None)
         elif found is Found.HELD:
@@ -173,7 +174,7 @@ class Arrivals:
 
     def _recall_unfinished(self, entry: Entry, found: Found, failure: Failure | None) -> None:
         """Go on with a job that waited, or learn why it is in error."""
-        record = entries.read_record(entry)
+        record = looking.read_record(entry)
         self.make_launcher(entry)
         needs = self.needs(entry)
         if found is Found.LOST:
@@ -181,7 +182,7 @@ class Arrivals:
         elif record is None and failure is None:
             text = entry.facts.damage or "its directory has no record"
             failure = Failure(FailureReason.LOST, None, f"{text}; submit the task again")
-        if damage := entries.find_damage(entry):
+        if damage := looking.find_damage(entry):
             if failure is None:
                 failure = Failure(FailureReason.LOST, None, f"{damage}; submit the task again")
             elif damage not in failure.message:
@@ -190,8 +191,8 @@ class Arrivals:
             self._hub.note_change(entry)  # also where it is left out, which changes no state
             self._take_in(entry, Submit(entry.id, needs))
             return
-        entries.note_times(entry)
-        entries.read_last_reports(entry)
+        looking.note_times(entry)
+        looking.read_last_reports(entry)
         end = limits.judged(entry, Failed(entry.id, failure.reason, failure.message))
         event = FoundFailed(entry.id, needs, end.reason, end.message, end.retries)
         if end.retries > 0:
@@ -210,7 +211,7 @@ class Arrivals:
                 new = []
             else:
                 if top.record is None:
-                    entries.read_record(top)
+                    looking.read_record(top)
                 new = [
                     e
                     for e in self._hub.dependencies(top)
@@ -235,7 +236,7 @@ class Arrivals:
         state = self._hub.plan.state(entry.id)
         if entry.id not in self._hub.plan or state.under_way:
             return  # we hear of its end
-        found, _ = entries.look(entry)
+        found, _ = look(entry)
         waits = state in (JobState.WAITING, JobState.READY)
         if found is Found.HELD:
             self.attach(entry, slot=False)
@@ -243,7 +244,7 @@ class Arrivals:
             return
         elif state is not JobState.DONE:
             entry.forget_attempt()
-            entries.read_record(entry)
+            looking.read_record(entry)
             entry.facts.elsewhere = entry.ran = True
             self._take_in(entry, Attached(entry.id, self.needs(entry), slot=False))
             self._processes.examine(entry)
@@ -251,7 +252,7 @@ class Arrivals:
     def attach(self, entry: Entry, *, slot: bool) -> None:
         """Follow a job that somebody else has."""
         entry.forget_attempt()
-        if entries.read_record(entry) is None and entry.asked is not None:
+        if looking.read_record(entry) is None and entry.asked is not None:
             entry.note_record(entry.asked.record)
         self.make_launcher(entry)
         entry.facts.elsewhere = entry.ran = True
@@ -278,15 +279,15 @@ class Arrivals:
 def _read_done(entry: Entry, asked: Asked | None) -> None:
     """Read what the directory of a job says that is done; mend it, if it is submitted."""
     entry.facts.damage = ""
-    known = entries.read_record(entry)
-    if entries.find_damage(entry) and asked is not None:
-        entries.mend(entry, asked)
+    known = looking.read_record(entry)
+    if looking.find_damage(entry) and asked is not None:
+        locked.mend(entry, asked)
         entry.facts.damage = ""
-        known = entries.read_record(entry)
-        entries.find_damage(entry)
+        known = looking.read_record(entry)
+        looking.find_damage(entry)
     if known is None and asked is not None:
         entry.note_record(asked.record)
     if entry.facts.damage:
         entry.facts.damage += "; submit the task again to have it written anew"
-    entries.note_times(entry)
-    entries.read_last_reports(entry)
+    looking.note_times(entry)
+    looking.read_last_reports(entry)

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from xpm_nb.core.events import Completed, Event, Failed, FoundFailed, verdict
 from xpm_nb.core.states import UNWRITTEN, FailureReason, JobState
-from xpm_nb.engine import entries, limits, staleness, trust
+from xpm_nb.engine import limits, locked, looking, staleness, trust
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.hub import Hub
+from xpm_nb.engine.looking import look
 from xpm_nb.engine.others import Others
 from xpm_nb.errors import XpmError
 from xpm_nb.store import records, troubles
@@ -42,9 +43,9 @@ class Ends:
     def finish(self, entry: Entry, event: Event) -> None:
         """Have a job ended that was under way: by what its marker says, or a verdict of ours."""
         if entry.facts.elsewhere:  # who ran it wrote down with what code
-            entries.read_record(entry)
-        entries.read_last_reports(entry)
-        entries.note_times(entry)
+            looking.read_record(entry)
+        looking.read_last_reports(entry)
+        looking.note_times(entry)
         if entry.facts.ended is None:
             entry.facts.ended = max(self._hub.clock.time(), entry.facts.started or 0.0)
         if isinstance(event, Failed):
@@ -61,7 +62,7 @@ class Ends:
         if asked is None and (note := records.read_end_note(entry.paths)) is not None:
             asked = note.reason
         overdue = records.limit_reached(entry.record) if asked is FailureReason.TIMEOUT else ""
-        if entries.superseded(entry):
+        if looking.superseded(entry):
             entry.exit_code, entry.hint = None, ""  # of the attempt that we had
         event = verdict(
             entry.id,
@@ -87,15 +88,15 @@ class Ends:
         if not isinstance(event, Failed) or not entry.exit_code:
             return ""
         if entry.exit_code == UNWRITTEN:
-            return troubles.of_place(entry.paths) or entries.last_line(entry)
-        return entries.last_line(entry) if asked is None else ""
+            return troubles.of_place(entry.paths) or looking.last_line(entry)
+        return looking.last_line(entry) if asked is None else ""
 
     def mark(
         self, entry: Entry, reason: FailureReason, message: str, code: int | None = None
     ) -> None:
         """Write the failed marker of a job; its failure stands, whether that can be or not."""
         try:
-            entries.mark_failed(entry, reason, message, code)
+            locked.mark_failed(entry, reason, message, code)
         except (XpmError, OSError) as error:
             log.warning("%s: cannot write the failed marker: %s", entry.paths.key, error)
             return
@@ -115,7 +116,7 @@ class Ends:
     def look_again(self, entry: Entry) -> None:
         """Find out that a result was disowned, and what was made from it."""
         hub = self._hub
-        _, failure = entries.look(entry)
+        _, failure = look(entry)
         if failure is None or hub.plan.state(entry.id) is not JobState.DONE:
             return
         entry.forget_attempt()

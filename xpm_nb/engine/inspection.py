@@ -17,8 +17,9 @@ from typing import Any
 from xpm_nb.core import doors
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import ConfigView, JobView, describe_params
-from xpm_nb.engine import entries, postmortem
-from xpm_nb.engine.entries import Entry, Found
+from xpm_nb.engine import looking, postmortem
+from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.looking import Found, look
 from xpm_nb.engine.reading import Files, tail
 from xpm_nb.engine.settings import workspace_root
 from xpm_nb.errors import ConfigError, RecordError
@@ -135,14 +136,14 @@ def _flat(view: ConfigView, before: str) -> Iterator[tuple[str, str]]:
 def read(paths: JobPaths) -> Inspection:
     """Read a job's directory; of what is missing or damaged, `Inspection.damage` tells."""
     entry = Entry(paths, dry=True)
-    record = entries.read_record(entry)
+    record = looking.read_record(entry)
     damaged = [entry.facts.damage, damage.of_marker(paths)]
-    entries.note_times(entry)
+    looking.note_times(entry)
     with _noted(damaged):
         entry.read_reports()
     found, reason, message = Found.NOTHING, None, ""
     with _noted(damaged):
-        found, failure = entries.look(entry)
+        found, failure = look(entry)
         if found is Found.LOST:
             reason, message = FailureReason.LOST, "its process vanished without a trace"
         elif failure is not None:
@@ -154,7 +155,7 @@ def read(paths: JobPaths) -> Inspection:
         _params(paths, damaged),
         record,
         tuple(numbered(paths.attempts)),
-        tuple(entries.shortly(paths, text) for text in damaged if text),
+        tuple(looking.shortly(paths, text) for text in damaged if text),
     )
 
 

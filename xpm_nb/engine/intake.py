@@ -16,11 +16,12 @@ from xpm_nb.core import config as configs
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.names import warn
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import entries, host, preparing, staleness, submission, tokens
+from xpm_nb.engine import host, preparing, staleness, submission, tokens
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.entries import Asked, Entry, Preparation
 from xpm_nb.engine.job import Job, inside
 from xpm_nb.engine.judging import Judging
+from xpm_nb.engine.looking import Found, look
 from xpm_nb.engine.messages import LeaveJobs, OpenJobs, SubmitJob
 from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.options import launcher_of, run_mode_of, transient_of, whole
@@ -336,8 +337,8 @@ def _dry_entry(paths: JobPaths, record: JobRecord) -> Entry:
     """Make an entry that no scheduler knows, of a job that is looked at and not run."""
     entry = Entry(paths, dry=True)
     entry.note_record(record)
-    found, _ = entries.look(entry)
-    done = found is entries.Found.DONE
+    found, _ = look(entry)
+    done = found is Found.DONE
     entry.freeze(JobState.DONE if done else JobState.UNSCHEDULED, None, "")
     entry.settle(True)
     return entry

@@ -22,7 +22,7 @@ from xpm_nb.core import doors
 from xpm_nb.core.freshness import badges
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import CurveView, JobView, Said
-from xpm_nb.engine import callbacks, entries, reading, staleness, story
+from xpm_nb.engine import callbacks, entries, looking, reading, staleness, story
 from xpm_nb.engine.afterwards import Afterwards
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.callbacks import Listener, Register
@@ -571,7 +571,7 @@ def run_again(
         Something is in the way of one of them; none is run again then.
     """
     over = [job for job in dict.fromkeys(jobs) if job.dry or job.entry.over()]
-    ids, uses = {job.entry.id for job in over}, entries.Uses(loop.under_way(), loop.entry)
+    ids, uses = {job.entry.id for job in over}, looking.Uses(loop.under_way(), loop.entry)
     for job in over:
         entry, text = job.entry, ""
         if entry.dry:

@@ -18,9 +18,10 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import host, outlook, staleness, submission
 from xpm_nb.engine.codes import Codes
 from xpm_nb.engine.contents import Contents
-from xpm_nb.engine.entries import Entry, note_found
+from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
+from xpm_nb.engine.looking import note_found
 from xpm_nb.engine.messages import JudgeJobs
 from xpm_nb.engine.why import Case, Why, explain, nearest
 from xpm_nb.errors import CarrierError, ConfigError, RecordError

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from xpm_nb.core.events import Failed
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import entries
+from xpm_nb.engine import looking
 from xpm_nb.engine.entries import Entry
 from xpm_nb.store import records
 from xpm_nb.store.records import JobRecord
@@ -47,7 +47,7 @@ def judged(entry: Entry, event: Failed) -> Failed:
         return replace(event, message=by(event.message, note.by))
     if note is not None and note.reason is FailureReason.CANCELLED:  # which came second
         return Failed(event.key, FailureReason.CANCELLED, CANCELLED)
-    record = entries.read_record(entry)  # that of the attempt which has ended, whoever started it
+    record = looking.read_record(entry)  # that of the attempt which has ended, whoever started it
     if record is None:
         return event
     left = record.retries_left

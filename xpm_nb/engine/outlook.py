@@ -16,8 +16,8 @@ from xpm_nb.core import estimate
 from xpm_nb.core.freshness import BADGES
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import JobView
-from xpm_nb.engine import entries
-from xpm_nb.engine.entries import Entry, Found
+from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.looking import Found, look
 from xpm_nb.engine.results import Seen, Table, varying
 from xpm_nb.errors import ConfigError, RecordError, XpmError
 from xpm_nb.store import records
@@ -107,7 +107,7 @@ def fate_of(paths: JobPaths, view: JobView | None, *, asked: bool = False) -> Fa
     if asked:
         return _UNDER_WAY[JobState.READY]
     try:
-        found, failure = entries.look(Entry(paths, dry=True))
+        found, failure = look(Entry(paths, dry=True))
     except OSError as error:  # it cannot be read: no job could run there either
         return Fate("failed", f"its directory cannot be read: {error.strerror}")
     if found is Found.DONE:

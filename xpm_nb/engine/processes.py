@@ -13,10 +13,11 @@ from functools import partial
 
 from xpm_nb.core.events import Completed, Failed, Released, TimeLimit
 from xpm_nb.core.states import UNWRITTEN, FailureReason, JobState
-from xpm_nb.engine import entries, limits
+from xpm_nb.engine import limits, looking
 from xpm_nb.engine.ends import Ends
-from xpm_nb.engine.entries import Entry, Found
+from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.hub import Hub
+from xpm_nb.engine.looking import Found, look
 from xpm_nb.errors import RecordError
 from xpm_nb.launchers.base import Handle, Launcher, Status
 from xpm_nb.store import holders, locks, records, troubles
@@ -204,7 +205,7 @@ class Processes:
     def examine(self, entry: Entry) -> None:
         """Look how a job is whose process ended, or was never seen."""
         try:
-            found, failure = entries.look(entry)
+            found, failure = look(entry)
         except (OSError, RecordError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(cause, OSError) or not troubles.passing(cause):
@@ -216,9 +217,9 @@ class Processes:
         entry.facts.trouble = ""
         finish = partial(self._ends.finish, entry)
         if found is Found.HELD:
-            if entries.superseded(entry):  # another kernel was asked to run it again
+            if looking.superseded(entry):  # another kernel was asked to run it again
                 entry.forget_attempt()
-                entries.read_record(entry)
+                looking.read_record(entry)
                 entry.facts.elsewhere = entry.ran = True
             self.find_holder(entry)
         elif found is Found.DONE:
@@ -228,7 +229,7 @@ class Processes:
         elif place := _place_lost(entry):
             finish(Failed(entry.id, FailureReason.LOST, f"lost while it ran: {place}"))
         elif found is Found.NOTHING and (
-            entries.superseded(entry) or not (entry.launched or entry.seen)
+            looking.superseded(entry) or not (entry.launched or entry.seen)
         ):
             # Somebody had the lock, for a moment or without getting as far as a process; or
             # another kernel is about to run it again: it is for the first who can.

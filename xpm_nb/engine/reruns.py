@@ -13,10 +13,11 @@ from graphlib import TopologicalSorter
 
 from xpm_nb.core.freshness import Stale
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import entries, staleness
+from xpm_nb.engine import locked, looking, staleness
 from xpm_nb.engine.arrivals import Arrivals
-from xpm_nb.engine.entries import Asked, Entry, Found
+from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.hub import Hub
+from xpm_nb.engine.looking import Found
 from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.processes import Processes, delay_s
 from xpm_nb.errors import XpmError
@@ -51,7 +52,7 @@ class Reruns:
         self._preparations = preparations
         self._processes = processes
         self._waiting: dict[str, tuple[Entry, float, int]] = {}  # when to try, and which time
-        self._uses: tuple[list[str], entries.Uses] | None = None  # of what was under way then
+        self._uses: tuple[list[str], looking.Uses] | None = None  # of what was under way then
 
     def __contains__(self, entry: Entry) -> bool:
         return entry.id in self._waiting
@@ -149,7 +150,7 @@ class Reruns:
             _refuse(entry, f"no launcher is known for {entry.record.launcher}")
             return
         try:
-            found = entries.prepare(entry, again=True)
+            found = locked.prepare(entry, again=True)
         except (XpmError, OSError) as error:
             if records.is_done(entry.paths):
                 _refuse(entry, str(error))
@@ -168,12 +169,12 @@ class Reruns:
         else:
             self._arrivals.begin_anew(entry)
 
-    def _used(self) -> entries.Uses:
+    def _used(self) -> looking.Uses:
         """Say whose files are used, by what is under way now."""
         under_way = self._processes.under_way
         keys = [entry.id for entry in under_way]
         if self._uses is None or self._uses[0] != keys:
-            self._uses = (keys, entries.Uses(under_way, self._hub.entry_of))
+            self._uses = (keys, looking.Uses(under_way, self._hub.entry_of))
         return self._uses[1]
 
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from xpm_nb.core.events import Refused, Taken
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import entries
+from xpm_nb.engine import locked
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.hub import Hub
 from xpm_nb.errors import RecordError, XpmError
@@ -86,7 +86,7 @@ class Shares:
         XpmError, OSError
             What counts cannot be understood or written.
         """
-        refusal = entries.secure(entry)
+        refusal = locked.secure(entry)
         if refusal is None:
             for pool, _ in self._plan.pools.needs(entry.id):
                 self._tries.pop(pool, None)

@@ -6,10 +6,11 @@ import logging
 
 from xpm_nb.core.events import Attached, Completed, Failed, Rejected, Started
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import entries
+from xpm_nb.engine import locked
 from xpm_nb.engine.ends import Ends
-from xpm_nb.engine.entries import Entry, Found
+from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.hub import Hub, text_of
+from xpm_nb.engine.looking import Found
 from xpm_nb.engine.others import Others
 from xpm_nb.engine.processes import Processes
 from xpm_nb.engine.shares import Shares
@@ -64,7 +65,7 @@ class Starts:
             entry.let_go()
             return
         try:
-            found, failure = entries.launch(entry)
+            found, failure = locked.launch(entry)
         except Exception as error:  # a border: a launcher may be anybody's code
             self._reject(entry, error)
             return
@@ -94,13 +95,13 @@ class Starts:
 
     def retry(self, entry: Entry) -> None:
         """Make the directory of a job ready that goes on where its time limit ended it."""
-        entries.prepare_retry(entry)
+        locked.prepare_retry(entry)
         entry.forget_attempt()
 
     def remove(self, entry: Entry) -> None:
         """Remove the files of a transient job that nothing needs any more."""
         try:
-            gone = entries.remove(entry)
+            gone = locked.remove(entry)
         except (XpmError, OSError) as error:  # what is left, the next attempt moves away
             log.warning("%s: cannot remove its files: %s", entry.paths.key, error)
             gone = False
