@@ -17,10 +17,10 @@ core.derive core.spelled core.config core.rebuild core.serial core.standins core
 store.fs store.durable store.layout store.files store.records store.results store.attempts store.locks store.holders store.trial store.removal store.damage store.troubles store.tokens store.told store.cache store.saved store.index
 code.canonical code.modules code.loaded code.named code.bytecode code.literals code.values code.touches code.cells code.drift code.origin code.imports code.binding code.changes code.submitting code.pickled code.pieces code.versions code.former code.gather code.carrier code.package
 code.fingerprint
-runtime.report runtime.frames runtime.runner
+runtime.report runtime.texts runtime.frames runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask
 engine.attributes engine.host engine.settings engine.usage engine.reading engine.story engine.voices engine.entries engine.looking engine.locked engine.trust engine.staleness engine.limits engine.messages engine.hub engine.preparations engine.shares engine.others engine.ends engine.processes engine.arrivals engine.starts engine.reruns engine.news engine.scheduler engine.loop engine.callbacks engine.provenance engine.surroundings engine.keeping
-engine.figures engine.results engine.outlook engine.postmortem engine.garbage engine.rehearsal engine.inspection engine.afterwards engine.source engine.job engine.preparing engine.jobs engine.proposals engine.namesakes engine.tokens engine.submission engine.codes engine.staging engine.export engine.contents engine.why engine.judging engine.options engine.intake engine.uncalled engine.handing engine.experiment engine.opening engine.offers engine.detached
+engine.figures engine.results engine.outlook engine.postmortem engine.needed engine.garbage engine.rehearsal engine.inspection engine.afterwards engine.source engine.job engine.preparing engine.jobs engine.proposals engine.namesakes engine.tokens engine.submission engine.codes engine.staging engine.export engine.contents engine.why engine.judging engine.options engine.intake engine.uncalled engine.handing engine.experiment engine.opening engine.offers engine.detached
 notebook.markup notebook.words notebook.svg notebook.html_configs notebook.html_job notebook.html_jobs notebook.html_source notebook.html_tables notebook.html_frames notebook.html_inspection notebook.html_why notebook.html
 notebook.history notebook.protocol notebook.capture notebook.widgets notebook.live notebook.forms notebook.bridge notebook.completion notebook.magics
 cli testing __init__

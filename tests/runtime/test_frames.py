@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from xpm_nb.runtime import frames
+from xpm_nb.runtime import frames, texts
 
 
 def kept(act, *args):
@@ -143,12 +143,12 @@ def test_other_containers_are_told_with_their_kind_and_content(value):
 def test_large_values_have_short_texts():
     huge = list(range(10**6))
     for value in (huge, dict.fromkeys(huge), set(huge), "x" * 10**7, b"x" * 10**7, Large()):
-        assert len(text_of(value)) <= frames.MAX_CHARS
+        assert len(text_of(value)) <= texts.MAX_CHARS
     assert text_of(huge).endswith("(1000000 items)]")
     assert text_of("x" * 10**7).endswith("(10000000 characters)")
     many = np.zeros(20).tolist()
     many.append(many)
-    assert len(text_of(many)) <= frames.MAX_CHARS
+    assert len(text_of(many)) <= texts.MAX_CHARS
 
 
 @pytest.mark.slow
@@ -166,8 +166,8 @@ def test_a_value_that_does_not_come_back_is_left_alone(kind):
 
 @pytest.mark.slow
 def test_there_is_a_limit_for_all_together(monkeypatch):
-    monkeypatch.setattr(frames, "ALL_S", 0.3)
-    monkeypatch.setattr(frames, "VALUE_S", 0.1)
+    monkeypatch.setattr("xpm_nb.runtime.texts.ALL_S", 0.3)
+    monkeypatch.setattr("xpm_nb.runtime.texts.VALUE_S", 0.1)
 
     def many(a, b, c, d, e, f):
         raise ValueError
@@ -249,7 +249,7 @@ def test_a_chain_of_errors_and_a_deep_stack():
 
 
 def test_all_of_it_has_a_limit_in_size(monkeypatch):
-    monkeypatch.setattr(frames, "ALL_CHARS", 3000)
+    monkeypatch.setattr("xpm_nb.runtime.texts.ALL_CHARS", 3000)
 
     def deep(n, text):
         if n == 0:

@@ -3,8 +3,7 @@
 Rule 1: looking changes nothing; `Garbage` is a preview that stays as it is.
 Rule 2: nothing goes that runs, or that a running or waiting job needs, whosever it is. It is asked
 for again when it is deleted, under the lock of the job: what was true of the preview may have
-changed.
-Rule 3: in doubt it stays. An identifier that stands anywhere in what is kept is a reference.
+changed. In doubt it stays (`engine.needed`).
 """
 
 from __future__ import annotations
@@ -20,19 +19,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xpm_nb.core import doors
-from xpm_nb.core.states import FailureReason
 from xpm_nb.core.views import TableView
-from xpm_nb.errors import ConfigError, RecordError, XpmError
-from xpm_nb.store import files, locks, records, removal
-from xpm_nb.store.layout import (
-    CachePaths,
-    JobPaths,
-    RunPaths,
-    Workspace,
-    identifiers_in,
-    numbered,
-    writer_of,
-)
+from xpm_nb.engine.needed import Needed, name_of, outcome_of
+from xpm_nb.errors import ConfigError, XpmError
+from xpm_nb.store import locks, records, removal
+from xpm_nb.store.layout import CachePaths, JobPaths, Workspace, numbered, writer_of
 
 DAY_S = 86400.0
 HOUR_S = 3600.0
@@ -129,7 +120,7 @@ class Garbage:
         """
         if self.deleted:
             return self
-        needed = _Needed(self.workspace, self.busy)
+        needed = Needed(self.workspace, self.busy)
         needed.look()
         gone, left = [], []
         for piece in self.pieces:
@@ -181,7 +172,7 @@ def find(
     now = time.time()
     found = [
         piece
-        for piece in _pieces(workspace, _Needed(workspace, busy), is_stale, now)
+        for piece in _pieces(workspace, Needed(workspace, busy), is_stale, now)
         if (not wanted or piece.kind in wanted) and now - piece.changed >= least_s
     ]
     found.sort(key=lambda piece: (-piece.bytes, piece.name))
@@ -206,13 +197,13 @@ def seconds_of(age: str | float) -> float:
 
 
 def _pieces(
-    workspace: Workspace, needed: _Needed, is_stale: IsStale | None, now: float
+    workspace: Workspace, needed: Needed, is_stale: IsStale | None, now: float
 ) -> Iterator[Piece]:
     needed.look()
     for paths in needed.jobs.values():
         kind = _kind(paths, needed, is_stale)
         if kind:
-            piece = _piece(kind, _name_of(paths), paths.path, paths)
+            piece = _piece(kind, name_of(paths), paths.path, paths)
             yield piece._replace(stamp=_stamp(paths))
         else:
             yield from _leftovers(paths, now)
@@ -228,11 +219,11 @@ def _pieces(
                 yield _piece("unfinished write", path.name, path)
 
 
-def _kind(paths: JobPaths, needed: _Needed, is_stale: IsStale | None) -> str:
+def _kind(paths: JobPaths, needed: Needed, is_stale: IsStale | None) -> str:
     """Say why a job could go, "" if it stays."""
     if paths.key in needed.now or paths.path.is_symlink():
         return ""
-    outcome = _outcome(paths)
+    outcome = outcome_of(paths)
     if not (paths.record.exists() or paths.params.exists() or outcome):
         return "no record"
     if outcome in ("failed", "lost"):
@@ -240,17 +231,6 @@ def _kind(paths: JobPaths, needed: _Needed, is_stale: IsStale | None) -> str:
     if outcome == "done" and is_stale is not None and is_stale(paths):
         return STALE
     return "" if paths.key in needed.referenced else UNREFERENCED
-
-
-def _outcome(paths: JobPaths) -> str:
-    """Say how a job ended: done, failed, disowned, lost, or "" if it has not begun."""
-    try:
-        outcome = records.read_outcome(paths)
-    except RecordError:
-        return "failed"
-    if outcome is None or outcome == "done":
-        return outcome or ("lost" if paths.process.exists() else "")
-    return "disowned" if outcome.reason is FailureReason.DISOWNED else "failed"
 
 
 def _stamp(paths: JobPaths) -> tuple[object, ...]:
@@ -267,12 +247,12 @@ def _leftovers(paths: JobPaths, now: float) -> Iterator[Piece]:
     """Find what a job that stays does not need."""
     for path in numbered(paths.attempts):
         if not (path / paths.disowned.name).exists():  # of which the history is kept
-            yield _piece("attempt", f"{_name_of(paths)}, attempt {path.name}", path, paths)
+            yield _piece("attempt", f"{name_of(paths)}, attempt {path.name}", path, paths)
     for path in numbered(paths.by_hand):
-        yield _piece("rehearsal", f"{_name_of(paths)}, rehearsal {path.name}", path, paths)
+        yield _piece("rehearsal", f"{name_of(paths)}, rehearsal {path.name}", path, paths)
     for path in _listed(paths.private):
         if _left_behind(path, now):
-            yield _piece("unfinished write", f"{_name_of(paths)}, {path.name}", path, paths)
+            yield _piece("unfinished write", f"{name_of(paths)}, {path.name}", path, paths)
 
 
 def _left_behind(path: Path, now: float) -> bool:
@@ -281,10 +261,6 @@ def _left_behind(path: Path, now: float) -> bool:
     if pid is None or now - _changed(path) < HOUR_S:
         return False
     return locks.start_of(pid) is None or now - _changed(path) > DAY_S
-
-
-def _name_of(paths: JobPaths) -> str:
-    return f"{paths.type_name} {paths.identifier[:8]}"
 
 
 def _piece(kind: str, name: str, path: Path, job: JobPaths | None = None) -> Piece:
@@ -320,129 +296,10 @@ def _measure(path: Path) -> tuple[int, float]:
     return size, changed
 
 
-class _Needed:
-    """What is needed in a workspace; looked at anew when any list of jobs has changed."""
-
-    def __init__(self, workspace: Workspace, busy: Callable[[], Iterable[str]] | None) -> None:
-        self._workspace = workspace
-        self._busy = busy
-        self._stamp: object = None
-        self.jobs: dict[str, JobPaths] = {}
-        self.referenced: set[str] = set()  # keys: by an experiment, directly or not
-        self.now: set[str] = set()  # keys: runs, waits, or is needed by what does
-        self.mentioned: set[str] = set()  # identifiers that stand in anything that is kept
-
-    def why(self, paths: JobPaths) -> str:
-        """Say who needs a job now, "" if nobody does."""
-        if self._stamp != self._lists():
-            self.look(besides=paths.key)  # which we hold ourselves
-        if paths.key in (self._busy() if self._busy is not None else ()):
-            return f"{_name_of(paths)} is under way in this kernel"
-        if paths.key in self.now:
-            return f"{_name_of(paths)} runs, waits, or is needed by what does"
-        return ""
-
-    def _runs(self) -> list[RunPaths]:
-        return [run for xp in self._workspace.experiments() for run in xp.runs()]
-
-    def _lists(self) -> object:
-        """Give something that changes with every submission."""
-        stamps = []
-        for run in self._runs():
-            with suppress(OSError):
-                found = run.jobs.stat()
-                stamps.append((str(run.jobs), found.st_size, found.st_mtime_ns))
-        return stamps
-
-    def look(self, besides: str = "") -> None:
-        """Look at everything, but not for who holds one of the jobs."""
-        self._stamp = self._lists()
-        self.jobs = {paths.key: paths for paths in self._workspace.jobs()}
-        by_identifier: dict[str, list[str]] = {}
-        for key, paths in self.jobs.items():
-            by_identifier.setdefault(paths.identifier, []).append(key)
-        texts = {key: _mentions(paths) for key, paths in self.jobs.items()}
-        needs = {
-            key: {other for found in mine for other in by_identifier.get(found, ())} - {key}
-            for key, mine in texts.items()
-        }
-        listed, saved = self._listed()
-        saved_keys = {key for found in saved for key in by_identifier.get(found, ())}
-        self.referenced = _closure(listed | saved_keys, needs)
-        busy = set(self._busy()) if self._busy is not None else set()
-        runs = {k for k, paths in self.jobs.items() if k != besides and _held(paths)} | busy
-        over = {key: _outcome(paths) for key, paths in self.jobs.items()}
-        stuck = self._stuck({key for key, how in over.items() if how not in ("", "done")}, needs)
-        waits = {key for key in listed & self.jobs.keys() if not over[key]} - stuck
-        self.now = _closure(runs | waits, needs)
-        self.mentioned = saved.union(*texts.values())
-
-    def _listed(self) -> tuple[set[str], set[str]]:
-        """Give the keys of listed jobs, and the identifiers in what was saved."""
-        keys, saved = set(), set()
-        for run in self._runs():
-            with suppress(RecordError):
-                keys |= {row.job.removeprefix("jobs/") for row in records.read_run_jobs(run)}
-            for folder in run.all_saved():
-                for path in _files(folder):
-                    saved |= _identifiers(path)
-        keys |= {key for key in self._links() if key in self.jobs}
-        return keys, saved
-
-    def _links(self) -> Iterator[str]:
-        """Give the jobs to which links of other tools' experiments lead."""
-        for top in (self._workspace.experiments_dir, self._workspace.root / "xp"):
-            for folder, inner, others in os.walk(top):
-                for name in (*inner, *others):
-                    path = Path(folder, name)
-                    if path.is_symlink():
-                        yield "/".join(Path(os.readlink(path)).parts[-2:])
-
-    def _stuck(self, bad: set[str], needs: dict[str, set[str]]) -> set[str]:
-        """Give the jobs that wait for what has failed, and so for nothing."""
-        users: dict[str, set[str]] = {}
-        for key, mine in needs.items():
-            for other in mine:
-                users.setdefault(other, set()).add(key)
-        return _closure(bad, users)
-
-
-def _closure(start: Iterable[str], needs: dict[str, set[str]]) -> set[str]:
-    found, stack = set(start), list(start)
-    while stack:
-        new = needs.get(stack.pop(), set()) - found
-        found |= new
-        stack += new
-    return found
-
-
-def _held(paths: JobPaths) -> bool:
-    with suppress(OSError):
-        return locks.held(paths) or locks.legacy_holder(paths) is not None
-    return True  # it cannot be asked
-
-
-def _mentions(paths: JobPaths) -> set[str]:
-    """Give the identifiers that stand in what a job is."""
-    return (_identifiers(paths.params) | _identifiers(paths.record)) - {paths.identifier}
-
-
-def _identifiers(path: Path) -> set[str]:
-    try:
-        return identifiers_in(files.read_text(path) or "")
-    except RecordError:
-        return set()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names)
-
-
 # -- deleting -----------------------------------------------------------------------------------
 
 
-def _delete(workspace: Workspace, piece: Piece, needed: _Needed) -> None:
+def _delete(workspace: Workspace, piece: Piece, needed: Needed) -> None:
     job = piece.job
     if piece.cache is not None:
         removal.remove_cache(piece.cache)
@@ -455,15 +312,15 @@ def _delete(workspace: Workspace, piece: Piece, needed: _Needed) -> None:
         removal.remove_inside(job, name, lambda: locks.legacy_holder(job) or "")
 
 
-def _in_the_way(piece: Piece, job: JobPaths, needed: _Needed) -> str:
+def _in_the_way(piece: Piece, job: JobPaths, needed: Needed) -> str:
     """Say why a job must stay although the preview has it; asked under its lock."""
     if (holder := locks.legacy_holder(job)) is not None:
-        return f"{_name_of(job)} is run by {holder}"
+        return f"{name_of(job)} is run by {holder}"
     if text := needed.why(job):
         return text
     found_again = piece.kind == UNREFERENCED and job.key in needed.referenced
     if found_again or _stamp(job) != piece.stamp:
-        return f"{_name_of(job)} has changed since it was looked at"
+        return f"{name_of(job)} has changed since it was looked at"
     return ""
 
 

@@ -211,12 +211,13 @@ def bundle(
     """
     match view:
         case ConfigView():
+            text = config_text(view, stable=stable)
             page = config_html(view, stable=stable, uid=uid, fate=fate)
-            return {"text/plain": config_text(view, stable=stable), "text/html": page}
         case JobView():
+            text = job_text(view, stable=stable)
             page = job_html(view, log=log, now=now, stable=stable, drift=drift)
-            return {"text/plain": job_text(view, stable=stable), "text/html": page}
         case ExperimentView():
+            text = experiment_text(view, back="" if stable else back, stable=stable)
             page = experiment_html(
                 view,
                 now=now,
@@ -227,21 +228,18 @@ def bundle(
                 graph=graph,
                 curves=curves,
             )
-            text = experiment_text(view, back="" if stable else back, stable=stable)
-            return {"text/plain": text, "text/html": page}
         case TableView():
-            return {"text/plain": table_text(view), "text/html": table_html(view, uid=uid)}
+            text, page = table_text(view), table_html(view, uid=uid)
         case GraphView():
-            return {"text/plain": graph_text(view), "text/html": graph_html(view)}
+            text, page = graph_text(view), graph_html(view)
         case WhyView():
-            return {"text/plain": why_text(view), "text/html": why_html(view)}
+            text, page = why_text(view), why_html(view)
         case SourceView():
-            return {"text/plain": source_text(view), "text/html": source_html(view)}
+            text, page = source_text(view), source_html(view)
         case DiffView():
-            return {"text/plain": diff_text(view), "text/html": diff_html(view)}
+            text, page = diff_text(view), diff_html(view)
         case FramesView():
-            page = frames_html(view, stable=stable)
-            return {"text/plain": frames_text(view, stable=stable), "text/html": page}
+            text, page = frames_text(view, stable=stable), frames_html(view, stable=stable)
         case InspectionView():
-            page = inspection_html(view, stable=stable)
-            return {"text/plain": inspection_text(view, stable=stable), "text/html": page}
+            text, page = inspection_text(view, stable=stable), inspection_html(view, stable=stable)
+    return {"text/plain": text, "text/html": page}
