@@ -88,6 +88,7 @@ SPOILED = {
     "units of a job that has ended": lambda plan: plan._pools._held.update(a=(("gpu", 1),)),
     "a lost queue": lambda plan: plan._pools._queues.clear(),
     "asks without a slot": assign("d", asks=True),
+    "needed by one that is counted twice": assign("b", in_need=2),
 }
 
 

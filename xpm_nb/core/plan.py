@@ -48,7 +48,7 @@ from xpm_nb.core.events import (
     Vanished,
     next_state,
 )
-from xpm_nb.core.planned import Node, faults
+from xpm_nb.core.planned import Node, faults, needy
 from xpm_nb.core.pools import Needs, Pools
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.errors import InternalError
@@ -305,12 +305,19 @@ class Plan:
             raise InternalError(f"job {node.key} needs jobs that are not known: {unknown}")
         if self._reaches(wanted, node.key):
             raise InternalError(f"job {node.key} would need itself")
+        self._count(node, -needy(node.state))
         for key in node.dependencies:
             self._nodes[key].dependents.pop(node.key, None)
         node.dependencies = tuple(key for key in wanted if key in self._nodes)
         for key in node.dependencies:
             self._nodes[key].dependents[node.key] = None
+        self._count(node, needy(node.state))
         node.missing = {k for k in node.dependencies if self.state(k) is not JobState.DONE}
+
+    def _count(self, node: Node, change: int) -> None:
+        """Note of what a job needs that one more may read its files, or one less."""
+        for key in node.dependencies if change else ():
+            self._nodes[key].in_need += change
 
     def _reaches(self, start: Iterable[str], goal: str) -> bool:
         if goal not in self._nodes:
@@ -360,6 +367,7 @@ class Plan:
             todo += self._consequences(node, old)
 
     def _enter(self, node: Node, event: Event, new: JobState) -> None:
+        self._count(node, needy(new) - needy(node.state))
         node.state = new
         node.reason, node.message = _why(node, event) if new is JobState.ERROR else (None, "")
         node.cause = event.by if isinstance(event, DependencyFailed) else None
@@ -440,8 +448,8 @@ class Plan:
         """
         if self._transient.get(key) is not TransientMode.REMOVE:
             return False
-        node, idle = self._nodes[key], (JobState.DONE, JobState.UNSCHEDULED)
-        return node.state is JobState.DONE and all(self.state(k) in idle for k in node.dependents)
+        node = self._nodes[key]
+        return node.state is JobState.DONE and not node.in_need
 
     def _ask_to_end(self, node: Node, now: float, effects: list[Effect]) -> None:
         if node.kill_at is None:  # the second reason to end gives no more time than the first

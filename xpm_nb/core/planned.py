@@ -28,6 +28,7 @@ class Node:
     dependencies: tuple[str, ...] = ()
     missing: set[str] = field(default_factory=set)  # dependencies that are not done
     dependents: dict[str, None] = field(default_factory=dict)  # an ordered set
+    in_need: int = 0  # dependents that may read its files yet (`needy`)
     slot: bool = False  # it holds one
     asks: bool = False  # ready, and being given its shares
     cancelled: bool = False  # somebody wants it to end
@@ -35,6 +36,11 @@ class Node:
     killed: bool = False  # it did not end when it was asked to
     limit_at: float | None = None  # when that will be
     kill_at: float | None = None  # its processes were asked to end: when asking is over
+
+
+def needy(state: JobState) -> bool:
+    """Tell whether a job in a state may read the files of what it needs, now or later."""
+    return state not in (JobState.DONE, JobState.UNSCHEDULED)
 
 
 def faults(
@@ -110,6 +116,9 @@ def _among(node: Node, nodes: Mapping[str, Node]) -> Iterator[str]:
         yield "what it needs does not know of it"
     if any(node.key not in nodes[key].dependencies for key in node.dependents):
         yield "what is said to need it does not"
+    in_need = sum(needy(nodes[key].state) for key in node.dependents)
+    if in_need != node.in_need:
+        yield f"{in_need} jobs may read its files, not {node.in_need}"
     if node.state is JobState.READY and missing:
         yield f"it lacks {sorted(missing)}"
     if node.state is JobState.WAITING:
