@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from xpm_nb.core.freshness import Making
 from xpm_nb.engine.codes import Codes
 from xpm_nb.errors import ExportError
-from xpm_nb.store import files
+from xpm_nb.store import files, locks
 from xpm_nb.store.files import write_text
 
 TRIAL_S = 120.0
@@ -77,13 +77,7 @@ def format_files(stage: Path, names: Iterable[str]) -> None:
         return
     for words in (["check", "--fix", "--extend-select", "I,F401", "--exit-zero"], ["format"]):
         with suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(
-                [found, *words, "--quiet", "--no-cache", *names],
-                cwd=stage,
-                capture_output=True,
-                timeout=FORMAT_S,
-                check=False,
-            )
+            _run([found, *words, "--quiet", "--no-cache", *names], stage, FORMAT_S)
 
 
 def planned(stage: Path, package: str, experiment: str) -> dict[str, Making]:
@@ -99,23 +93,38 @@ def planned(stage: Path, package: str, experiment: str) -> dict[str, Making]:
     ExportError
         The package does not work.
     """
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONSTARTUP"}
     with tempfile.TemporaryDirectory() as folder:
         answers = Path(folder, "answers")
         head = f"where, name, answers = {str(stage)!r}, {experiment!r}, {str(answers)!r}\n"
         try:
-            done = subprocess.run(
-                [sys.executable, "-c", head + _TRIAL.format(package=package)],
-                cwd=stage,
-                env=env | {"PYTHONDONTWRITEBYTECODE": "1"},
-                capture_output=True,
-                text=True,
-                timeout=TRIAL_S,
-                check=False,
+            code, said = _run(
+                [sys.executable, "-c", head + _TRIAL.format(package=package)], stage, TRIAL_S
             )
         except subprocess.TimeoutExpired:
             raise ExportError(f"the package could not be tried within {TRIAL_S:g} s") from None
-        if done.returncode:
-            last = "\n".join(done.stderr.strip().splitlines()[-8:])
+        if code:
+            last = "\n".join(said.strip().splitlines()[-8:])
             raise ExportError(f"the package does not work in a process of its own:\n{last}")
         return {str(row.get("key")): Making.of(row) for row in files.read_lines(answers)[0]}
+
+
+def _run(words: Sequence[str], stage: Path, timeout_s: float) -> tuple[int, str]:
+    """Run a program in a staged package; give its exit code, and what it wrote as errors."""
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONSTARTUP"}
+    with locks.no_forks():  # a fork of a cell would keep its streams open
+        program = subprocess.Popen(
+            words,
+            cwd=stage,
+            env=env | {"PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+        )
+    with program:
+        try:
+            _, said = program.communicate(timeout=timeout_s)
+        except BaseException:  # too long, or somebody interrupts the cell: nobody waits for it
+            program.kill()
+            raise
+    return program.returncode, said
