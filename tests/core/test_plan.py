@@ -274,6 +274,16 @@ def test_files_go_when_all_that_needs_them_is_done_and_come_back_when_needed():
     assert plan.state("a") is JobState.DONE, "d may be tried again"
 
 
+def test_files_stay_for_a_failed_job_that_needs_them_only_since():
+    plan = with_transient("a", mode=TransientMode.REMOVE)
+    play(plan, Submit("a"), Submit("b", ("a",)), Submit("c"), Started("c"), Failed("c"))
+    play(plan, Started("a"), Completed("a"), FoundFailed("c", ("a",)))
+    plan.validate()
+    assert Remove("a") not in play(plan, Started("b"), Completed("b"))
+    assert Remove("a") in play(plan, Submit("c", ("a",)), Started("c"), Completed("c"))
+    plan.validate()
+
+
 def test_nothing_is_removed_for_jobs_that_are_only_found_done():
     plan = with_transient("a", mode=TransientMode.REMOVE)
     assert play(plan, FoundDone("a"), FoundDone("b", ("a",)), Submit("c", ("a",)))[-1] == Launch(
