@@ -16,6 +16,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import Said
 from xpm_nb.engine import callbacks, loop, voices
 from xpm_nb.engine.experiment import current
+from xpm_nb.engine.messages import SubmitJob
 from xpm_nb.engine.opening import start
 from xpm_nb.engine.voices import Voice
 from xpm_nb.errors import ConfigError
@@ -164,6 +165,24 @@ def test_leaving_from_a_callback_ends_no_thread(xp, fake):
     task.wait(10)
     assert task.job.view().callback_error == "SystemExit: 3"
     assert callbacks.current().flush(10)
+
+
+def test_what_was_registered_before_is_told_of_each_state(xp, fake, monkeypatch):
+    post, seen = xp._loop.post, []
+
+    def at_once(message):
+        post(message)
+        if isinstance(message, SubmitJob):
+            assert xp._loop.sync(60), "the scheduler is quicker than the cell"
+
+    monkeypatch.setattr(xp._loop, "post", at_once)
+    task = learn()
+    task.on_state(lambda view: seen.append(view.state.value))
+    task.submit()
+    fake.wait_for(1)
+    fake.finish("")
+    task.wait(60)
+    assert seen == ["waiting", "ready", "scheduled", "running", "done"]
 
 
 def test_another_attempt_begins_in_silence(xp, fake, captured):

@@ -173,6 +173,7 @@ class Intake(Judging):
             asked = submission.asked(task, paths, record, carried, options, code, damaged=damaged)
             if not dry:
                 asked = replace(asked, preparations=self._preparations_of(task, entry))
+                configs.do_later(task, item.job)  # before its first change of state
         except BaseException:
             if before is None:  # nobody may wait for a job that was not handed over
                 configs.info(task).job = None
@@ -180,7 +181,6 @@ class Intake(Judging):
         self._hand_over(item, asked, mode)
         if not dry:
             self._namesakes.check(configs.classes_of(task))
-            configs.do_later(task, item.job)
         return output
 
     def _code_of(
