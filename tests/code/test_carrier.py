@@ -1360,6 +1360,8 @@ def test_enums_are_told_apart_by_their_functions(notebook):
     notebook.cell("import enum\nclass Kind(enum.Enum):\n  A = 1\n  def f(self): return 1")
     notebook.cell("class Kind(enum.Enum):\n  A = 1\nOld = Kind")
     notebook.cell("class Kind(enum.Enum):\n  A = 1\n  def g(self): return 1")
+    notebook.cell("class Kind(enum.Enum):\n  A = 1\n  B = enum.auto()")
+    notebook.cell("class Kind(enum.Enum):\n  A = 'a'")
     assert "In[2]" in notebook.carry("Old").source
 
 

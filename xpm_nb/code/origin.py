@@ -8,6 +8,7 @@ definitions of its name: fields, values and docstring have to agree.
 from __future__ import annotations
 
 import ast
+import enum
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -170,12 +171,15 @@ class Origins:
         elif name in defaults or name in vars(cls):
             live = defaults.get(name, vars(cls).get(name))
         else:
+            if issubclass(cls, enum.Enum) and not name.startswith("_"):
+                return False  # it would be a member
             return isinstance(node, ast.Call)  # field(default_factory=…) leaves nothing behind
         try:
             value = evaluate(node, self._space)
         except NotPlain:
             return True  # auto(), field(…): the names have to do
-        return type(value) is not type(live) or same_value(value, live)
+        exact = name in members and getattr(cls, "_member_type_", None) is object
+        return (type(value) is not type(live) and not exact) or same_value(value, live)
 
 
 def _own_functions(cls: type) -> Iterator[FunctionType]:
