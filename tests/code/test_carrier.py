@@ -437,14 +437,17 @@ REFUSED = {
         ["In[1], line 1 sets to 3", "4 now"],
     ),
     "a list that grew in a loop": (
-        ["model = []", "for n in range(2): model.append(n)", LEARN],
+        ["model = []", "def grow(): model.extend([0, 1])\ngrow()", LEARN],
         ["In[1]", "sets to []", "[0, 1] now"],
     ),
     "a number that became a truth value": (
         ["model = 1", "globals()['model'] = True", LEARN],
         ["True now"],
     ),
-    "a counter": (["model = 0", "model += 1", LEARN], ["In[2], line 1 computes", "model += 1"]),
+    "a counter": (
+        ["model = 0", "model += 1", "model += 1 ", LEARN],
+        ["In[3], line 1 computes", "model += 1"],
+    ),
     "an open file": (
         ["import os\nmodel = open(os.devnull)", LEARN, "model.close()"],
         ["In[1], line 2", "open("],
@@ -501,7 +504,7 @@ REFUSED = {
         ["`model`"],
     ),
     "a function with attributes": (
-        ["def model(): pass", "model.calls = 3", LEARN],
+        ["def model(): pass", "def setup(): model.calls = 3\nsetup()", LEARN],
         ["attributes (calls)", "In[1], line 1"],
     ),
     "a decorator that hides": (
@@ -604,26 +607,39 @@ REFUSED = {
         ["method more was added"],
     ),
     "a constant of the class changed": (
-        ["class Learn:\n  depth = 2\n  def execute(self): return self.depth", "Learn.depth = 3"],
+        [
+            "class Learn:\n  depth = 2\n  def execute(self): return self.depth",
+            "def setup(): Learn.depth = 3\nsetup()",
+        ],
         ["Learn.depth (In[1], line 1) is 3, and would be 2", "Run In[1] again"],
     ),
     "None in place of which there is something": (
-        ["class Learn:\n  depth = None\n  def execute(self): return self.depth", "Learn.depth = 3"],
+        [
+            "class Learn:\n  depth = None\n  def execute(self): return self.depth",
+            "def setup(): Learn.depth = 3\nsetup()",
+        ],
         ["Learn.depth (In[1], line 1) is 3, and would be None", "Run In[1] again"],
     ),
     "a list of the class changed in place": (
-        ["class model:\n  sizes = [1]\n  def f(self): pass", "model.sizes.append(2)", LEARN],
+        [
+            "class model:\n  sizes = [1]\n  def f(self): pass",
+            "def grow(): model.sizes.append(2)\ngrow()",
+            LEARN,
+        ],
         ["`model`", "model.sizes (In[1], line 1) is [1, 2], and would be [1]"],
     ),
     "a value added to the class": (
-        ["class Learn:\n  def execute(self): return self.depth", "Learn.depth = (3, {'a': None})"],
+        [
+            "class Learn:\n  def execute(self): return self.depth",
+            "def setup(): Learn.depth = (3, {'a': None})\nsetup()",
+        ],
         ["Learn.depth was set to (3, {'a': None}) after In[1], line 1", "Set it in the class"],
     ),
     "a value added to a data class": (
         [
             "from dataclasses import dataclass",
             "@dataclass\nclass model:\n  x: int = None\n  def f(self): pass",
-            "model.depth = 3",
+            "def setup(): model.depth = 3\nsetup()",
             LEARN,
         ],
         ["`model`", "model.depth was set to 3 after In[2], line 1"],

@@ -362,6 +362,64 @@ CARRIED = {
         ],
         [["Y", "h"]],
     ),
+    "attributes that are set by another name": Case(
+        [
+            f"{BASE}\nclass W:\n  def __init__(self, n): self.n = n",
+            "class A:\n  w = None\n  v = 1\ndef f(): return f.k",
+            learn("return [A.w.n, A._u, A.v, f()]"),
+            "B = A\ng = f\nB.w = W(3)",
+            "B._u = 2\nA.v += 4\ng.k = [5]\nf.k += [6]",
+        ],
+        [3, 2, 5, [5, 6]],
+    ),
+    "attributes that are set in the cell of the definition": Case(
+        [
+            BASE,
+            "class M:\n  w = 1\n  t = {}\nM.w = 4\nM.t['a'] = {}\nM.t['a']['b'] = M.w\nfor k in 'xy': setattr(M, k, k)",
+            "def f(n):\n  f.seen.append(n)\n  return len(f.seen)\nf.seen = [1]",
+            learn("return [M.w, M.t, M.x + M.y, f(2), self.w]", "w = 1") + "\nLearn.w = 7",
+        ],
+        [4, {"a": {"b": 4}}, "xy", 2, 7],
+    ),
+    "tables that statements fill, in loops and otherwise": Case(
+        [
+            f"{BASE}\nR = {{'a': {{}}}}\nR['a']['b'] = 1\nS = {{}}\nfor k in range(4):\n  if k % 2: S[k] = k * k\n  else: S[str(k)] = 0",
+            "L = [3, 1]\nL += [2]\nL.sort()\nX = 1\nX += 2\nX = X * 2\nL = L[::-1]",
+            "for key, value in R.items():\n  t = [key]\n  L.append(t)",
+            learn("return [R, S, L, X]"),
+        ],
+        [{"a": {"b": 1}}, {"0": 0, "1": 1, "2": 0, "3": 9}, [3, 2, 1, ["a"]], 6],
+    ),
+    "instances that are nothing but data": Case(
+        [
+            f"{BASE}\nimport argparse, dataclasses\nfrom types import SimpleNamespace\nfrom typing import NamedTuple",
+            "@dataclasses.dataclass(frozen=True)\nclass S:\n  n: int = 1\n  sizes: list = dataclasses.field(default_factory=lambda: [64])\n  def twice(self): return 2 * self.n",
+            "class P(NamedTuple):\n  a: int = 1\n  s: S = S(2)\n@dataclasses.dataclass\nclass V:\n  x: int = 0",
+            "CFG = S(3)\nALL = [S(k) for k in range(2)]\nNEW = dataclasses.replace(CFG, n=CFG.n + 1)\nPAIR = P(4)._replace(a=5)\nv = V()\nv.x = 6",
+            "ARGS = argparse.Namespace(lr=0.5)\nNS = SimpleNamespace(a=1)\nNS.b = [ARGS.lr]",
+            learn("return [CFG.twice(), CFG.sizes, [s.n for s in ALL], NEW.n, PAIR.a, PAIR.s.n, v.x, ARGS.lr, NS.b]"),
+        ],
+        [6, [64], [0, 1], 4, 5, 2, 6, 0.5, [0.5]],
+    ),
+    "methods and functions of Python's that have no effect": Case(
+        [
+            f"{BASE}\nimport math\nfrom pathlib import Path\nT = 'adam sgd'\nD = {{'a': 1}}\nP = Path('a/b.txt')",
+            "NAMES = T.upper().split()\nA = D.get('a', 2)\nROOT = P.parent.joinpath(P.stem)\nS = math.sqrt(4)\nLABEL = '{}-{}'.format(T, A)",
+            learn("return [NAMES, A, str(ROOT), S, LABEL]"),
+        ],
+        [["ADAM", "SGD"], 1, "a/b", 2.0, "adam sgd-1"],
+    ),
+    "caches of functions that were called": Case(
+        [
+            f"{BASE}\nimport functools",
+            "@functools.lru_cache(maxsize=None)\ndef f(n): return n + 1\n@functools.cache\ndef g(n): return f(n)",
+            "class A:\n  _one = None\n  @functools.cached_property\n  def p(self): return 5\n  @functools.lru_cache\n  def m(self): return 6\n"
+            "  @classmethod\n  def one(cls):\n    cls._one = cls._one or cls()\n    return cls._one",
+            "f(1), g(2), A.one().p, A.one().m(), f.cache_info()",
+            learn("return [f(1), g(2), A._one is None, A.one().p, A.one().m()]"),
+        ],
+        [2, 3, True, 5, 6],
+    ),
     "names that are looked up by a text": Case(
         [
             f"{BASE}\nimport sys, __main__\nA, B, C, D, E, F, G = 1, 2, 3, 4, 5, 6, 7",
@@ -477,9 +535,41 @@ REFUSED = {
         [BASE, learn("return hasattr(self, 'w')", "w = object()"), "del Learn.w"],
         ["In[{2}], line 1 changes Learn.w after In[{1}], line 1 had defined Learn"],
     ),
-    "a registry filled by a loop": (
-        [f"{BASE}\nREG = []", "for n in range(2): REG.append(n)", learn("return REG")],
-        ["`REG`, which In[{0}], line 2 sets to [], but is [0, 1] now"],
+    "a table that a loop computes": (
+        [f"{BASE}\ndef f(n): return n\nREG = []\nfor n in range(2): REG.append(f(n))", learn("return REG")],
+        ["`REG`, which In[{0}], line 4 changes while it runs: for n in range(2): REG.append(f(n))", "move what makes it into a function"],
+    ),
+    "a counter that was counted on twice": (
+        [f"{BASE}\nX = 1", "X += 1", "X += 1 ", learn("return X")],
+        ["`X`, which In[{2}], line 1 computes while it runs: X += 1"],
+    ),
+    "what a function that was called has set": (
+        [f"{BASE}\nclass A: pass", learn("return A.w"), "def setup(): A.w = 5\nsetup()"],
+        ["it needs `A`, in which A.w was set to 5 after In[{0}], line 2 had defined the class. Set it in the class statement, and run that cell again"],
+    ),
+    "an object that a function that was called has set": (
+        [f"{BASE}\nclass W: pass\nclass A: pass", learn("return hasattr(A, '_w')"), "def setup(c): c._w = W()\nsetup(A)"],
+        ["it needs `A`, in which A._w was set to a W after In[{0}], line 3 had defined the class"],
+    ),
+    "an object that a function has set on the task": (
+        [BASE, learn("return hasattr(self, 'w')"), "def setup(c): c.w = object()\nsetup(Learn)"],
+        ["it is a class in which Learn.w was set to a object after In[{1}], line 1"],
+    ),
+    "what a function that was called has set on a function": (
+        [f"{BASE}\nimport functools\ndef d(f):\n  @functools.wraps(f)\n  def g(): return f()\n  return g\n@d\ndef f(): return f.k", learn("return f()"), "def setup(): f.k = 5\nsetup()"],
+        ["it needs `f`, which got attributes (k) after In[{0}], line 7"],
+    ),
+    "what a function that was called has put into a table": (
+        [f"{BASE}\nR = {{}}\nN = 1", learn("return R, N"), "def setup():\n  global N\n  R['a'] = N = 5\nsetup()"],
+        ["`R`, which In[{0}], line 2 sets to {{}}, but is {{'a': 5}} now", "run In[{0}] again"],
+    ),
+    "an instance of a dataclass that was defined anew": (
+        [f"{BASE}\nimport dataclasses", "@dataclasses.dataclass(frozen=True)\nclass S:\n  n: int\n  def f(self): return 1", "CFG = S(3)", "@dataclasses.dataclass(frozen=True)\nclass S:\n  n: int\n  def f(self): return 2", learn("return CFG.f()")],
+        ["`CFG`, which In[{2}], line 1 sets to S(3), but is of type S now", "run In[{2}] again"],
+    ),
+    "an instance that is computed": (
+        [f"{BASE}\nimport dataclasses, random\n@dataclasses.dataclass\nclass S:\n  n: int = 0\n  def __post_init__(self): self.n = random.random()", "CFG = S()", learn("return CFG.n")],
+        ["`CFG`, which In[{1}], line 1 computes while it runs: CFG = S()"],
     ),
     "a registry filled twice": (
         [f"{BASE}\nREG = []", "def f(): return 1", "REG.append(f)", "REG.append(f)", learn("return len(REG)")],
@@ -533,6 +623,36 @@ WARNED = {
         {2: 2},
         "Learn.C(m=m)",
     ),
+    "a cache that a function has filled": (
+        [f"{BASE}\nCACHE = {{}}", "def f(n):\n  if n not in CACHE: CACHE[n] = n + 1\n  return [CACHE[n], len(CACHE)]", "f(2)", learn("return f(3)")],
+        [4, 1],
+        "`CACHE`, which In[{0}], line 2 sets to {{}}, but is {{2: 3}} now: functions of the job change it, and there it begins anew.",
+        {0: [4, 1]},
+    ),
+    "a counter, and what is made when it is asked for": (
+        [f"{BASE}\nN = 0\nMODEL = None", "def get():\n  global N, MODEL\n  N += 1\n  MODEL = MODEL or [N]\n  return [N, MODEL]", "get()", learn("return get()")],
+        [1, [1]],
+        "`N`, which In[{0}], line 2 sets to 0, but is 1 now: functions of the job change it",
+        {0: [1, [1]]},
+    ),
+    "what a class counts": (
+        [BASE, "class A:\n  n = 0\n  made = []\n  def __init__(self):\n    A.n += 1\n    self.made.append(A.n)", "A()", learn("A(); return [A.n, A.made]")],
+        [1, [1]],
+        "`A`, in which A.n (In[{1}], line 1) is 1, and would be 0 if it were made again: functions of the job change it, and there it begins anew.",
+        {1: [1, [1]]},
+    ),
+    "what a function counts of itself": (
+        [BASE, "def f():\n  f.n += 1\n  return f.n\nf.n = 0", "f()", learn("return f()")],
+        1,
+        "`f`, which got attributes (n) after In[{1}], line 1: functions of the job change it",
+        {1: 1},
+    ),
+    "an object that a function may have set": (
+        [f"{BASE}\nclass W:\n  def __init__(self, n): self.n = n", "class A:\n  w = W(1)", "def setup(): A.w = W(1)\nsetup()", learn("return A.w.n")],
+        1,
+        "In[{2}], line 1 may have set A.w when it was called: a job makes it as the class statement says.",
+        {},
+    ),
 }  # fmt: skip
 
 
@@ -582,6 +702,11 @@ def test_a_computed_name_is_warned_of(table):
 
 def test_what_is_changed_between_two_submissions_is_seen(table):
     """What was carried a moment ago is not taken for what there is now."""
+    head = f"{BASE}\nimport dataclasses\n@dataclasses.dataclass\nclass S:\n  n: int = 1\nCFG = S()"
+    table.cells([head, learn("return CFG.n", "i: Param[int] = 0"), "CFG.n = 2"])
+    assert table.value() == 2
+    table.kernel.run("def setup(): CFG.n = 3\nsetup()")
+    assert "`CFG`" in table.kernel.fails("_xp.submit(Learn.C(i=1));").error
     cells = [
         f"{BASE}\nimport abc\nclass Base(abc.ABC): pass\nREG = []",
         "class X(Base): pass",

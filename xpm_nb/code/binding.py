@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -116,7 +116,7 @@ def _assignment_refusal(
         made = evaluate(node.value, meaning.space)
     except NotPlain:
         return _computed(place, node)
-    if isinstance(meaning.value, str) and len(meaning.value) > 7 and _SECRET.search(meaning.name):
+    if _is_secret(meaning):
         return Refused(
             "which looks like a secret, and would be written into the job's directory",
             "Read it from the environment inside the function that needs it",
@@ -130,6 +130,37 @@ def _assignment_refusal(
         f"which {place} sets to {_shown(ast.unparse(node.value))}, "
         f"but is {_now(meaning.value)} now",
         f"{_MAKE_PARAM}run {place.partition(',')[0]} again",
+    )
+
+
+def _is_secret(meaning: Meaning) -> bool:
+    value = meaning.value
+    return isinstance(value, str) and len(value) > 7 and _SECRET.search(meaning.name) is not None
+
+
+def unfit(meaning: Meaning, statements: Iterable[Statement]) -> bool:
+    """Tell whether statements are data, or say a secret, which a script is no place for."""
+    return _is_secret(meaning) or any(
+        _size(value, statement.cell.text) > LARGE
+        for statement in statements
+        if isinstance(value := getattr(statement.node, "value", None), ast.expr)
+    )
+
+
+def changed_by(meaning: Meaning, statement: Statement) -> Refused:
+    """Say that a statement changes a value while it runs, in a way that is not plain."""
+    return Refused(
+        f"which {statement.place} changes while it runs: {_shown(ast.unparse(statement.node))}",
+        f"{_MAKE_PARAM}move what makes it into a function",
+    )
+
+
+def made_of_itself(meaning: Meaning, statement: Statement) -> Refused:
+    """Say why a statement cannot have made a value of what a name stood for before."""
+    place = statement.cell.place(statement.node.lineno)
+    return Refused(
+        f"which {place} makes of what it was before: {_shown(ast.unparse(statement.node))}",
+        f"{_MAKE_PARAM}write one statement that makes it, or a function",
     )
 
 

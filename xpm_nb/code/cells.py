@@ -339,10 +339,11 @@ def _dump(text: str, index: int) -> str:
 
 @lru_cache(maxsize=2048)
 def _bound(text: str) -> tuple[frozenset[str], ...]:
-    return tuple(frozenset(_names_bound(node)) for node in parse(text))
+    return tuple(frozenset(names_bound(node)) for node in parse(text))
 
 
-def _names_bound(node: ast.AST) -> Iterator[str]:
+def names_bound(node: ast.AST) -> Iterator[str]:
+    """Give the names that a statement gives values to where it stands."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
     elif isinstance(node, ast.Import):
@@ -355,7 +356,7 @@ def _names_bound(node: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.ExceptHandler) and node.name:
             yield node.name
         for child in ast.iter_child_nodes(node):
-            yield from _names_bound(child)
+            yield from names_bound(child)
 
 
 def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:

@@ -1,8 +1,9 @@
 """What other statements have done to a thing after its definition: carried too, or refused.
 
-Carried are a container's plain contents, and what `abc.ABCMeta.register` is told, because the live
-object can be asked whether that is all. An attribute that is set anew stands for whatever its
-statement computed in the kernel: that is refused, with the way out.
+Carried are statements that, executed again aside, come to the values that there are, and what
+`abc.ABCMeta.register` is told, because the live object can be asked whether that is all. What a
+statement computed in the kernel can only be computed again if it is an attribute that was set once:
+all else is refused, with the way out.
 """
 
 from __future__ import annotations
@@ -10,18 +11,38 @@ from __future__ import annotations
 import abc
 import ast
 import inspect
-from collections.abc import Mapping, Sequence
-from types import FunctionType
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType, MappingProxyType, SimpleNamespace
+from typing import Any, NamedTuple
 
 from xpm_nb.code.cells import Cells, Statement
 from xpm_nb.code.drift import Refused
-from xpm_nb.code.touches import SPOKEN, Touch, filled, is_filling
+from xpm_nb.code.imports import is_import
+from xpm_nb.code.replay import Replay
+from xpm_nb.code.touches import SPOKEN, Touch, is_filling
 from xpm_nb.code.values import NotPlain, evaluate, same_value
 
 _HELD = (list, dict, set)
 _DEFINED = (FunctionType, type, staticmethod, classmethod, property, type(None))
 _MISSING = object()
+
+
+class Changed(NamedTuple):
+    """What a class or function needs besides its definition.
+
+    Attributes
+    ----------
+    statements : tuple[Statement, ...]
+        To be executed after it.
+    attributes : frozenset[str]
+        What they set or change, and is as they do it.
+    unlike : dict[str, Refused]
+        What is not.
+    """
+
+    statements: tuple[Statement, ...] = ()
+    attributes: frozenset[str] = frozenset()
+    unlike: Mapping[str, Refused] = MappingProxyType({})
 
 
 def since(cells: Cells, name: str, definition: Statement) -> list[Statement]:
@@ -36,14 +57,47 @@ def since(cells: Cells, name: str, definition: Statement) -> list[Statement]:
     ]
 
 
+def names_of(name: str, value: Any, space: Mapping[str, Any]) -> list[str]:
+    """Give the name of a class or function, and others that it has: ``B = A``."""
+    found = [other for other, held in space.items() if held is value and other != name]
+    # _, __ and _3 are the kernel's
+    return [name, *(other for other in found if not other.startswith("_"))]
+
+
+def of_all(cells: Cells, names: Iterable[str], definition: Statement) -> list[Statement]:
+    """Give the statements that may have changed a thing by any of its names, in order."""
+    found: dict[Statement, None] = {}
+    for name in names:
+        bound = [s for s in cells.binders(name) if s.order >= definition.order]
+        latest = definition if name in definition.binds or not bound else bound[-1]
+        found.update(dict.fromkeys(since(cells, name, latest)))
+    return sorted(found, key=lambda s: s.order)
+
+
 def of_definition(
-    name: str,
+    names: Sequence[str],
     value: Any,
     definition: Statement,
     some: Sequence[Statement],
     space: Mapping[str, Any],
-) -> list[Statement]:
-    """Give the statements that a class or function needs besides its definition.
+    alike: Callable[[type, type], bool],
+) -> Changed:
+    """Tell what a class or function needs besides its definition.
+
+    Parameters
+    ----------
+    names
+        Its name, and others that it has.
+    value
+        The live object.
+    definition
+        Its statement.
+    some
+        Statements that may have changed it.
+    space
+        The globals.
+    alike
+        See `same_value`.
 
     Raises
     ------
@@ -51,34 +105,106 @@ def of_definition(
         For a change that a job would not see.
     """
     needed: list[Statement] = []
-    filling: dict[str, list[Statement]] = {}
+    changing: dict[Statement, list[Touch]] = {}
     for statement in some:
         for touch in statement.touches:
-            if touch.name != name:
+            if touch.name not in names:
                 continue
-            if (
-                touch.call == "register"
-                and not touch.path
-                and _is_registered(value, statement, space)
-            ):
+            registers = touch.call == "register" and not touch.path
+            if registers and _is_registered(value, statement, space):
                 needed.append(statement)
-            elif is_filling(touch) and _holder(value, touch) is not None:
-                filling.setdefault(touch.path[0], []).append(statement)
             elif _changes(value, touch):
-                # Equal statements are carried once: what was between them would come last.
-                once = statement.key not in [other.key for other in needed]
-                if once and _is_as_set(value, touch, statement, space):
-                    needed.append(statement)
-                    continue
+                changing.setdefault(statement, []).append(touch)
+    found = sorted(dict.fromkeys([*needed, *changing]), key=lambda s: s.order)
+    explained: set[str] = set()
+    unlike: dict[str, Refused] = {}
+    alone: dict[Statement, list[Touch]] = {}
+    for group in _groups(changing):
+        attributes = {touch.path[0] for touches in group.values() for touch in touches}
+        made = _made(names, value, definition, list(group), attributes, space)
+        if made is None:
+            alone |= group
+            explained |= attributes
+            continue
+        live = {name: held for name, held in vars(value).items() if name in attributes | {*made}}
+        for name in made.keys() | live.keys():
+            if name in made and name in live and same_value(made[name], live[name], alike):
+                explained.add(name)
+            else:
+                place = list(group)[-1].place
+                unlike[name] = _changed(place, f"{names[0]}.{name}", definition)
+    _check_alone(names[0], value, definition, alone, space)
+    return Changed(tuple(found), frozenset(explained), unlike)
+
+
+def _groups(changing: Mapping[Statement, list[Touch]]) -> list[dict[Statement, list[Touch]]]:
+    """Put statements together that change the same attributes."""
+    groups: list[tuple[set[str], dict[Statement, list[Touch]]]] = []
+    for statement, touches in changing.items():
+        attributes = {touch.path[0] for touch in touches}
+        attributes |= {n.attr for n in ast.walk(statement.node) if isinstance(n, ast.Attribute)}
+        mine = {statement: touches}
+        for group in [one for one in groups if one[0] & (attributes | {"?"}) or "?" in attributes]:
+            groups.remove(group)
+            attributes |= group[0]
+            mine = {**group[1], **mine}
+        groups.append((attributes, mine))
+    return [dict(sorted(group.items(), key=lambda pair: pair[0].order)) for _, group in groups]
+
+
+def _changed(place: str, what: str, definition: Statement) -> Refused:
+    return Refused(
+        f"in which {place} changes {what} after {definition.place} had defined it, in a way that a "
+        "job would not see",
+        f"Write it into the definition, and run {definition.cell.name} again",
+    )
+
+
+def _made(
+    names: Sequence[str],
+    value: Any,
+    definition: Statement,
+    statements: Sequence[Statement],
+    attributes: Iterable[str],
+    space: Mapping[str, Any],
+) -> dict[str, Any] | None:
+    """Give the attributes that statements make, executed again; None if they do more."""
+    if len({statement.key for statement in statements}) < len(statements):
+        return None  # equal statements are carried once
+    stand_in = SimpleNamespace()
+    replay = Replay(space, dict.fromkeys(names, stand_in))
+    try:
+        for name in attributes:
+            written = _written(definition.node, name) if isinstance(value, type) else None
+            if written is not None:
+                setattr(stand_in, name, replay.copied(evaluate(written, space)))
+        replay.run([statement.node for statement in statements])
+    except NotPlain:
+        return None
+    return vars(stand_in)
+
+
+def _check_alone(
+    name: str,
+    value: Any,
+    definition: Statement,
+    changing: Mapping[Statement, Sequence[Touch]],
+    space: Mapping[str, Any],
+) -> None:
+    """Refuse changes that are not, each by itself, an attribute that is as it was set."""
+    keys: set[str] = set()
+    for statement, some in changing.items():
+        for touch in some:
+            if is_filling(touch) and _holder(value, touch) is not None:
+                raise _changed(statement.place, touch.what.removesuffix("[…]"), definition)
+            # Equal statements are carried once: what was between them would come last.
+            if statement.key in keys or not _is_as_set(value, touch, statement, space):
                 raise Refused(
                     f"in which {statement.place} changes {touch.what} after {definition.place} had "
                     f"defined {name}",
                     f"Write it into the definition, and run {definition.cell.name} again",
                 )
-    for attribute, found in filling.items():
-        _check_filled(f"{name}.{attribute}", vars(value)[attribute], definition, found, space)
-        needed += found
-    return list(dict.fromkeys(needed))
+        keys.add(statement.key)
 
 
 def _changes(value: Any, touch: Touch) -> bool:
@@ -135,23 +261,6 @@ def _holder(value: Any, touch: Touch) -> Any:
     return held if isinstance(held, _HELD) else None
 
 
-def _check_filled(
-    what: str,
-    live: Any,
-    definition: Statement,
-    some: Sequence[Statement],
-    space: Mapping[str, Any],
-) -> None:
-    """Refuse a container of a class that holds something else than statements have put there."""
-    written = _written(definition.node, what.rpartition(".")[2])
-    if written is None or not _explain(written, live, some, space):
-        raise Refused(
-            f"in which {some[-1].place} changes {what} after {definition.place} had defined it, "
-            "in a way that a job would not see",
-            f"Write it into the definition, and run {definition.cell.name} again",
-        )
-
-
 def _written(node: ast.AST, name: str) -> ast.expr | None:
     for part in getattr(node, "body", ()):
         if isinstance(part, ast.Assign) and any(
@@ -163,33 +272,45 @@ def _written(node: ast.AST, name: str) -> ast.expr | None:
     return None
 
 
-def of_container(
+def chain(cells: Cells, name: str) -> list[Statement]:
+    """Give the statements that may have made a global value, in order of execution.
+
+    The first is the latest that gives the name a value without reading what it was; the others
+    change that, or make a new value of it. Nothing if there is no such first one.
+    """
+    found: list[Statement] = []
+    for statement in reversed([s for s in cells.binders(name) if not is_import(s)]):
+        found.insert(0, statement)
+        if not reads_itself(statement, name):
+            break
+    if not found or reads_itself(found[0], name):
+        return []
+    later = [s for s in cells.touching(name) if s.order > found[0].order and s not in found]
+    return sorted([*found, *later], key=lambda s: s.order)
+
+
+def reads_itself(statement: Statement, name: str) -> bool:
+    """Tell whether a statement makes the new value of a name of its former one: ``X += [1]``."""
+    values = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For)
+    return isinstance(statement.node, values) and name in statement.reads.now
+
+
+def make(
     name: str,
     value: Any,
-    definition: Statement,
-    some: Sequence[Statement],
+    statements: Sequence[Statement],
     space: Mapping[str, Any],
-) -> list[Statement] | None:
-    """Give the statements that have filled a global container; None if they do not explain it."""
-    node = definition.node
-    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
-        return None
-    some = [s for s in some if any(t.name == name and is_filling(t) for t in s.touches)]
-    if not isinstance(value, _HELD) or not some:
-        return None
-    return some if _explain(node.value, value, some, space) else None
-
-
-def _explain(
-    written: ast.expr, live: Any, some: Sequence[Statement], space: Mapping[str, Any]
+    alike: Callable[[type, type], bool],
 ) -> bool:
-    """Tell whether statements have made of what was written what there is now."""
-    if len({statement.key for statement in some}) < len(some):
+    """Tell whether statements, executed again, make the value that a global name has."""
+    if len({statement.key for statement in statements}) < len(statements):
         return False  # equal statements are carried once
+    replay = Replay(space, {})
     try:
-        return same_value(filled(evaluate(written, space), [s.node for s in some], space), live)
+        replay.run([statement.node for statement in statements])
     except NotPlain:
         return False
+    return name in replay.names and same_value(replay.names[name], value, alike)
 
 
 def added(value: Any, definition: Statement, space: Mapping[str, Any]) -> list[Any]:

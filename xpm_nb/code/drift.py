@@ -11,10 +11,11 @@ import abc
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import FunctionType
+from functools import cached_property
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Protocol
 
-from xpm_nb.code.cells import Statement, functions_in
+from xpm_nb.code.cells import Statement, functions_in, names_bound
 from xpm_nb.code.values import NotPlain, evaluate, same_value
 
 _ATOMS = (bool, int, float, complex, str, bytes)
@@ -69,13 +70,20 @@ class Context:
     local: frozenset[str] = frozenset()
 
 
-def check_class(cls: type, statement: Statement, node: ast.ClassDef, context: Context) -> None:
+def check_class(
+    cls: type, statement: Statement, node: ast.ClassDef, context: Context
+) -> dict[str, Refused]:
     """Compare a class with its definition.
+
+    Returns
+    -------
+    dict
+        The attributes that the definition alone would not give again, and what is to be said then.
 
     Raises
     ------
     Refused
-        When a method or a plain value is not the one that was written.
+        When a method is not the one that was written, or has other defaults or decorators.
     """
     _check_methods(cls, statement, node, context.finder)
     values = _values(node)
@@ -88,13 +96,18 @@ def check_class(cls: type, statement: Statement, node: ast.ClassDef, context: Co
     travels = hasattr(cls, "__xpm_config__")  # values of parameters reach a job by another way
     annotated = {ast.unparse(n.target) for n in node.body if isinstance(n, ast.AnnAssign)}
     alone = _is_made_alone(cls, node)
+    found: dict[str, Refused] = {}
     for name, written in values.items():
         if written is not None and not (travels and name in annotated):
             what = f"{cls.__qualname__}.{name}"
             live = vars(cls).get(name, _MISSING)
-            _check_value(what, live, written, statement, inner, whole=alone)
+            try:
+                _check_value(what, live, written, statement, inner, whole=alone)
+            except Refused as refused:
+                found[name] = refused
     if alone:
-        _check_added(cls, statement, node)
+        found |= _added(cls, statement, node)
+    return found
 
 
 def check_defaults(
@@ -188,8 +201,8 @@ def _check_value(
         if same_value(live, made, context.finder.alike):
             return
         raise Refused(
-            f"in which {what} ({statement.place}) is {_shown(live)}, and would be {_shown(made)} "
-            "if it were made again",
+            f"in which {what} ({statement.place}) is {_shown(live)}, and would be "
+            f"{_shown(made, anew=True)} if it were made again",
             f"Run {statement.cell.name} again, or set the value back",
         )
 
@@ -211,23 +224,56 @@ def _is_made_alone(cls: type, node: ast.ClassDef) -> bool:
     return named <= {"dataclass"} and not hooks and type(cls) in (type, abc.ABCMeta)
 
 
-def _check_added(cls: type, statement: Statement, node: ast.ClassDef) -> None:
-    """Refuse a class that got a plain value which neither its body nor a method of it sets."""
-    written = {n.name for n in ast.walk(node) if isinstance(n, (*_SCOPES, ast.alias))}
-    written |= {n.asname for n in ast.walk(node) if isinstance(n, ast.alias) and n.asname}
-    written |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    written |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and _is_set(n)}
-    for name, value in vars(cls).items():
-        if name not in written and not name.startswith("_") and _is_data(value):
-            raise Refused(
-                f"in which {cls.__qualname__}.{name} was set to {_shown(value)} after "
-                f"{statement.place} had defined the class",
-                "Set it in the class statement, and run that cell again",
-            )
+def unsure(cls: type, node: ast.ClassDef, space: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the attributes of a class that are objects which its body computes.
+
+    What was computed cannot be compared with what is computed again.
+    """
+    found = []
+    for name, written in _values(node).items():
+        value = vars(cls).get(name)
+        known = isinstance(value, type | FunctionType) or _is_data(value)
+        if written is None or known or hasattr(type(value), "__get__"):
+            continue
+        try:
+            evaluate(written, space)
+        except NotPlain:
+            found.append(name)
+    return tuple(found)
 
 
-def _is_set(node: ast.Attribute) -> bool:
-    return isinstance(node.ctx, ast.Store)
+def _added(cls: type, statement: Statement, node: ast.ClassDef) -> dict[str, Refused]:
+    """Give what a class has got besides what its body says."""
+    written = {name for part in node.body for name in names_bound(part)}
+    known = _is_known(cls)
+    return {
+        name: Refused(
+            f"in which {cls.__qualname__}.{name} was set to {_shown(value)} after "
+            f"{statement.place} had defined the class",
+            "Set it in the class statement, and run that cell again",
+        )
+        for name, value in vars(cls).items()
+        if name not in written
+        and not name.startswith("__")
+        and (name not in _PYTHONS if known else _is_data(value) and not name.startswith("_"))
+        and not isinstance(value, MemberDescriptorType | GetSetDescriptorType)
+    }
+
+
+# What Python itself writes into classes.
+_PYTHONS = ("_abc_impl", "_is_protocol", "_is_runtime_protocol")
+
+
+def _is_known(cls: type) -> bool:
+    """Tell whether all that writes attributes into a class is in sight: no library has a hand."""
+    hooks = [c.__module__ for c in cls.__mro__ if "__init_subclass__" in vars(c)]
+    ours = ("builtins", "typing", __name__.partition(".")[0])
+    named = any(
+        hasattr(type(value), "__set_name__") and not isinstance(value, property | cached_property)
+        for value in vars(cls).values()
+    )
+    is_tuple = issubclass(cls, tuple) and hasattr(cls, "_fields")
+    return all(name.partition(".")[0] in ours for name in hooks) and not named and not is_tuple
 
 
 def _check_methods(cls: type, statement: Statement, node: ast.ClassDef, finder: Finder) -> None:
@@ -282,8 +328,10 @@ def _values(node: ast.ClassDef) -> dict[str, ast.expr | None]:
     return {name: values[0] if len(values) == 1 else None for name, values in found.items()}
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, *, anew: bool = False) -> str:
     if isinstance(value, FunctionType):
-        return f"an earlier {value.__name__}()"
+        return f"{'the present' if anew else 'an earlier'} {value.__name__}()"
+    if not _is_data(value):
+        return f"a {type(value).__qualname__}"
     text = repr(value)
     return text if len(text) < 60 else text[:57] + "…"

@@ -13,8 +13,16 @@ from contextlib import suppress
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-from xpm_nb.code import changes, former, pickled, versions
-from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal, unbound
+from xpm_nb.code import changes, former, own, pickled, versions
+from xpm_nb.code.binding import (
+    DEFINITIONS,
+    Meaning,
+    changed_by,
+    made_of_itself,
+    refusal,
+    unbound,
+    unfit,
+)
 from xpm_nb.code.cells import Cells, Statement, functions_in
 from xpm_nb.code.drift import Context, Refused, check_decorators, check_defaults
 from xpm_nb.code.imports import (
@@ -65,7 +73,9 @@ class Gathering:
         self._classes: tuple[type, ...] = ()
         self._pickled: dict[str, Piece] = {}
         self._looked_into: set[type] = set()
-        self._looked_at: set[str] = set()  # names of definitions that may have been changed since
+        self._looked_at: list[object] = []  # definitions that may have been changed since
+        self._left: list[own.Left] = []  # what no statement has made as it is
+        self._anew: list[own.Left] = []  # those among them that begin anew in a job
         self._given: dict[str, type] = {}  # the classes of configurations, by their names
         self._made: dict[type, Piece] = {}  # the classes that they define
         self._asks_for_subclasses = False
@@ -86,6 +96,7 @@ class Gathering:
         for cls in self._classes:
             self._add_class(cls)
         self._drain()
+        self._settle()
         pieces = self._pieces.values()
         versions.check(pieces, self._meanings, self._cells, self._origins)
         former.check(pieces, self._given, self._origins)
@@ -113,6 +124,7 @@ class Gathering:
         try:
             trial._add_class(cls)
             trial._drain()
+            trial._settle()
         except CarrierError as error:
             return str(error).partition(": ")[2]
         return ""
@@ -226,28 +238,44 @@ class Gathering:
         statement = piece.statement
         if statement is None or not isinstance(statement.node, DEFINITIONS) or made is None:
             return
-        name = statement.node.name
-        if piece.space.get(name) is not made or name in self._looked_at:
+        if any(made is other for other in self._looked_at):
             return
-        self._looked_at.add(name)
-        some = changes.since(self._cells, name, statement)
-        if not some:
-            return
-        try:
-            needed = changes.of_definition(name, made, statement, some, piece.space)
-        except Refused as refused:
-            raise CarrierError(
-                f"{piece.root} cannot be carried into a job: it needs `{name}`, {refused.reason}. "
-                f"{refused.way}."
-            ) from None
-        self._add_filling(piece, name, needed)
-
-    def _add_filling(self, piece: Piece, name: str, some: Iterable[Statement]) -> None:
-        """Add statements that change what a piece has made, to be executed after it."""
-        for statement in some:
-            change = self._piece(statement, piece.space, piece.root)
+        self._looked_at.append(made)
+        name, changed = statement.node.name, changes.Changed()
+        if piece.space.get(name) is made:
+            names = changes.names_of(name, made, piece.space)
+            some = changes.of_all(self._cells, names, statement)
+            alike = self._origins.alike
+            try:
+                changed = changes.of_definition(names, made, statement, some, piece.space, alike)
+            except Refused as refused:
+                raise self._needs(piece, name, refused) from None
+        for change in (self._piece(s, piece.space, piece.root) for s in changed.statements):
             change.now[name] = [piece]
             piece.registered.append(change)
+        differ = (
+            self._origins.differences(made)
+            if isinstance(made, type)
+            else own.attributes_of(made, statement, piece.space)
+        )
+        for attribute, why in {**changed.unlike, **differ}.items():
+            if attribute not in changed.attributes:
+                error = self._needs(piece, name, why)
+                self._left.append(own.Left(made, name, attribute, why, error))
+
+    def _needs(self, piece: Piece, name: str, refused: Refused) -> CarrierError:
+        needs = "it is a class" if name == piece.root else f"it needs `{name}`,"
+        return CarrierError(
+            f"{piece.root} cannot be carried into a job: {needs} {refused.reason}. "
+            f"{refused.way.format(name=name, root=piece.root)}."
+        )
+
+    def _settle(self) -> None:
+        """Refuse what nothing explains but functions, unless the job has these functions too."""
+        for left in self._left:
+            if not own.begins_anew(left, self._pieces.values(), self._made):
+                raise left.error
+            self._anew.append(left)
 
     def _add_registered(self, piece: Piece, cls: type) -> None:
         """Add what other statements have put into containers of a class, to be told apart there.
@@ -277,6 +305,8 @@ class Gathering:
         if "__subclasses__" in reads.attributes:
             self._asks_for_subclasses = True
         for name, line in reads.now.items():
+            if name in piece.settled:
+                continue
             found = self._base(piece, name, line) or self._resolve(piece, name, line)
             if found:
                 piece.now[name] = found
@@ -350,8 +380,11 @@ class Gathering:
         binders = [s for s in self._cells.binders(name) if not is_import(s)]
         others = [s.as_compiled(value) for s in binders]
         refusals: list[Refused] = []
+        meaning = Meaning(name, value, user.space)
         for statement in reversed(others):
-            refused = refusal(Meaning(name, value, user.space), statement, self._origins)
+            if not refusals and (remade := self._remade(user, name, value)):
+                return remade
+            refused = self._refusal(meaning, statement)
             # Behind a later statement, a decorated definition may be what that has wrapped.
             wrapped = refusals and isinstance(statement.node, DEFINITIONS)
             if refused is None and not wrapped:
@@ -365,7 +398,9 @@ class Gathering:
                 filled = None if refusals else self._filled(user, name, value, statement)
                 if filled is not None:
                     return [filled]
-                refusals.append(refused)
+                if not refusals and self._begins(user, name, value, statement, refused):
+                    return [self._piece(statement, user.space, user.root)]
+                refusals.append(self._said(meaning, statement, refused))
         if refusals:
             raise refusals[0]
         if _is_kernels(value) and name in vars(builtins):
@@ -373,14 +408,65 @@ class Gathering:
             return []  # IPython puts its own `open` and `exit` before Python's
         return [self._made_up(user, name, value, changed=bool(imports))]
 
-    def _filled(self, user: Piece, name: str, value: Any, statement: Statement) -> Piece | None:
-        """Give the piece of a global container, if it is known what else has filled it."""
-        some = changes.since(self._cells, name, statement)
-        filling = changes.of_container(name, value, statement, some, user.space)
-        if filling is not None:
+    def _refusal(self, meaning: Meaning, statement: Statement) -> Refused | None:
+        """Say why a statement alone cannot have given a name its value; None if it can."""
+        refused = refusal(meaning, statement, self._origins)
+        if refused is None and changes.reads_itself(statement, meaning.name):
+            return made_of_itself(meaning, statement)
+        return refused
+
+    def _said(self, meaning: Meaning, statement: Statement, refused: Refused) -> Refused:
+        """Say why a value is not what a statement makes it; if others of its cell change it, that.
+
+        To run the cell again would make it what it is now.
+        """
+        cell = statement.cell
+        chain = changes.chain(self._cells, meaning.name)
+        after = [s for s in chain if s.cell == cell and s.order > statement.order]
+        return changed_by(meaning, after[-1]) if after and chain[0] == statement else refused
+
+    def _remade(self, user: Piece, name: str, value: Any) -> list[Piece]:
+        """Give the pieces that make a plain value together; none if one alone does, or none do."""
+        statements = changes.chain(self._cells, name)
+        if len(statements) < 2 or unfit(Meaning(name, value, user.space), statements):
+            return []
+        if not changes.reads_itself(statements[-1], name):
+            alone = refusal(Meaning(name, value, user.space), statements[0], self._origins)
+            if alone is None and not any(
+                changes.reads_itself(statement, name) for statement in statements
+            ):
+                return []
+        if not changes.make(name, value, statements, user.space, self._origins.alike):
+            return []
+        made: list[Piece] = []
+        for statement in statements:
             piece = self._piece(statement, user.space, user.root)
-            self._add_filling(piece, name, filling)
-            return piece
+            piece.compared = True
+            if made:
+                piece.now[name] = [*made]
+                piece.settled.add(name)
+            made.append(piece)
+        return made
+
+    def _begins(
+        self, user: Piece, name: str, value: Any, statement: Statement, refused: Refused
+    ) -> bool:
+        """Tell whether functions may have changed a plain value since; see `_settle`."""
+        assert user.statement is not None
+        every = (s for cell in self._cells.all for s in cell.statements())
+        if not own.begins_plain(statement, name, user.space):
+            return False
+        if not any(own.changes_global(s, name) for s in every):
+            return False
+        reads = user.statement.reads
+        line = {**reads.hints, **reads.later, **reads.now}.get(name, 0)
+        error = self._error(user, name, line, refused)
+        self._left.append(own.Left(value, name, "", refused, error))
+        return True
+
+    def _filled(self, user: Piece, name: str, value: Any, statement: Statement) -> Piece | None:
+        """Give the piece of a global container, if decorators or base classes have filled it."""
+        some = changes.since(self._cells, name, statement)
         items = changes.added(value, statement, user.space)
         makers = [self._registering(item, name, user.space) for item in items]
         found = [maker for maker in makers if maker is not None]
@@ -440,11 +526,6 @@ class Gathering:
             context = Context(value.__globals__, self._origins)
             check_defaults(value, statement, node, context)
             check_decorators(value, statement, node, context)
-            if vars(value) and not node.decorator_list:
-                raise Refused(
-                    f"which got attributes ({', '.join(vars(value))}) after {statement.place}",
-                    "Keep such values in the function or in a Param",
-                )
         return statement if is_lambda or isinstance(node, DEFINITIONS) else None
 
     def _imported(self, statement: Statement, user: Piece, name: str) -> Piece:
@@ -465,6 +546,11 @@ class Gathering:
     def doubts(self) -> Iterator[str]:
         """Say in what a job may come to something else than the notebook suggests."""
         yield from former.doubts(self._made, self._pieces.values(), self._origins)
+        yield from filter(None, map(own.doubt, self._anew))
+        carried = {p.statement.key for p in self._pieces.values() if p.statement is not None}
+        others = [s for c in self._cells.all for s in c.statements() if s.key not in carried]
+        for cls in self._made:
+            yield from own.set_by_call(cls, self._origins.unsure(cls), others)
 
     def ordered(self) -> list[Piece]:
         """Give the pieces in an order in which they can be executed; raises as `in_order` does."""

@@ -53,7 +53,7 @@ class _Search:
 
     def of(self, node: ast.AST, local: frozenset[str]) -> Iterator[Named]:
         if isinstance(node, _FUNCTIONS):
-            local |= _bound(node)
+            local |= bound_in(node)
         rest: list[ast.AST] = list(ast.iter_child_nodes(node))
         names: list[str] = []
         match node:
@@ -144,7 +144,7 @@ def _names_in(text: ast.AST) -> list[str]:
     return list(dict.fromkeys(n.id for n in found if n.id not in bound))
 
 
-def _bound(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> frozenset[str]:
+def bound_in(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> frozenset[str]:
     """Give the names that a function binds for itself."""
     arguments = {part.arg for part in ast.walk(node.args) if isinstance(part, ast.arg)}
     stored = {

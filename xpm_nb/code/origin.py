@@ -16,8 +16,8 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from xpm_nb.code.bytecode import FUTURES
-from xpm_nb.code.cells import Cells, Statement, class_bodies, functions_in
-from xpm_nb.code.drift import Context, Refused, check_class
+from xpm_nb.code.cells import Cells, Statement, class_bodies, functions_in, names_bound
+from xpm_nb.code.drift import Context, Refused, check_class, unsure
 from xpm_nb.code.values import NotPlain, evaluate, same_value
 from xpm_nb.core.config import Site
 
@@ -42,6 +42,7 @@ class Origins:
         self._site = site
         self._space = space
         self._classes: dict[type, tuple[Statement, ast.ClassDef] | None] = {}
+        self._differences: dict[type, dict[str, Refused]] = {}
 
     def of_function(self, function: FunctionType) -> Statement | None:
         """Give the statement that holds a function's code; None for code of importable modules."""
@@ -69,9 +70,20 @@ class Origins:
         if cls not in self._classes:
             self._classes[cls] = found = self._find(cls)
             if found is not None:
-                check_class(cls, *found, Context(self._space, self))
+                self._differences[cls] = check_class(cls, *found, Context(self._space, self))
         found = self._classes[cls]
         return None if found is None else found[0]
+
+    def differences(self, cls: type) -> Mapping[str, Refused]:
+        """Give the attributes that the statement of a class alone would not give again."""
+        self.of_class(cls)
+        return self._differences.get(cls, {})
+
+    def unsure(self, cls: type) -> tuple[str, ...]:
+        """Give the attributes of a class of which nobody can tell whether they were set anew."""
+        self.of_class(cls)
+        found = self._classes[cls]
+        return () if found is None else unsure(cls, found[1], self._space)
 
     def file_of(self, cls: type) -> str:
         """Give the file name noted when a class was defined, or that of its code."""
@@ -125,20 +137,29 @@ class Origins:
         if self._site(cls) is not None or any(_own_functions(cls)):
             return None
         top, _, _ = cls.__qualname__.partition(".")
-        found: list[tuple[Statement, ast.ClassDef]] = []
-        for statement in reversed(self._cells.binders(top)):
-            node = statement.definition(cls.__qualname__)
-            if node is not None and self._fits(node, cls):
-                flags = FUTURES["annotations"] if _is_postponed(node, cls) else 0
-                found.append((Statement(statement.cell, statement.index, flags), node))
-        if len({statement.key for statement, _ in found}) > 1 and not self._is_current(cls):
+        binders = [
+            (statement, statement.definition(cls.__qualname__))
+            for statement in reversed(self._cells.binders(top))
+        ]
+        every = [(statement, node) for statement, node in binders if node is not None]
+        fitting = [(s, node) for s, node in every if self._fits(node, cls)]
+        found = [(s, node) for s, node in fitting if _is_whole(node, cls)] or fitting
+        current = self._is_current(cls)
+        if current and every and binders[0][1] is not None and not issubclass(cls, enum.Enum):
+            # What was set since is no matter of looks: see `differences`.
+            latest = every[0]
+            found = [latest] if self._fits(latest[1], cls, values=False) else found
+        if len({statement.key for statement, _ in found}) > 1 and not current:
             places = " and ".join(statement.place for statement, _ in reversed(found))
             raise Refused(
                 f"an earlier version of {cls.__qualname__} that cannot be told from another "
                 f"({places})",
                 f"Run the cells again that use {cls.__qualname__}",
             )
-        return found[0] if found else None
+        for statement, node in found:
+            flags = FUTURES["annotations"] if _is_postponed(node, cls) else 0
+            return Statement(statement.cell, statement.index, flags), node
+        return None
 
     def _is_current(self, cls: type) -> bool:
         value: Any = self._space.get(cls.__qualname__.partition(".")[0])
@@ -146,7 +167,7 @@ class Origins:
             value = getattr(value, name, None)
         return value is cls
 
-    def _fits(self, node: ast.ClassDef, cls: type) -> bool:
+    def _fits(self, node: ast.ClassDef, cls: type, *, values: bool = True) -> bool:
         line = vars(cls).get("__firstlineno__")  # Python 3.13 and later
         if line is not None and line not in (node.lineno, *(d.lineno for d in node.decorator_list)):
             return False
@@ -160,6 +181,8 @@ class Origins:
         annotations = _annotations(cls)
         if list(dict.fromkeys(fields)) != list(annotations):
             return False
+        if not values:
+            return all(name in vars(cls) for name, _ in _values(node) if name not in annotations)
         return all(self._fits_value(cls, name, value) for name, value in _values(node))
 
     def _fits_value(self, cls: type, name: str, node: ast.expr) -> bool:
@@ -180,6 +203,12 @@ class Origins:
             return True  # auto(), field(…): the names have to do
         exact = name in members and getattr(cls, "_member_type_", None) is object
         return (type(value) is not type(live) and not exact) or same_value(value, live)
+
+
+def _is_whole(node: ast.ClassDef, cls: type) -> bool:
+    """Tell whether a definition says all that a class has."""
+    written = {name for part in node.body for name in names_bound(part)}
+    return all(name in written or name.startswith("_") for name in vars(cls))
 
 
 def _own_functions(cls: type) -> Iterator[FunctionType]:

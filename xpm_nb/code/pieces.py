@@ -42,6 +42,10 @@ class Piece:
         What it needs: while it is executed, by name; at any time after.
     registered
         What comes to it from outside, whatever the order.
+    settled
+        Names of `now` that are known, whatever they stand for now.
+    compared
+        Whether what it gives was made again, and compared with what there is.
     """
 
     root: str
@@ -54,6 +58,8 @@ class Piece:
     now: dict[str, list[Piece]] = field(default_factory=dict)
     later: list[Piece] = field(default_factory=list)
     registered: list[Piece] = field(default_factory=list)
+    settled: set[str] = field(default_factory=set)
+    compared: bool = False
 
     @cached_property
     def order(self) -> tuple[int, str, int, str]:

@@ -1,25 +1,25 @@
 """Statements that change a thing after its definition: ``A.w = …``, ``REG.append(f)``.
 
 A notebook may do so in any cell. A job executes the definition again, and these statements only if
-they are carried too. `touches` finds them in the text; `filled` computes what they make of a plain
-container, to be compared with the live one.
+they are carried too. `touches` finds them in the text, `inner_touches` what functions change when
+they are called.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xpm_nb.code.bytecode import parse
-from xpm_nb.code.values import NotPlain, evaluate
+from xpm_nb.code.named import bound_in
 
 #: Attributes of classes and functions that no job reads.
 SPOKEN = frozenset({"__doc__", "__stale__", "__carrier__", "__module__", "__annotations__"})
 
-# Methods of Python's own containers that change them.
-_CHANGING = frozenset(
+#: Methods of Python's own containers that change them.
+CHANGING = frozenset(
     str.split(
         "append add extend update insert setdefault remove discard pop popitem clear sort reverse"
         " appendleft extendleft"
@@ -84,6 +84,66 @@ def _found(node: ast.AST) -> Iterator[Touch]:
         yield from _found(child)
 
 
+class Inner(NamedTuple):
+    """One change that a function makes when it is called.
+
+    Attributes
+    ----------
+    path : tuple[str, ...]
+        As that of a `Touch`, with the name that it begins with. A class that is asked for
+        (``type(self)``, ``self.__class__``) is called ``cls``.
+    local : bool
+        Whether the name is one of the function's own.
+    sets : bool
+        Whether something is set, or deleted; else what is there is changed.
+    """
+
+    path: tuple[str, ...]
+    local: bool
+    sets: bool
+
+
+@lru_cache(maxsize=2048)
+def inner_touches(text: str) -> tuple[frozenset[Inner], ...]:
+    """Give what the functions of each top-level statement of a text change when they are called."""
+    return tuple(frozenset(_inside(node, None)) for node in parse(text))
+
+
+def _inside(node: ast.AST, local: frozenset[str] | None) -> Iterator[Inner]:
+    """Walk through a statement; `local` are the names of the functions around, None outside."""
+    if isinstance(node, _SCOPES):
+        local = (local or frozenset()) | bound_in(node)
+    if local is not None:
+        match node:
+            case ast.Attribute(ctx=ast.Store() | ast.Del()):
+                yield from _inner(node, local, sets=True)
+            case ast.Subscript(ctx=ast.Store() | ast.Del(), value=owner):
+                yield from _inner(owner, local, sets=False)
+            case ast.Call(func=ast.Attribute(value=owner, attr=method)) if is_changing(method):
+                yield from _inner(owner, local, sets=False)
+            case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[owner, name, *_]):
+                attribute = str(name.value) if isinstance(name, ast.Constant) else "?"
+                yield from _inner(ast.Attribute(owner, attribute), local, sets=True)
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if name not in local:
+                yield Inner((name,), local=False, sets=True)
+    for child in ast.iter_child_nodes(node):
+        yield from _inside(child, local)
+
+
+def _inner(node: ast.AST, local: frozenset[str], *, sets: bool) -> Iterator[Inner]:
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        if isinstance(node, ast.Attribute) and node.attr == "__class__":
+            break
+        parts.append(node.attr if isinstance(node, ast.Attribute) else "[]")
+        node = node.value
+    match node:
+        case ast.Name(id=name):
+            yield Inner((name, *reversed(parts)), name in local, sets)
+        case ast.Attribute() | ast.Call(func=ast.Name(id="type"), args=[_]):
+            yield Inner(("cls", *reversed(parts)), True, sets)
+
+
 def _path(node: ast.AST) -> tuple[str, ...]:
     """Give the global name and the attributes of ``A.b[0].c``, nothing for other expressions."""
     parts: list[str] = []
@@ -96,42 +156,9 @@ def _path(node: ast.AST) -> tuple[str, ...]:
 def is_changing(method: str) -> bool:
     """Tell whether a method changes what it is one of, as far as its name tells."""
     inplace = method.endswith("_") and not method.startswith("_")  # as torch names them
-    return method in _CHANGING or method in _OTHERS or inplace or method.startswith("set_")
+    return method in CHANGING or method in _OTHERS or inplace or method.startswith("set_")
 
 
 def is_filling(touch: Touch) -> bool:
     """Tell whether a change is one of what a container holds."""
-    return touch.call in _CHANGING if touch.call else touch.path[-1:] == ("[]",)
-
-
-def filled(container: Any, statements: Iterable[ast.stmt], space: Mapping[str, Any]) -> Any:
-    """Do to a container what statements have done to another, and give it.
-
-    Raises
-    ------
-    NotPlain
-        For a statement that does more than to put plain things in, or to take them out.
-    """
-    for node in statements:
-        try:
-            match node:
-                case ast.Assign(targets=[ast.Subscript() as target], value=value):
-                    container[evaluate(target.slice, space)] = evaluate(value, space)
-                case ast.Delete(targets=[ast.Subscript() as target]):
-                    del container[evaluate(target.slice, space)]
-                case ast.Expr(value=ast.Call(func=ast.Attribute(attr=method)) as call):
-                    if method not in _CHANGING or type(container).__module__ not in _PLAIN:
-                        raise NotPlain(call)
-                    given = [evaluate(argument, space) for argument in call.args]
-                    named = {str(k.arg): evaluate(k.value, space) for k in call.keywords if k.arg}
-                    if len(named) < len(call.keywords) or "key" in named:
-                        raise NotPlain(call)
-                    getattr(container, method)(*given, **named)
-                case _:
-                    raise NotPlain(node)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise NotPlain(node) from error
-    return container
-
-
-_PLAIN = ("builtins", "collections")
+    return touch.call in CHANGING if touch.call else touch.path[-1:] == ("[]",)

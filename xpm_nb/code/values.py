@@ -8,6 +8,7 @@ run-time state, and that never travels in a script.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import builtins
 import enum
@@ -24,15 +25,18 @@ from pathlib import PurePath
 from typing import Any
 
 from xpm_nb.code.bytecode import same_code
+from xpm_nb.code.shapes import fields_of, is_data_class
 
 # Callables without effect whose result depends on their arguments only, by the module that has
 # them. They are looked up in sys.modules and compared by identity: a user's own `field` is none.
 _PURE = {
     "builtins": "abs all any bool bytes chr complex dict divmod enumerate float frozenset int len"
     " list max min object ord pow range repr reversed round set slice sorted str sum tuple zip",
+    "argparse": "Namespace",
     "annotated_types": "Ge Gt Interval Le Len Lt MaxLen MinLen MultipleOf",
     "collections": "ChainMap Counter OrderedDict defaultdict deque namedtuple",
     "contextvars": "ContextVar",
+    "dataclasses": "asdict astuple replace",
     "datetime": "date datetime time timedelta",
     "decimal": "Decimal",
     "enum": "Enum Flag IntEnum IntFlag StrEnum",
@@ -40,6 +44,8 @@ _PURE = {
     "functools": "partial",
     "itertools": "chain combinations permutations product",
     "logging": "getLogger",
+    "math": "ceil comb cos dist erf exp fabs factorial floor fmod fsum gcd hypot isclose isfinite"
+    " isinf isnan isqrt lcm log log10 log1p log2 perm pow prod radians sin sqrt tan tanh trunc",
     "operator": "attrgetter itemgetter methodcaller",
     "os.path": "basename dirname join splitext",
     "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
@@ -58,9 +64,11 @@ _ATOMS = (
     PurePath,
 )
 _CONTAINERS = (tuple, list, dict, set, frozenset)
+#: Classes of objects that are nothing but their attributes.
+NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _NAMED = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType, enum.Enum)
-# What a plain expression may raise when it is computed once more.
-_FAILURES = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
+#: What a plain expression may raise when it is computed once more.
+FAILURES = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 _PARTS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Starred)  # their elements may be anything
 _OPERATIONS = (
@@ -68,7 +76,16 @@ _OPERATIONS = (
     *(ast.Subscript, ast.Slice, ast.JoinedStr, ast.FormattedValue),
 )
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_VIEWS = ("items", "keys", "values")
+# Methods that have no effect, of values that are of exactly these types.
+_METHODS: dict[type, frozenset[str]] = {
+    str: frozenset(name for name in dir(str) if not name.startswith("_")),
+    dict: frozenset({"copy", "get", "items", "keys", "values"}),
+    list: frozenset({"copy", "count", "index"}),
+    tuple: frozenset({"count", "index"}),
+    set: frozenset({"copy", "difference", "intersection", "issubset", "union"}),
+}
+_OF_PATHS = frozenset({"as_posix", "joinpath", "relative_to", "with_name", "with_suffix"})
+_PARTS_OF_PATHS = frozenset({"name", "parent", "parts", "stem", "suffix"})
 _MARKS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 
 
@@ -91,26 +108,41 @@ def evaluate(node: ast.expr, space: Mapping[str, Any]) -> Any:
     NotPlain
         When computing it could have an effect, or needs something that is not plain.
     """
-    _check(node, space, frozenset(), operand=False)
+    check(node, space, frozenset(), operand=False)
     code = compile(ast.Expression(node), "<plain>", "eval", dont_inherit=True)
     try:
         return eval(code, {**space, "__builtins__": builtins})
-    except _FAILURES as error:
+    except FAILURES as error:
         raise NotPlain(node) from error
 
 
-def _check(
-    node: ast.AST, space: Mapping[str, Any], local: frozenset[str], *, operand: bool
-) -> None:
-    """Raise `NotPlain` for what is not; `operand`: something is done with the value of `node`."""
+def check(node: ast.AST, space: Mapping[str, Any], local: frozenset[str], *, operand: bool) -> None:
+    """Look whether an expression is plain.
+
+    Parameters
+    ----------
+    node
+        The expression.
+    space
+        The live globals.
+    local
+        Names that stand for something else in it.
+    operand
+        Whether something is done with its value.
+
+    Raises
+    ------
+    NotPlain
+        It is not.
+    """
     if isinstance(node, (ast.Constant, ast.Lambda, *_MARKS)):
         return  # the code of a lambda is compared with that of the live one
     if isinstance(node, ast.Name):
-        if node.id not in local and operand and not _is_plain(_leaf(node, space)):
+        if node.id not in local and operand and not is_plain(_leaf(node, space)):
             raise NotPlain(node)
     elif isinstance(node, ast.Attribute):
         _check_attribute(node, space, local)
-        if operand and not _is_plain(evaluate(node, space)):
+        if operand and not is_plain(evaluate(node, space)):
             raise NotPlain(node)
     elif isinstance(node, ast.Call):
         _check_call(node, space, local)
@@ -129,7 +161,7 @@ def _check(
     elif isinstance(node, ast.comprehension) and not node.is_async:
         _check_all([node.iter, *node.ifs], space, local, operand=True)
     elif isinstance(node, ast.keyword):
-        _check(node.value, space, local, operand=operand)
+        check(node.value, space, local, operand=operand)
     else:
         raise NotPlain(node)
 
@@ -138,29 +170,56 @@ def _check_all(
     nodes: Iterable[ast.AST], space: Mapping[str, Any], local: frozenset[str], *, operand: bool
 ) -> None:
     for node in nodes:
-        _check(node, space, local, operand=operand)
+        check(node, space, local, operand=operand)
 
 
 def _check_attribute(node: ast.Attribute, space: Mapping[str, Any], local: frozenset[str]) -> None:
-    """Let through what modules, classes and enum members have: no code of an object runs."""
+    """Let through what modules, classes, enum members and data have: no code of an object runs."""
     if any(isinstance(n, ast.Name) and n.id in local for n in ast.walk(node.value)):
         raise NotPlain(node)
-    if not isinstance(evaluate(node.value, space), types.ModuleType | type | enum.Enum):
-        raise NotPlain(node)
+    owner = evaluate(node.value, space)
+    if isinstance(owner, types.ModuleType | type | enum.Enum):
+        return
+    if isinstance(owner, PurePath) and node.attr in _PARTS_OF_PATHS:
+        return
+    if is_data(owner) and node.attr in dict(fields_of(owner)):
+        return
+    if type(owner) in NAMESPACES and node.attr in vars(owner):
+        return
+    raise NotPlain(node)
 
 
 def _check_call(node: ast.Call, space: Mapping[str, Any], local: frozenset[str]) -> None:
     method = node.func
     if isinstance(method, ast.Attribute) and isinstance(method.value, ast.Constant | ast.JoinedStr):
-        _check(method.value, space, local, operand=True)  # "adam sgd".split()
-    elif isinstance(method, ast.Attribute) and method.attr in _VIEWS:
-        if type(evaluate(method.value, space)) is not dict:
-            raise NotPlain(node)  # items() of another class may be anything
-    elif not _is_pure(evaluate(method, space)):
+        check(method.value, space, local, operand=True)  # "adam sgd".split()
+    elif any(isinstance(n, ast.Name) and n.id in local for n in ast.walk(method)):
         raise NotPlain(node)
+    elif not (isinstance(method, ast.Attribute) and _has_method(method, space)):
+        function = evaluate(method, space)
+        if not _is_pure(function) and not is_data_class(function, _is_pure):
+            raise NotPlain(node)
     if any(keyword.arg == "key" for keyword in node.keywords):
         raise NotPlain(node)  # the only way for what is in the list to call a function handed over
     _check_all([*node.args, *node.keywords], space, local, operand=True)
+
+
+def _has_method(method: ast.Attribute, space: Mapping[str, Any]) -> bool:
+    """Tell whether a method is one without effect, of a value that has it from Python itself."""
+    try:
+        owner = evaluate(method.value, space)
+    except NotPlain:
+        return False
+    return (
+        method.attr in _METHODS.get(type(owner), frozenset())
+        or (isinstance(owner, PurePath) and method.attr in _OF_PATHS)
+        or (isinstance(owner, tuple) and is_data(owner) and method.attr in ("_asdict", "_replace"))
+    )
+
+
+def is_data(value: Any) -> bool:
+    """Tell whether a value is an instance of a class that has nothing but data."""
+    return is_data_class(type(value), _is_pure)
 
 
 def _leaf(node: ast.Name, space: Mapping[str, Any]) -> Any:
@@ -170,13 +229,15 @@ def _leaf(node: ast.Name, space: Mapping[str, Any]) -> Any:
         raise NotPlain(node) from None
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Tell whether operators on this value run no code but Python's own."""
     kind = type(value)
     return (
         kind in _ATOMS
         or kind in _CONTAINERS
+        or kind in NAMESPACES
         or isinstance(value, (*_NAMED, PurePath))
+        or is_data(value)
         or kind.__module__ in ("typing", "types", "re", "typing_extensions", "xpm_nb.core.fields")
     )
 
@@ -220,6 +281,8 @@ class _Comparison:
             return self._alike(a, b) or self._same_recipe(a, b)
         if isinstance(a, enum.Enum) and isinstance(b, enum.Enum):
             return a.name == b.name and self.same(type(a), type(b))
+        if is_data(a) and is_data(b):  # of one class, or of one that was executed again
+            return self.same(type(a), type(b)) and self.same(dict(fields_of(a)), dict(fields_of(b)))
         if type(a) is not type(b):
             return False
         match a:

@@ -44,7 +44,8 @@ def check(
     for piece in pieces:
         user = piece.statement
         # A value that a statement gives was made again, and compared.
-        if user is not None and not (isinstance(user.node, _VALUES) and user.binds):
+        same = user is not None and isinstance(user.node, _VALUES) and user.binds
+        if user is not None and not same and not piece.compared:
             judge.piece(piece, user)
 
 

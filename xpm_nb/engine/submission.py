@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import is_
 from pathlib import Path
-from types import FunctionType, MappingProxyType, SimpleNamespace
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 from xpm_nb.code import carrier
+from xpm_nb.code.shapes import fields_of
 from xpm_nb.code.touches import touches
+from xpm_nb.code.values import NAMESPACES, is_data
 from xpm_nb.core import config as configs
 from xpm_nb.core import masks, nodes, serial
 from xpm_nb.core.fields import Partial
@@ -414,11 +416,15 @@ class _Stamp:
 def _containers(value: Any, parts: list[Any]) -> Iterator[Any]:
     """Give a container with those inside it, and add what they hold to `parts`: no code runs."""
     stack, seen = [value], set[int]()
+    held: list[Any] = []  # so that no other gets the number of what was made here
     while stack:
         item = stack.pop()
         kind = type(item)
-        if kind is SimpleNamespace:
+        if kind in NAMESPACES:
             item, kind = vars(item), dict
+        elif is_data(item):
+            item, kind = dict(fields_of(item)), dict
+            held.append(item)
         known = kind.__module__ in ("builtins", "collections") and isinstance(item, _CONTAINERS)
         if not known or id(item) in seen:
             continue
