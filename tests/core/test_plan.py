@@ -38,6 +38,9 @@ from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.errors import InternalError
 
+# Who ends an example in the midst of its draws is told that its strategies are flaky.
+LONG_S = 900
+
 
 def play(plan, *events, now=0.0):
     effects = []
@@ -539,7 +542,7 @@ class Laws(RuleBasedStateMachine):
 
 
 Laws.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestLaws = pytest.mark.slow(Laws.TestCase)
+TestLaws = pytest.mark.timeout(LONG_S)(pytest.mark.slow(Laws.TestCase))
 
 
 class Slots(RuleBasedStateMachine):
@@ -568,4 +571,4 @@ class Slots(RuleBasedStateMachine):
 
 
 Slots.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
-TestSlots = pytest.mark.slow(Slots.TestCase)
+TestSlots = pytest.mark.timeout(LONG_S)(pytest.mark.slow(Slots.TestCase))

@@ -25,6 +25,9 @@ from xpm_nb.core.plan import Plan
 from xpm_nb.core.pools import Pools
 from xpm_nb.core.states import JobState
 
+# Who ends an example in the midst of its draws is told that its strategies are flaky.
+LONG_S = 900
+
 
 class Desk:
     """A plan, and a world that grants whatever the plan asks for, unless it is told not to."""
@@ -329,4 +332,4 @@ class Laws(RuleBasedStateMachine):
 
 
 Laws.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
-TestLaws = pytest.mark.slow(Laws.TestCase)
+TestLaws = pytest.mark.timeout(LONG_S)(pytest.mark.slow(Laws.TestCase))

@@ -273,7 +273,7 @@ class Plan:
 
     def take_back(self, keys: Iterable[str]) -> list[Effect]:
         """Start these jobs ourselves again, those that were left to another process."""
-        for key in self._left.intersection(keys):
+        for key in [key for key in dict.fromkeys(keys) if key in self._left]:  # in their order
             self._left.discard(key)
             if self.state(key) is JobState.READY:
                 self._stand(self._nodes[key])

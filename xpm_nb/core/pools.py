@@ -25,7 +25,7 @@ class Pools:
         self._needs: dict[str, Needs] = {}
         self._held: dict[str, Needs] = {}  # by job: what it took
         self._used: dict[str, int] = {}  # by pool: all that is held
-        self._waiting: dict[str, frozenset[str]] = {}  # by job: the pools
+        self._waiting: dict[str, dict[str, None]] = {}  # by job: the pools, an ordered set
         self._queues: dict[str, list[tuple[int, str]]] = {}  # heaps; old entries are skipped
         self._closed: dict[str, float] = {}  # until when
         self._changed: dict[str, None] = {}  # pools whose first may go now
@@ -110,7 +110,7 @@ class Pools:
     def wait(self, key: str, order: int) -> None:
         """Have a job stand in the queues of what it needs; it holds nothing."""
         self.leave(key)
-        pools = frozenset(pool for pool, _ in self.needs(key))
+        pools = dict.fromkeys(pool for pool, _ in self.needs(key))
         if pools:
             self._waiting[key] = pools
         for pool in pools:
