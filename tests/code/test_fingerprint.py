@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from xpm_nb.code import modules
-from xpm_nb.code.fingerprint import KEPT, Prints, Wanted, at_start, fingerprint, has_moved
+from xpm_nb.code.fingerprint import Prints, Wanted, at_start, fingerprint, has_moved
+from xpm_nb.code.modules import KEPT
 
 HELPERS = """
 # a comment

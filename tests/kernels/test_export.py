@@ -247,6 +247,31 @@ def test_an_edit_of_the_package_makes_its_results_stale(lab):
     assert kernel.value("len(xp.stale())") == 4
 
 
+def test_jobs_of_former_classes_are_left_out_by_name(lab):
+    kernel = lab.kernel()
+    kernel.run('xp = start("small")')
+    kernel.run(SMALL)
+    kernel.run(SUBMIT)
+    place = f"In[{kernel.run('len(In)').result}], line 1"
+    kernel.run(SMALL.replace("2 * self.n", "3 * self.n"))
+    error = kernel.fails("xp.export('project')").error
+    assert f"was made with a Double that {place} has defined anew since: run the cells" in error
+    kernel.run("Double.C(n=-1).submit(); xp.wait(timeout_s=60)")
+    kernel.run('said = xp.export("project")')
+    assert kernel.value("said.tasks") == 1
+    notes = kernel.value("list(said.notes)")
+    assert [note.partition(" was made")[2] for note in notes] == [
+        f" with a Double that {place} has defined anew since"
+    ] * 4
+    assert {note.split()[2] for note in notes} == {"Double", "Sum"}
+    assert run(lab, "project/run.py").startswith("1 job: 1 done\n")
+    assert "3 * self.n" in (lab.path / "project" / "small" / "tasks.py").read_text()
+    kernel.run(SUBMIT)  # with the classes of now
+    assert kernel.value("list(xp.export('other').notes)") == [
+        "4 results are stale or of unknown code here, and stay so in the package"
+    ]
+
+
 def test_what_was_stale_or_in_error_stays_so_and_run_says_what_it_does(lab):
     kernel = lab.kernel()
     kernel.run('xp = start("small")')

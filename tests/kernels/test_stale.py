@@ -334,6 +334,9 @@ def test_modules_that_are_imported_by_a_computed_name(lab, plugged):
         module = name.removesuffix(".py").replace("/", ".")
         why = plugged.run("print(task.why())").stdout
         assert f"{module} ({lab.path / name}) has changed: it was imported while" in why
+        word = COMPUTED[name].partition("'")[2].rstrip("'\n")
+        assert f"- WORD = '{word}'" in why, why
+        assert f"+ WORD = 'new {word}'" in why, why
         assert plugged.run("task.job.keep('the same'); xp.stale()").status == "ok"
         assert stale(plugged) == "", name
         write(lab, name, f"# a comment\n{COMPUTED[name]}")

@@ -12,14 +12,16 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from xpm_nb.code import modules
+from xpm_nb.code import former, modules
 from xpm_nb.code.bytecode import FUTURES
 from xpm_nb.code.canonical import reads_annotations
 from xpm_nb.code.cells import Cell, Cells, Statement, command_text
+from xpm_nb.code.drift import Refused
 from xpm_nb.code.gather import Gathering
 from xpm_nb.code.imports import is_import
 from xpm_nb.code.origin import Origins
@@ -131,10 +133,7 @@ def carry(
     CarrierError
         Naming class, cell, variable and the way out.
     """
-    scripts = [str(namespace_globals[n]) for n in ("__file__",) if namespace_globals.get(n)]
-    command = "" if scripts else command_text(sys.orig_argv)
-    sources = {"<string>": command} if command else {}
-    cells = Cells(numbers, texts, [*scripts, *sources], sources)
+    cells = _cells(namespace_globals, numbers, texts)
     origins = Origins(cells, site, namespace_globals)
     gathering = Gathering(cells, origins, namespace_globals, whole=whole)
     distinct = list(dict.fromkeys(classes))
@@ -161,6 +160,37 @@ def carry(
             *_executed_before(pieces, futures),
         ),
     )
+
+
+def _cells(
+    space: Mapping[str, Any], numbers: Mapping[str, int], texts: Mapping[int, str] | None
+) -> Cells:
+    scripts = [str(space[n]) for n in ("__file__",) if space.get(n)]
+    command = "" if scripts else command_text(sys.orig_argv)
+    sources = {"<string>": command} if command else {}
+    return Cells(numbers, texts, [*scripts, *sources], sources)
+
+
+def defined_anew(
+    classes: Iterable[type],
+    *,
+    namespace_globals: Mapping[str, Any],
+    numbers: Mapping[str, int],
+    site: Callable[[type], Site | None],
+    texts: Mapping[int, str] | None = None,
+) -> dict[type, str]:
+    """Give the classes that are not any more what their names mean, and what has defined them anew.
+
+    See `carry` for the parameters. A class whose source cannot be found is none of them.
+    """
+    origins = Origins(_cells(namespace_globals, numbers, texts), site, namespace_globals)
+    found: dict[type, str] = {}
+    for cls in dict.fromkeys(classes):
+        with suppress(Refused):
+            if cls.__module__ == "__main__":
+                by = former.anew(cls, namespace_globals, origins)
+                found |= {} if by is None else {cls: by.place}
+    return found
 
 
 def _doubts(pieces: Iterable[Piece]) -> Iterator[str]:

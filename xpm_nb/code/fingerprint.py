@@ -22,7 +22,6 @@ from xpm_nb.code.modules import Import, Module, Unreadable
 from xpm_nb.code.pieces import Piece
 from xpm_nb.store.records import Code, CodePart
 
-KEPT = 100_000  # characters of a file that each job keeps the text of, to show what has changed
 MAX_KNOWN = 256  # fingerprints that are kept in memory
 
 # Kinds of parts: a statement of a cell, the class of a task that is only needed, a file.
@@ -283,7 +282,7 @@ def _module_parts(found: Sequence[Module], offset: int) -> list[CodePart]:
             MODULE,
             module.name,
             module.path,
-            module.text if len(module.text) <= KEPT else "",
+            module.kept,
             module.digest,
             tuple(_numbers(module.imports, numbers, module.name)),
             module.stamp,

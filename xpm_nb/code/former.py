@@ -72,12 +72,24 @@ def doubts(made: Mapping[type, Piece], pieces: Iterable[Piece], origins: Origins
     """
     pieces = list(pieces)
     for cls, piece in made.items():
-        mine, now = origins.of_class(cls), _now(cls, piece.space, origins)
-        if mine is not None and now is not None and says(now) != says(mine):
+        mine, now = origins.of_class(cls), anew(cls, piece.space, origins)
+        if mine is not None and now is not None:
             yield (
                 f"{cls.__qualname__} was defined anew by {now.place}, and the job still has that of"
                 f" {mine.place}. If the new one is meant, {_way(cls, pieces)}."
             )
+
+
+def anew(cls: type, space: Mapping[str, Any], origins: Origins) -> Statement | None:
+    """Give the statement by which a class was defined anew, None if it says the same, or was not.
+
+    Raises
+    ------
+    Refused
+        The class itself cannot be found.
+    """
+    mine, now = origins.of_class(cls), _now(cls, space, origins)
+    return now if mine is not None and now is not None and says(now) != says(mine) else None
 
 
 def _now(cls: type, space: Mapping[str, Any], origins: Origins) -> Statement | None:

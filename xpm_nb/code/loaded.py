@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from xpm_nb.code import modules
 from xpm_nb.code.modules import Unreadable
@@ -50,7 +51,7 @@ def look(files: Mapping[str, str], since: float) -> tuple[list[Loaded], list[str
         written = max(status.st_mtime, status.st_ctime)
         if written >= since - _COARSE_S or modules.drop_outdated(path):
             doubtful.append(path)
-        found.append(Loaded(name, path, module.digest, module.stamp))
+        found.append(Loaded(name, path, module.digest, module.stamp, module.kept))
     return found, doubtful
 
 
@@ -69,6 +70,17 @@ def present(some: Iterable[Loaded]) -> dict[str, str]:
     A project that was moved is found where this process looks for modules.
     """
     return {one.path: _present(one) for one in some}
+
+
+def texts(some: Iterable[Loaded]) -> dict[str, str]:
+    """Give the texts of modules as their files are now, by the path each had."""
+    found: dict[str, str] = {}
+    for one in some:
+        for path in (one.path, modules.where(one.name)):
+            with suppress(Unreadable):
+                if path and one.path not in found:
+                    found[one.path] = modules.load(one.name, path, "").kept
+    return found
 
 
 def _present(one: Loaded) -> str:

@@ -41,6 +41,10 @@ class Import(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+#: Characters of a file that each job keeps the text of, to show what has changed.
+KEPT = 100_000
+
+
 class Module(NamedTuple):
     """A module of the user's own, as its file is now."""
 
@@ -53,6 +57,11 @@ class Module(NamedTuple):
     reads_documents: bool = False
     documented: str = ""  # the digest, of its docstrings too
     reads_annotations: bool = False
+
+    @property
+    def kept(self) -> str:
+        """Its text, "" if that is too long to be kept with each job."""
+        return self.text if len(self.text) <= KEPT else ""
 
 
 class Reached(NamedTuple):

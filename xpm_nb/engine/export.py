@@ -33,6 +33,7 @@ from xpm_nb.errors import ExportError
 from xpm_nb.store.files import write_text
 
 MAX_DIFF = 60  # lines in a message
+MAX_NAMED = 5  # jobs that are left out, each in a line of its own
 
 _RUN = '''\
 """Submits the tasks of the experiment {name}; those that are done are not run again."""
@@ -109,7 +110,8 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any, accept: Ac
     Raises
     ------
     ExportError
-        Nothing is there to export, something cannot be written as code, or a file that is there
+        Nothing is there to export (jobs of classes that were defined anew since are left out, and
+        named in the notes), something cannot be written as code, or a file that is there
         already says something else. Nothing is written then.
     CarrierError
         The code of a class cannot be found.
@@ -119,6 +121,11 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any, accept: Ac
     if not jobs:
         raise ExportError(
             f"{xp.name!r} has no task that was submitted by this kernel: run the cells that submit"
+        )
+    jobs, former = _present(jobs, executed)
+    if not jobs:
+        raise ExportError(
+            f"{next(iter(former.values()))}: run the cells again that make the tasks, and submit"
         )
     name = _package_name(xp.name, target)
     for folder in (target, target / name):
@@ -151,7 +158,40 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any, accept: Ac
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             write_text(target / path, written[path])
     stale = accept(jobs, planned, f"exported as {name}")
-    return Exported(target, name, tuple(files), len(jobs), tuple(_notes(xp, jobs, roots, stale)))
+    notes = (*_of_former(former), *_notes(xp, jobs, len(former), roots, stale))
+    return Exported(target, name, tuple(files), len(jobs), notes)
+
+
+def _present(jobs: Sequence[Job], executed: Any) -> tuple[list[Job], dict[Job, str]]:
+    """Tell jobs whose classes are what their names mean from others; of these, say why."""
+    numbers, texts = executed if executed is not None else ({}, None)
+    former = carrier.defined_anew(
+        _classes(jobs),
+        namespace_globals=vars(sys.modules["__main__"]),
+        numbers=numbers,
+        texts=texts,
+        site=configs.site,
+    )
+    present: list[Job] = []
+    others: dict[Job, str] = {}
+    for job in jobs:
+        known = [cls for cls in _classes([job]) if cls in former]
+        if known:
+            others[job] = (
+                f"{job.view().task} {job.identifier[:8]} was made with a {known[0].__qualname__} that "
+                f"{former[known[0]]} has defined anew since"
+            )
+        else:
+            present.append(job)
+    return present, others
+
+
+def _of_former(jobs: Mapping[Job, str]) -> Iterator[str]:
+    """Say which jobs are left out because their code is not what the notebook says now."""
+    for job in list(jobs)[:MAX_NAMED]:
+        yield f"left out: {jobs[job]}"
+    if len(jobs) > MAX_NAMED:
+        yield f"left out as well: {len(jobs) - MAX_NAMED} more jobs like these"
 
 
 # -- what is written --------------------------------------------------------------------------
@@ -276,8 +316,10 @@ def _options(job: Job) -> dict[str, str]:
     return {"max_retries": str(record.max_retries)}
 
 
-def _notes(xp: Any, jobs: Sequence[Job], roots: Iterable[Path], stale: int) -> Iterator[str]:
-    left = len(xp.jobs) - len(jobs)
+def _notes(
+    xp: Any, jobs: Sequence[Job], former: int, roots: Iterable[Path], stale: int
+) -> Iterator[str]:
+    left = len(xp.jobs) - len(jobs) - former
     if left:
         yield f"{left} jobs of earlier runs are left out: this kernel has not submitted them"
     for root in roots:

@@ -206,8 +206,9 @@ class Judging(Contents):
             inputs=tuple(self._stale_inputs(entry, made)),
             kept=kept[-1] if kept else None,
             changed=entry.changed,
-            found=entry.found,
+            found=records.read_met(entry.paths, texts=True)[1] if entry.found else (),
             present=loaded.present(entry.found),
+            texts=loaded.texts(entry.found),
             doubt=entry.facts.doubt,
         )
 

@@ -75,8 +75,9 @@ class Case(NamedTuple):
         Names of the jobs that it needs and whose result is not what it was made from.
     failure : str
         Why it is in error.
-    found, present
-        Modules that only its run could tell of, and their digests as they are now, by path.
+    found, present, texts
+        Modules that only its run could tell of, and their digests and texts as they are now, by
+        path.
     doubt : str
         Why a result is not to be trusted, though its code is that of now.
     """
@@ -96,6 +97,7 @@ class Case(NamedTuple):
     changed: str = ""
     found: tuple[Loaded, ...] = ()
     present: Mapping[str, str] = MappingProxyType({})
+    texts: Mapping[str, str] = MappingProxyType({})
     doubt: str = ""
 
 
@@ -106,8 +108,11 @@ def explain(case: Case) -> WhyView:
     now = () if case.now is None else case.now.parts
     if then and now:
         here = [(one, case.present.get(one.path, "")) for one in case.found]
-        then = (*then, *(_part(one, one.digest) for one in case.found))
-        now = (*now, *(_part(one, digest) for one, digest in here if digest))
+        then = (*then, *(_part(one, one.digest, one.text) for one in case.found))
+        # Without what it said then, what it says now would look as if all of it were new.
+        texts = [case.texts.get(one.path, "") if one.text else "" for one, _ in here]
+        rows = zip(here, texts, strict=True)
+        now = (*now, *(_part(one, digest, text) for (one, digest), text in rows if digest))
     roots = frozenset() if case.now is None else frozenset(_names(case.now.roots))
     show = case.kind == "computed" and bool(now)
     # Of what is pickled there is no source: its bytes differ, and tell nobody anything.
@@ -123,9 +128,9 @@ def explain(case: Case) -> WhyView:
     )
 
 
-def _part(one: Loaded, digest: str) -> CodePart:
-    """Write a module that only the run could tell of as a part; its text is not kept."""
-    return CodePart("module", one.name, one.path, "", digest)
+def _part(one: Loaded, digest: str, text: str) -> CodePart:
+    """Write a module that only the run could tell of as a part."""
+    return CodePart("module", one.name, one.path, text, digest)
 
 
 def _names(roots: Sequence[str]) -> list[str]:

@@ -222,12 +222,15 @@ class Loaded(NamedTuple):
         Of what the file says, as that of a `CodePart`.
     stamp : tuple[int, ...]
         When it was written (ns) and its size.
+    text : str
+        What the file says, "" if that was not kept, or was not asked for.
     """
 
     name: str
     path: str
     digest: str
     stamp: tuple[int, ...] = ()
+    text: str = ""
 
 
 class Meaning(NamedTuple):
@@ -609,7 +612,10 @@ def write_times(
     if changed:
         data["changed"] = ", ".join(changed)
     if loaded:
-        data["loaded"] = [[one.name, one.path, one.digest, *one.stamp] for one in loaded]
+        data["loaded"] = [
+            [one.name, one.path, one.digest, *one.stamp, *filter(None, [one.text])]
+            for one in loaded
+        ]
     write_json(paths.outcome, data)
 
 
@@ -618,8 +624,8 @@ def read_changed(paths: JobPaths) -> str:
     return read_met(paths)[0]
 
 
-def read_met(paths: JobPaths) -> tuple[str, tuple[Loaded, ...]]:
-    """Give what only the last attempt could tell of its code.
+def read_met(paths: JobPaths, *, texts: bool = False) -> tuple[str, tuple[Loaded, ...]]:
+    """Give what only the last attempt could tell of its code; the texts of files if asked.
 
     Returns
     -------
@@ -631,8 +637,9 @@ def read_met(paths: JobPaths) -> tuple[str, tuple[Loaded, ...]]:
     found = []
     for one in said if isinstance(said, list) else ():
         match one:
-            case [str(name), str(path), str(digest), int(written), int(size)]:
-                found.append(Loaded(name, path, digest, (written, size)))
+            case [str(name), str(path), str(digest), int(written), int(size), *more]:
+                text = str(more[0]) if more and texts else ""
+                found.append(Loaded(name, path, digest, (written, size), text))
     return str(data.get("changed") or ""), tuple(found)
 
 
