@@ -178,8 +178,8 @@ def _present(jobs: Sequence[Job], executed: Any) -> tuple[list[Job], dict[Job, s
         known = [cls for cls in _classes([job]) if cls in former]
         if known:
             others[job] = (
-                f"{job.view().task} {job.identifier[:8]} was made with a {known[0].__qualname__} that "
-                f"{former[known[0]]} has defined anew since"
+                f"{job.view().task} {job.identifier[:8]} was made with a "
+                f"{known[0].__qualname__} that {former[known[0]]} has defined anew since"
             )
         else:
             present.append(job)
