@@ -29,9 +29,10 @@ from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.export import Exported, export
 from xpm_nb.engine.handing import Handing
 from xpm_nb.engine.intake import Intake
-from xpm_nb.engine.job import Job, flush, inside, run_again, seconds, settled, wait_for
+from xpm_nb.engine.job import Job, run_again
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.keeping import Keeping
+from xpm_nb.engine.listening import inside
 from xpm_nb.engine.messages import (
     CancelJobs,
     CountToken,
@@ -45,6 +46,7 @@ from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.provenance import Run
 from xpm_nb.engine.surroundings import Comparing
 from xpm_nb.engine.tokens import Token
+from xpm_nb.engine.waiting import flush, seconds, settled, wait_for
 from xpm_nb.errors import ConfigError, InternalError, RecordError, XpmError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.launchers.local import LocalLauncher

@@ -24,7 +24,7 @@ from xpm_nb.engine import loop as loops
 from xpm_nb.engine import uncalled
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.entries import Entry
-from xpm_nb.engine.job import callbacks_of
+from xpm_nb.engine.listening import callbacks_of
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.messages import LeaveJobs
 from xpm_nb.errors import ConfigError, LaunchError

@@ -19,8 +19,9 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import host, preparing, staleness, submission, tokens
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.entries import Asked, Entry, Preparation
-from xpm_nb.engine.job import Job, inside
+from xpm_nb.engine.job import Job
 from xpm_nb.engine.judging import Judging
+from xpm_nb.engine.listening import inside
 from xpm_nb.engine.looking import Found, look
 from xpm_nb.engine.messages import LeaveJobs, OpenJobs, SubmitJob
 from xpm_nb.engine.namesakes import Namesakes

@@ -1,4 +1,4 @@
-"""The handle on one job that users hold, and what waiting means.
+"""The handle on one job that users hold.
 
 A `Job` keeps nothing: it reads the last view of its `Entry`, and posts messages to the loop.
 """
@@ -6,55 +6,31 @@ A `Job` keeps nothing: it reads the last view of its `Entry`, and posts messages
 from __future__ import annotations
 
 import contextlib
-import logging
-import threading
 import time
-import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
-from functools import partial
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.freshness import badges
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.core.views import CurveView, JobView, Said
-from xpm_nb.engine import callbacks, entries, looking, reading, staleness, story
+from xpm_nb.core.views import CurveView, JobView
+from xpm_nb.engine import entries, listening, looking, reading, staleness, story, waiting
 from xpm_nb.engine.afterwards import Afterwards
 from xpm_nb.engine.attributes import attribute
-from xpm_nb.engine.callbacks import Listener, Register
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.messages import CancelJobs, JudgeJobs, NoteError, RerunJobs, RetryJobs, Say, Wake
+from xpm_nb.engine.messages import CancelJobs, JudgeJobs, RerunJobs, RetryJobs
 from xpm_nb.engine.reading import Files, tail
 from xpm_nb.engine.source import Source
-from xpm_nb.errors import ConfigError, ConfigTypeError, InternalError, JobError, RecordError
+from xpm_nb.engine.waiting import VIEWS_S, flush, seconds, settled, wait_for
+from xpm_nb.errors import ConfigError, JobError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import files, records, results
 from xpm_nb.store.layout import numbered
 
-if TYPE_CHECKING:
-    from asyncio import Future
-
-log = logging.getLogger("xpm_nb")
-
-TICK_S = 0.1  # how long one wait is: in between, an interrupt gets through
-CALLBACKS_S = 10.0  # how long a wait goes on for callbacks of what it waited for, at most
-VIEWS_S = 1.0  # and for the views of what callbacks did, at most
-
-# What the notebook side puts round a wait for one job; nothing outside a notebook.
-while_waiting: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-TAIL_LINES = 20
-TRACE_FRAMES = 8  # of a callback's exception
-
-# Where an exception goes through before and after the user's code.
-_OURS = (__file__, callbacks.__file__, contextlib.__file__)
-
-inside: ContextVar[Any] = ContextVar("xpm_nb_experiment", default=None)
-"""The experiment of the `with` block, or of the job whose callback runs."""
+TAIL_LINES = 20  # of each log, where a failure is told
 
 
 class Job(Afterwards):
@@ -286,14 +262,14 @@ class Job(Afterwards):
         """
         timeout_s = seconds(timeout_s)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with while_waiting():
+        with waiting.while_waiting():
             if wait_for([self._entry], self._loop, timeout_s):
                 flush(deadline)
                 self._loop.sync(VIEWS_S)  # what callbacks said is in the view now
         return self.state
 
     def __await__(self) -> Generator[Any, None, JobState]:
-        with while_waiting():
+        with waiting.while_waiting():
             yield from settled([self._entry], self._loop).__await__()
         return self.state
 
@@ -305,7 +281,7 @@ class Job(Afterwards):
         JobError
             It ended in error: with its traceback, its last lines, and where its logs are.
         """
-        with while_waiting():
+        with waiting.while_waiting():
             wait_for([self._entry], self._loop, None)
             flush(None)
         if self.state is not JobState.DONE:
@@ -398,16 +374,16 @@ class Job(Afterwards):
         It is called with no argument in the callbacks' thread, once. The same function of the same
         cell, registered when the cell is run again, takes the former's place.
         """
-        _check_callable("on_completed", callback)
-        register = self._register()
+        listening.check_callable("on_completed", callback)
+        register = listening.register_of(self._entry, self._loop)
         register.on_completed(callback, self._experiment)
         if self._entry.view.state is JobState.DONE:
-            _call_due(self._entry, self._loop, register)
+            listening.call_due(self._entry, self._loop, register)
 
     def on_state(self, callback: Callable[[JobView], object]) -> None:
         """Have a function called with a `JobView` at each change of state."""
-        _check_callable("on_state", callback)
-        self._register().on_state(callback, self._experiment)
+        listening.check_callable("on_state", callback)
+        listening.register_of(self._entry, self._loop).on_state(callback, self._experiment)
 
     def watch_output(
         self, method: Callable[..., object] | str, callback: Callable[[Any], object]
@@ -421,26 +397,16 @@ class Job(Afterwards):
         ConfigError
             The task was not submitted by this kernel, which has no class to make outputs with.
         """
-        _check_callable("watch_output", callback)
+        listening.check_callable("watch_output", callback)
         if self._latest is None:
             raise ConfigError(
                 f"nothing here makes outputs of {self._entry.name}: submit its task in this kernel"
                 " (what is done or runs is not run again), and watch that"
             )
         name = configs.method_of(self._latest, method)
-        register = self._register()
+        register = listening.register_of(self._entry, self._loop)
         register.on_output(name, callback, self._latest, self._experiment)
-        _outputs_due(self._entry, self._loop, register)
-
-    def _register(self) -> Register:
-        with _registers_guard:
-            register = _registers.get(self._entry)
-            if register is None:
-                register = _registers[self._entry] = Register()
-                told = (self._entry, self._loop, register)
-                self._entry.hooks.append(partial(_told, *told))
-                self._entry.output_hooks.append(partial(_outputs_due, *told))
-            return register
+        listening.outputs_due(self._entry, self._loop, register)
 
     def _record(self) -> records.JobRecord | None:
         if self._entry.record is not None:
@@ -449,106 +415,6 @@ class Job(Afterwards):
             return records.read_job(self._entry.paths)
         except RecordError:
             return None
-
-
-# -- callbacks --------------------------------------------------------------------------------
-
-
-def callbacks_of(entry: Entry) -> list[str]:
-    """Name what this process is to call when a job goes on or ends well."""
-    register = _registers.get(entry)
-    return [] if register is None else register.names()
-
-
-_registers: dict[Entry, Register] = {}
-_registers_guard = threading.Lock()
-
-
-def _check_callable(what: str, callback: object) -> None:
-    if not callable(callback):
-        raise ConfigTypeError(f"{what}() takes a function, not {callback!r:.60}")
-
-
-def _told(entry: Entry, loop: Loop, register: Register, view: JobView) -> None:
-    """In the loop's thread, at each change: have called what is to be called."""
-    if view.state is JobState.DONE:
-        _call_due(entry, loop, register)
-    else:
-        register.reopen()
-    for listener in register.listeners():
-        callbacks.current().put(partial(_call, entry, loop, listener, view))
-
-
-def _outputs_due(entry: Entry, loop: Loop, register: Register) -> None:
-    if register.watches():
-        callbacks.current().put(partial(_give_outputs, entry, loop, register))
-
-
-def _give_outputs(entry: Entry, loop: Loop, register: Register) -> None:
-    """In the callbacks' thread: call users' functions with what is new of the job's outputs."""
-    for watch in register.watches():
-        try:
-            outputs, file, watch.offset = records.read_outputs(
-                entry.paths, watch.file, watch.offset
-            )
-        except RecordError as error:
-            log.warning("%s", error)
-            continue
-        if file != watch.file:  # the job was run again, and its files are new
-            watch.file, watch.seen = file, set()
-        for output in outputs:
-            if output.method == watch.method and output.key not in watch.seen:
-                watch.seen.add(output.key)
-                give = partial(_give, watch.function, watch.task, output)
-                _call(entry, loop, Listener(give, watch.owner))
-
-
-def _give(function: Callable[[Any], object], task: Any, output: records.Output) -> None:
-    function(configs.early_output(task, output.method, output.args, output.options))
-
-
-def _call_due(entry: Entry, loop: Loop, register: Register) -> None:
-    for listener in register.due():
-        callbacks.current().put(partial(_call, entry, loop, listener))
-
-
-def _call(entry: Entry, loop: Loop, listener: Listener, *args: object) -> None:
-    """In the callbacks' thread: call a user's function, inside its job's experiment."""
-    token = inside.set(listener.owner)
-    sink = partial(say, entry, loop)
-    entry.voice.begin()
-    try:
-        with callbacks.capture(sink):
-            listener.function(*args)
-    except BaseException as error:  # a border: the user's code, which may also call sys.exit()
-        trace = trace_of(error)
-        sink(Said("error", trace))
-        loop.post(NoteError(entry, trace.rpartition("\n")[2]))
-        # Where it is shown, a handler of logging would print it once more, into some cell.
-        log.log(logging.DEBUG if callbacks.captured() else logging.ERROR, "%s", trace)
-    finally:
-        inside.reset(token)
-    if entry.voice.waits:
-        loop.post(Say(entry, last=True))
-
-
-def say(entry: Entry, loop: Loop, said: Said) -> None:
-    """In the callbacks' thread: show something at a job."""
-    if entry.voice.say(said):
-        with contextlib.suppress(InternalError):  # the scheduler has ended: `print` must not raise
-            loop.post(Say(entry))
-
-
-def trace_of(error: BaseException, ours: Sequence[str] = ()) -> str:
-    """Write an exception of a callback with the user's lines; the last line says what it is."""
-    found = traceback.TracebackException.from_exception(error)
-    lines = []
-    theirs = [one for one in found.stack if one.filename not in (*_OURS, *ours)]
-    for frame in theirs[-TRACE_FRAMES:]:
-        where = doors.place(frame.filename, frame.lineno or 0)
-        lines += [f"{where}, in {frame.name}", *([f"    {frame.line}"] if frame.line else [])]
-    what = " ".join("".join(found.format_exception_only()).split("\n")).strip()
-    return "\n".join([*lines, what])
 
 
 def run_again(
@@ -588,101 +454,6 @@ def run_again(
     return tuple(over)
 
 
-# -- waiting ----------------------------------------------------------------------------------
-
-
-def seconds(timeout_s: Any) -> float | None:
-    """Check how long somebody wants to wait.
-
-    Raises
-    ------
-    ConfigError
-        It is no number of seconds.
-    """
-    if timeout_s is None:
-        return None
-    number = isinstance(timeout_s, (int, float)) and not isinstance(timeout_s, bool)
-    if not number or not timeout_s >= 0:
-        raise ConfigError(f"timeout_s is a number of seconds from 0 on, or None, not {timeout_s!r}")
-    return min(float(timeout_s), threading.TIMEOUT_MAX)
-
-
-def wait_for(wanted: Iterable[Entry], loop: Loop, timeout_s: float | None) -> bool:
-    """Wait until jobs are settled; False if that took too long.
-
-    In short waits, so that Ctrl-C gets through, and a dead scheduler is noticed.
-    """
-    if loop.in_thread():
-        raise InternalError("the scheduler's thread cannot wait for jobs: use on_completed")
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    for entry in wanted:
-        while not entry.settled.is_set():
-            loop.check()
-            left = TICK_S if deadline is None else min(TICK_S, deadline - time.monotonic())
-            if left <= 0:
-                return False
-            entry.settled.wait(left)
-    return True
-
-
-def flush(deadline: float | None) -> None:
-    """Wait for the callbacks of what has ended; not for ever, for one may block or wait for us."""
-    left = CALLBACKS_S if deadline is None else min(CALLBACKS_S, deadline - time.monotonic())
-    callbacks.current().flush(max(0.0, left))
-
-
-async def settled(wanted: Sequence[Entry], loop: Loop) -> None:
-    """Wait as `wait_for` and `flush` do, from the event loop of a cell."""
-    import asyncio  # only where somebody awaits
-
-    here = asyncio.get_running_loop()
-    for entry in wanted:
-        while not entry.settled.is_set():
-            loop.check()
-            future: Future[None] = here.create_future()
-
-            def wake(future: Future[None] = future) -> None:
-                with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
-                    here.call_soon_threadsafe(_resolve, future)
-
-            entry.when_settled(wake)
-            # In slices: an interrupt gets through only when the event loop turns.
-            while not future.done():
-                await asyncio.wait([future], timeout=TICK_S)
-                loop.check()
-    loop.check()
-    if not callbacks.current().flush(0.0) and not callbacks.current().in_thread():
-        called: Future[None] = here.create_future()
-
-        def tell() -> None:
-            with contextlib.suppress(RuntimeError):
-                here.call_soon_threadsafe(_resolve, called)
-
-        callbacks.current().put(tell)
-        await asyncio.wait([called], timeout=CALLBACKS_S)
-    seen: Future[None] = here.create_future()
-    loop.post(Wake(_Reached(lambda: here.call_soon_threadsafe(_resolve, seen))))
-    await asyncio.wait([seen], timeout=VIEWS_S)
-
-
-class _Reached(threading.Event):
-    """An event that tells when it is set, to an event loop for one."""
-
-    def __init__(self, tell: Callable[[], object]) -> None:
-        super().__init__()
-        self._tell = tell
-
-    def set(self) -> None:
-        super().set()
-        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
-            self._tell()
-
-
-def _resolve(future: Future[None]) -> None:
-    if not future.done():  # it was cancelled
-        future.set_result(None)
-
-
 # -- errors -----------------------------------------------------------------------------------
 
 
@@ -712,13 +483,3 @@ def _evidence(entry: Entry) -> Iterator[str]:
         if text and not (paths.error.exists() and path == paths.stderr):
             yield f"\nLast lines of {path.name}:\n{text}"
     yield "\nIts logs:\n" + "\n".join(f"  {path}" for path in logs)
-
-
-def as_json_value(value: Any) -> Any:
-    """Give what a record can hold: plain values as they are, anything else as text."""
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def as_json_tags(tags: Mapping[str, Any]) -> dict[str, Any]:
-    """Give tags as a record holds them."""
-    return {str(name): as_json_value(value) for name, value in tags.items()}

@@ -18,7 +18,8 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import host, outlook, settings, staleness, submission
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.experiment import Experiment, current, guard, live, place, started
-from xpm_nb.engine.job import error_of, inside
+from xpm_nb.engine.job import error_of
+from xpm_nb.engine.listening import inside
 from xpm_nb.engine.options import check_name, launcher_of, run_mode_of
 from xpm_nb.engine.why import Why
 from xpm_nb.errors import ConfigError, FailedExperiment, NoExperimentError

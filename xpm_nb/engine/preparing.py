@@ -9,7 +9,7 @@ from typing import Any
 from xpm_nb.core import config as configs
 from xpm_nb.engine import callbacks
 from xpm_nb.engine.entries import Entry, Preparation
-from xpm_nb.engine.job import inside, say, trace_of
+from xpm_nb.engine.listening import inside, say, trace_of
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.messages import PreparationEnded, Say
 from xpm_nb.errors import InternalError

@@ -29,7 +29,7 @@ from xpm_nb.core.states import TransientMode
 from xpm_nb.engine import proposals, tokens
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.host import ExecutedCells
-from xpm_nb.engine.job import Job, as_json_tags
+from xpm_nb.engine.job import Job
 from xpm_nb.engine.loop import Loop
 from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.launchers.base import Launcher
@@ -91,7 +91,7 @@ def record_of(task: Any, paths: JobPaths, needs: Sequence[Job], options: Options
         sys_path=import_path(),
         python=str(getattr(launcher, "python", None) or sys.executable),
         submitted=options.submitted,
-        tags=as_json_tags(configs.tags_of(task)),
+        tags=_json_tags(configs.tags_of(task)),
         resumable=hasattr(cls, "__xpm_resumable__"),
         tokens=tokens.counts_of(task, Workspace(paths.workspace)),
         transient=options.transient.value,
@@ -544,3 +544,13 @@ def _known(
         _derived(carried),
         max(texts or {}, default=0),
     )
+
+
+def _json_value(value: Any) -> Any:
+    """Give what a record can hold: plain values as they are, anything else as text."""
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _json_tags(tags: Mapping[str, Any]) -> dict[str, Any]:
+    """Give tags as a record holds them."""
+    return {str(name): _json_value(value) for name, value in tags.items()}

@@ -19,7 +19,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
 from xpm_nb.engine import callbacks
 from xpm_nb.engine.entries import Entry
-from xpm_nb.engine.job import callbacks_of
+from xpm_nb.engine.listening import callbacks_of
 from xpm_nb.errors import XpmError
 from xpm_nb.store import locks, records, told
 from xpm_nb.store.layout import DetachedPaths, Workspace

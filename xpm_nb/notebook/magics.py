@@ -30,8 +30,7 @@ from xpm_nb.core import drawing
 from xpm_nb.core.freshness import Stale
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import GraphView, JobView
-from xpm_nb.engine import callbacks, experiment, host, offers, opening, rehearsal
-from xpm_nb.engine import job as one_job
+from xpm_nb.engine import callbacks, experiment, host, offers, opening, rehearsal, waiting
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.settings import Settings, workspace_root
@@ -86,7 +85,7 @@ def install(shell: Any) -> None:
     host.notebook_name = notebook_name
     host.on_wait = bridge.watch
     rehearsal.opens_pdb = True
-    one_job.while_waiting = bridge.calm
+    waiting.while_waiting = bridge.calm
     bridge.install(shell)
     if not Settings.initialized():  # with the shell as parent, it reads IPython's configuration
         Settings.instance(parent=shell)
@@ -113,7 +112,7 @@ def unload_ipython_extension(shell: Any) -> None:
     host.cells_source = host.executed_cells = None
     host.notebook_name = host.on_wait = None
     rehearsal.opens_pdb = False
-    one_job.while_waiting = contextlib.nullcontext
+    waiting.while_waiting = contextlib.nullcontext
     bridge.uninstall(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("xpm", None)
