@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from itertools import islice
 
 from xpm_nb.errors import RecordError
 from xpm_nb.store import files, locks, records
@@ -15,6 +16,7 @@ from xpm_nb.store.layout import RunPaths, Workspace
 OFFERED = 3  # experiments, at most
 LATEST = 10  # runs that are looked at, the last that were opened
 JOBS = 500  # jobs of a run that are looked at, the last that were submitted
+LIST_BYTES = 1 << 17  # of the list of a run that are read, the last
 
 
 def offers(workspace: Workspace, notebook: str = "") -> list[str]:
@@ -27,7 +29,7 @@ def offers(workspace: Workspace, notebook: str = "") -> list[str]:
     latest = sorted(runs, key=lambda found: found[0], reverse=True)[:LATEST]
     mine = [found for found in latest if notebook and _notebook(found[2]) == notebook]
     lines = (_line(workspace, name, run) for _, name, run in (mine or ([] if notebook else latest)))
-    return [line for line in lines if line][:OFFERED]
+    return list(islice((line for line in lines if line), OFFERED))
 
 
 def _notebook(run: RunPaths) -> str:
@@ -39,14 +41,14 @@ def _notebook(run: RunPaths) -> str:
 
 def _line(workspace: Workspace, name: str, run: RunPaths) -> str:
     try:
-        rows = records.read_run_jobs(run)
+        rows, more_before = records.read_run_end(run, LIST_BYTES)
     except RecordError:
         return ""
     places = list(dict.fromkeys(row.job for row in rows))
     running, waiting = _counts(workspace, places[-JOBS:])
     if not running and not waiting:
         return ""
-    more = "at least " if len(places) > JOBS else ""
+    more = "at least " if more_before or len(places) > JOBS else ""
     parts = [f"{n} {word}" for n, word in ((running, "running"), (waiting, "waiting")) if n]
     return f"{name}: {more}{', '.join(parts)}: %xpm start {name}"
 

@@ -915,17 +915,34 @@ def read_run_jobs(run: RunPaths) -> list[RunJob]:
 
 def read_run_list(run: RunPaths) -> tuple[list[RunJob], int]:
     """Read a run's list of jobs, and count the lines that cannot be understood."""
-    rows: list[RunJob] = []
     found, damaged = read_all_lines(run.jobs)
-    for data in found:
-        if "deleted" in data:
-            rows = [row for row in rows if row.job != data.get("job")]
+    rows, others = _run_jobs(run, found)
+    return rows, damaged + others
+
+
+def read_run_end(run: RunPaths, size_bytes: int) -> tuple[list[RunJob], bool]:
+    """Read the last part of a run's list of jobs, and say whether there is more before it."""
+    before = max(0, state_of(run.jobs)[1] - size_bytes)
+    return _run_jobs(run, read_lines(run.jobs, before)[0])[0], before > 0
+
+
+def _run_jobs(run: RunPaths, found: Sequence[Mapping[str, Any]]) -> tuple[list[RunJob], int]:
+    """Take the jobs of lines, and count those that cannot be understood."""
+    rows: list[RunJob] = []
+    gone: set[str] = set()
+    damaged = 0
+    for data in reversed(found):
+        if "deleted" in data:  # what stands before
+            gone.add(str(data.get("job")))
             continue
         try:
-            rows.append(RunJob(**_fields(run.jobs, data, RunJob)))
+            row = RunJob(**_fields(run.jobs, data, RunJob))
         except RecordError:  # a line, of which only this one is lost
             damaged += 1
-    return rows, damaged
+            continue
+        if row.job not in gone:
+            rows.append(row)
+    return rows[::-1], damaged
 
 
 def forget_run_job(run: RunPaths, job: str, deleted: float) -> None:
