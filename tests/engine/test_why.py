@@ -129,3 +129,10 @@ def test_the_page_says_the_same_and_is_harmless(name):
     answer = page.split("</style>")[1]
     assert why.answer.split("(")[0].replace("'", "&#x27;") in answer
     assert repr(why) == f"Why(Learn 1f3a9c02: {why.answer})"
+
+
+def test_another_environment_is_told_and_no_reason():
+    view = explain(case(drift="numpy 1.26.4 then, 2.0.1 now"))
+    assert view.answer.startswith("reused: ")
+    assert view.details[-1].endswith("which is no reason: numpy 1.26.4 then, 2.0.1 now")
+    assert "numpy" not in str(Why(explain(case("new", drift="numpy 1 then, 2 now"))))

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createStore } from "../../xpm_nb/notebook/static/js/store.js";
-import { columnsOf, filterHint, matcher, newsText, orderRows, parseQuery, ROW_PX, stateText, tagsText, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
+import { asides, columnsOf, filterHint, matcher, newsText, orderRows, parseQuery, ROW_PX, stateText, tagsText, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
 
 const NONE = { states: new Set(), task: "", text: "" };
 const LRS = ["0.1", "0.01", "0.001"];
@@ -135,4 +135,10 @@ test("the filter gives examples that there are", () => {
   assert.equal(filterHint(some()), "filter: text, lr=0.1, loss<0.5");
   assert.equal(filterHint(some(60, { metrics: ["a b"] })), "filter: text, lr=0.1");
   assert.equal(filterHint(createStore({})), "filter");
+});
+
+test("what is to be thought of a result stands first among the small words", () => {
+  const row = { stale: "stale: code changed", drift: "environment changed", attempt: 2, reused: true, elsewhere: false, earlier: true, callbackError: false };
+  assert.equal(asides(row), "stale: code changed · environment changed · attempt 2 · reused · earlier run");
+  assert.equal(asides({ ...row, stale: "", drift: "", attempt: 1, reused: false, earlier: false }), "");
 });

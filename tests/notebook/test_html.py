@@ -262,6 +262,12 @@ def test_a_result_of_another_environment_is_told_wherever_it_is_shown():
     assert html.config_text(view).endswith("(environment changed)")
 
 
+def test_a_failure_whose_frames_were_kept_says_what_opens_them():
+    failed = job(JobState.ERROR, reason=FailureReason.FAILED)
+    assert f"%xpm debug {digits('train')[:8]}" in html.job_html(failed, framed=True)
+    assert "%xpm debug" not in html.job_html(failed)
+
+
 def test_what_is_done_and_not_to_be_trusted_is_told():
     text = html.jobs_text([job(message="bad input: Make was disowned (bad data)")])
     assert f"  Train [{digits('train')[:8]}] bad input: Make was disowned" in text

@@ -66,7 +66,7 @@ class Judging(Contents):
             return ""
         reasons: dict[str, list[str]] = {}
         for job in left[:MAX_ASKED]:
-            reason = ", ".join(explain(self._case_of(job)).details)
+            reason = ", ".join(explain(self._case_of(job)._replace(drift="")).details)
             reasons.setdefault(reason, []).append(job.entry.name)
         some = [
             f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
@@ -168,6 +168,7 @@ class Judging(Contents):
             entry.policy,
             now=code,
             failure=view.message.strip().partition("\n")[0],
+            drift=view.drift,
         )
         return self._with_result(case, entry) if fate.kind == "computed" else case
 

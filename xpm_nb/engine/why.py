@@ -80,6 +80,8 @@ class Case(NamedTuple):
         path.
     doubt : str
         Why a result is not to be trusted, though its code is that of now.
+    drift : str
+        How its environment differs from the present one.
     """
 
     task: str
@@ -99,11 +101,14 @@ class Case(NamedTuple):
     present: Mapping[str, str] = MappingProxyType({})
     texts: Mapping[str, str] = MappingProxyType({})
     doubt: str = ""
+    drift: str = ""
 
 
 def explain(case: Case) -> WhyView:
     """Put into words what was found out of a task."""
     answer, details = _said(case)
+    if case.kind == "computed" and case.drift:
+        details = [*details, f"its environment has changed, which is no reason: {case.drift}"]
     then = () if case.then is None else case.then.parts
     now = () if case.now is None else case.now.parts
     if then and now:

@@ -89,10 +89,11 @@ def _bundle(thing: Any) -> Bundle:
     tail = ""
     if isinstance(view, views.JobView) and view.state in (JobState.RUNNING, JobState.ERROR):
         tail = "" if stable else thing.log(n=LOG_LINES)
-    drift = ""
-    if isinstance(view, views.JobView) and view.state is JobState.DONE and not stable:
-        drift = str(thing.drift())
-    return html.bundle(view, log=tail, now=time.time(), stable=stable, drift=drift)
+    drift, framed = "", False
+    if isinstance(view, views.JobView) and not stable:
+        drift = str(thing.drift()) if view.state is JobState.DONE else ""
+        framed = view.state is JobState.ERROR and bool(thing.frames)
+    return html.bundle(view, log=tail, now=time.time(), stable=stable, drift=drift, framed=framed)
 
 
 # -- where we are -------------------------------------------------------------------------------

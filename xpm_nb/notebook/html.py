@@ -186,6 +186,7 @@ def bundle(
     curves: Sequence[CurveView] = (),
     fate: str = "",
     drift: str = "",
+    framed: bool = False,
 ) -> Bundle:
     """Give the mime bundle of a view: `text/html` and `text/plain`.
 
@@ -208,6 +209,8 @@ def bundle(
         Of a config: what would become of it if it were submitted, in words.
     drift : str
         Of a job: how its environment differs from the present one, in words.
+    framed : bool
+        Of a job: whether the frames of its failure were kept.
     """
     match view:
         case ConfigView():
@@ -215,7 +218,7 @@ def bundle(
             page = config_html(view, stable=stable, uid=uid, fate=fate)
         case JobView():
             text = job_text(view, stable=stable)
-            page = job_html(view, log=log, now=now, stable=stable, drift=drift)
+            page = job_html(view, log=log, now=now, stable=stable, drift=drift, framed=framed)
         case ExperimentView():
             text = experiment_text(view, back="" if stable else back, stable=stable)
             page = experiment_html(

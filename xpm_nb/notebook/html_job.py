@@ -54,6 +54,7 @@ def job_html(
     now: float | None = None,
     stable: bool = False,
     drift: str = "",
+    framed: bool = False,
 ) -> str:
     """Show one job: state, what went wrong, tags, progress, times, path, and the end of its log.
 
@@ -69,6 +70,8 @@ def job_html(
         Leave out what differs between two runs of one notebook.
     drift : str
         How the environment differs from the one in which it ran.
+    framed : bool
+        The frames of its failure were kept.
     """
     head = el(
         "p",
@@ -88,6 +91,11 @@ def job_html(
         )
         for name, value in _job_facts(view, now, stable)
     ]
+    if framed:
+        command = el("code", f"%xpm debug {short(view.identifier)}", cls="xpm-copy")
+        frames = el("code", "job.frames"), " shows them"
+        name = el("th", "frames", scope="row", cls="xpm-dim")
+        rows.append(el("tr", name, el("td", command, " opens them in pdb, ", *frames)))
     if drift:
         name = el("th", "environment", scope="row", cls="xpm-dim")
         rows.append(el("tr", name, el("td", clean(drift, MAX_MESSAGE), cls="xpm-wrap")))
