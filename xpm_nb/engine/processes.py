@@ -2,7 +2,7 @@
 
 Rule 1: the end of a process is told by the system where it can be (a descriptor that becomes
 readable); launchers that cannot tell are asked, and a sweep now and then is the net below both.
-Rule 2: what ended is not known by its process but by its directory (`_examine`).
+Rule 2: what ended is not known by its process but by its directory (`Processes.examine`).
 """
 
 from __future__ import annotations
