@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.code.conftest import FakeNotebook
 from xpm_nb.code import modules
 from xpm_nb.code.fingerprint import Prints, Wanted, at_start, fingerprint, has_moved
 from xpm_nb.code.modules import KEPT
@@ -99,6 +100,43 @@ def test_an_edit(book, name):
     before = book.hex()
     book.cell(text)
     assert (book.hex() != before) == changes
+
+
+USES = """
+class Learn(Noted):
+    def execute(self):
+        return os.sep, time.sleep, join(sep, altsep or "")
+"""
+ONE = "import time, os\nfrom noted import Noted\nfrom os.path import sep, join, altsep\n"
+IMPORTS = {
+    "one cell": [ONE + USES],
+    "a cell before it": ["import time", ONE + USES],
+    "several cells": [
+        "from os.path import join",
+        "import os\nimport time",
+        "from os.path import altsep, dirname, sep",
+        "import sys, time\nfrom noted import Noted\n" + USES,
+    ],
+    "another order": [ONE, "from os.path import join", "import os, time", USES],
+}
+
+
+@pytest.mark.parametrize("where", IMPORTS)
+def test_in_which_cells_imports_stand_does_not_count(where):
+    found = {}
+    for name in ("one cell", where):
+        notebook = FakeNotebook()
+        for text in IMPORTS[name]:
+            notebook.cell(text)
+        learn = notebook["Learn"]
+        code = fingerprint(Wanted(notebook.carry(learn), (learn,), (), tuple(sys.path)), {})
+        notebook.close()
+        assert code.fingerprint
+        found[name] = code
+    one, other = found["one cell"], found[where]
+    assert one.fingerprint == other.fingerprint
+    assert {part.source for part in one.parts} == {part.source for part in other.parts}
+    assert "from os.path import altsep, join, sep\n" in {part.source for part in one.parts}
 
 
 MODULES = {

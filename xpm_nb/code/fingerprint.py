@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from xpm_nb.code import modules
 from xpm_nb.code.bytecode import parse, reads
 from xpm_nb.code.canonical import digest_of, reads_annotations, reads_documents
 from xpm_nb.code.carrier import Carried
+from xpm_nb.code.imports import bound_by
 from xpm_nb.code.modules import Import, Module, Unreadable
 from xpm_nb.code.pieces import Piece
 from xpm_nb.store.records import Code, CodePart
@@ -66,12 +68,12 @@ def fingerprint(wanted: Wanted, left_out: Mapping[str, str]) -> Code:
     if wanted.carried.unknown:
         names = ", ".join(wanted.carried.unknown)
         text = f"the source of {names} is not known"
-        return made._replace(parts=tuple(cells.parts()), unknown=text)
+        return made._replace(parts=tuple(cells.parts), unknown=text)
     try:
         reached = modules.reach(cells.imports(), wanted.paths)
     except (Unreadable, RecursionError) as error:
-        return made._replace(parts=tuple(cells.parts()), unknown=str(error))
-    parts = [*cells.parts(), *_module_parts(reached.modules, len(cells.pieces))]
+        return made._replace(parts=tuple(cells.parts), unknown=str(error))
+    parts = [*cells.parts, *_module_parts(reached.modules, len(cells.parts))]
     parts = _documented(parts, reached.modules)
     futures = _counted(wanted.carried.futures, parts, reached.modules)
     return made._replace(
@@ -154,14 +156,26 @@ class _Cells:
     def _kind(self, piece: Piece) -> str:
         return NEEDED if piece.binds & self._only_needed else CELL
 
-    def parts(self) -> Iterator[CodePart]:
-        numbers = {piece: i for i, piece in enumerate(self.pieces)}
+    @cached_property
+    def parts(self) -> list[CodePart]:
+        """The parts; of imports one for each module, however the cells put them together."""
+        imports = {piece: _imports_of(piece) for piece in self.pieces}
+        groups: dict[Hashable, list[Piece]] = {}
         for piece in self.pieces:
-            uses = sorted(numbers[p] for p in self._uses[piece])
-            kind, source = self._kind(piece), piece.source
-            name = ", ".join(sorted(piece.binds)) or source.strip().partition("\n")[0]
-            digest = _digest(kind, source)
-            yield CodePart(kind, name, piece.place, source, digest, tuple(uses))
+            for key in imports[piece] or [piece]:
+                groups.setdefault(key, []).append(piece)
+        numbers = {key: i for i, key in enumerate(groups)}
+        made = []
+        for key, pieces in groups.items():
+            first = pieces[0]
+            kind, source, binds = self._kind(first), first.source, first.binds
+            if key is not first:
+                source, binds = _merged([node for p in pieces for node in imports[p][key]])
+            name = ", ".join(sorted(binds)) or source.strip().partition("\n")[0]
+            needs = [n for p in pieces for u in self._uses[p] for n in imports[u] or [u]]
+            uses = tuple(sorted({numbers[need] for need in needs}))
+            made.append(CodePart(kind, name, first.place, source, _digest(kind, source), uses))
+        return made
 
     def imports_aside(self) -> list[Import]:
         """Give the imports of what is carried and does not count."""
@@ -186,6 +200,31 @@ class _Cells:
             if cls.__module__ != "__main__":
                 found[Import(cls.__module__)] = None
         return list(found)
+
+
+def _imports_of(piece: Piece) -> dict[Hashable, list[ast.Import | ast.ImportFrom]]:
+    """Give what a piece imports, by what makes one part; nothing if it is no import.
+
+    An import in another cell may bind a name first, and leaves the rest of a statement to this one.
+    """
+    found: dict[Hashable, list[ast.Import | ast.ImportFrom]] = {}
+    for node in parse(piece.source):
+        if isinstance(node, ast.ImportFrom):
+            found.setdefault((node.module, node.level), []).append(node)
+        elif isinstance(node, ast.Import):
+            for one in node.names:
+                found[one.name, one.asname or ""] = [ast.Import([one])]
+        else:
+            return {}
+    return found
+
+
+def _merged(nodes: Sequence[ast.Import | ast.ImportFrom]) -> tuple[str, set[str]]:
+    """Give the one statement that imports what some do, and the names that it binds."""
+    node = copy(nodes[0])
+    names = {(one.name, one.asname or ""): one for other in nodes for one in other.names}
+    node.names = [names[key] for key in sorted(names)]
+    return f"{ast.unparse(node)}\n", {bound_by(node, one) for one in node.names}
 
 
 @lru_cache(maxsize=4096)
