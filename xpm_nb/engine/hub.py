@@ -12,6 +12,7 @@ that come from carrying out others.
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -22,8 +23,9 @@ from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.engine.messages import Clock, Watcher
 from xpm_nb.errors import InternalError, XpmError
-from xpm_nb.store import troubles
+from xpm_nb.store import locks, troubles
 from xpm_nb.store.layout import JobPaths
+from xpm_nb.store.records import ProcessRecord
 
 log = logging.getLogger("xpm_nb")
 
@@ -87,6 +89,20 @@ class Hub:
     def users(self, entry: Entry) -> list[Entry]:
         """Give the jobs that need a job."""
         return [self.entries[key] for key in self.plan.dependents(entry.id)]
+
+    def when_ended(self, process: ProcessRecord, call: Callable[[], None]) -> bool:
+        """Have a function called, once, when a process ends; False if it does not live here."""
+        descriptor = locks.open_pidfd(process)
+        if descriptor is None:
+            return False
+
+        def ended() -> None:
+            self.watcher.unwatch(descriptor)
+            os.close(descriptor)
+            call()
+
+        self.watcher.notify(descriptor, ended)
+        return True
 
     # -- views ----------------------------------------------------------------------------
 

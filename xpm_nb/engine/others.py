@@ -8,7 +8,6 @@ are looked at, and those that are still to be started are ours.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -44,7 +43,7 @@ class Others:
         self._ears: dict[Workspace, dict[str, Heard]] = {}
         self._offsets: dict[Workspace, int] = {}
         self._listen_at = 0.0
-        self._starters: dict[tuple[int, int], tuple[int, ProcessRecord, set[str]]] = {}
+        self._starters: dict[tuple[int, int], tuple[ProcessRecord, set[str]]] = {}
 
     # -- hints ----------------------------------------------------------------------------
 
@@ -115,23 +114,21 @@ class Others:
         """Leave it to a process to start jobs; False if it does not live here, and none is left."""
         who = (process.pid, process.start)
         if who not in self._starters:
-            descriptor = locks.open_pidfd(process)
-            if descriptor is None:  # nobody would tell us of its end
+            if not self._hub.when_ended(process, partial(self._ended, who)):
                 return False
-            self._starters[who] = (descriptor, process, set())
-            self._hub.watcher.notify(descriptor, partial(self._ended, who))
+            self._starters[who] = (process, set())
         keys = {entry.id for entry in entries}
-        for other, (_, _, theirs) in self._starters.items():
+        for other, (_, theirs) in self._starters.items():
             if other != who:
                 theirs -= keys
-        self._starters[who][2].update(keys)
+        self._starters[who][1].update(keys)
         self._hub.carry_out(self._plan.leave(keys))
         return True
 
     def take_back(self, entries: Iterable[Entry]) -> None:
         """Start these jobs ourselves, whoever did so far."""
         keys = {entry.id for entry in entries}
-        for _, _, theirs in self._starters.values():
+        for _, theirs in self._starters.values():
             theirs -= keys
         self._hub.carry_out(self._plan.take_back(keys))
 
@@ -139,13 +136,11 @@ class Others:
         """Say which process is to start a job, None if we are."""
         if not self._plan.is_left(entry.id):
             return None
-        found = (process for _, process, keys in self._starters.values() if entry.id in keys)
+        found = (process for process, keys in self._starters.values() if entry.id in keys)
         return next(found, None)
 
     def _ended(self, who: tuple[int, int]) -> None:
-        descriptor, _, keys = self._starters.pop(who)
-        self._hub.watcher.unwatch(descriptor)
-        os.close(descriptor)
+        _, keys = self._starters.pop(who)
         mine = [self._hub.entries[key] for key in keys if key in self._hub.entries]
         for entry in mine:
             self._look(entry)

@@ -8,7 +8,6 @@ Rule 2: who was refused asks again when a process ends that has the share, and n
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from functools import partial
 
@@ -45,7 +44,7 @@ class Shares:
         self._plan = hub.plan
         self._pools: dict[str, tuple[Workspace, Need]] = {}
         self._tries: dict[str, int] = {}  # by pool: how often in a row we asked in vain
-        self._watched: dict[str, tuple[int, set[str]]] = {}  # by job: descriptor, and its pools
+        self._watched: dict[str, set[str]] = {}  # by job whose end we hear of: its pools
         self._news: dict[str, None] = {}  # pools of which something is to be told
         self._tell_at = self._sweep_at = 0.0
 
@@ -169,7 +168,7 @@ class Shares:
         """Have pools asked for again when the process of a job ends."""
         key = str(paths.path)
         if key in self._watched:
-            self._watched[key][1].update(pools)
+            self._watched[key].update(pools)
             return
         try:
             process = records.read_process(paths)
@@ -177,17 +176,13 @@ class Shares:
             process = None
         if process is None:
             return
-        descriptor = locks.open_pidfd(process)
-        if descriptor is not None:
-            self._watched[key] = (descriptor, set(pools))
-            self._hub.watcher.notify(descriptor, partial(self._ended, key))
+        if self._hub.when_ended(process, partial(self._ended, key)):
+            self._watched[key] = set(pools)
         elif not locks.alive(process):
             locks.kill_survivors(process)  # they keep the job's lock, and so its share
 
     def _ended(self, key: str) -> None:
-        descriptor, pools = self._watched.pop(key)
-        self._hub.watcher.unwatch(descriptor)
-        os.close(descriptor)
+        pools = self._watched.pop(key)
         for pool in pools:
             self._tries.pop(pool, None)
         self._hub.carry_out(self._plan.freed(pools))
