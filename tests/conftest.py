@@ -1,4 +1,6 @@
-"""What all tests share: hypothesis profiles, the plan that checks itself, and stories of failures."""
+"""What all tests share: hypothesis profiles, the plan that checks itself, a process that is as new
+after each test, a look at what tests leave, and stories of failures.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fresh import as_new
 from xpm_nb.core.plan import Plan
 from xpm_nb.engine import story
 from xpm_nb.store.layout import MARKER, Workspace
+
+pytest_plugins = ["tests.leaks"]
 
 settings.register_profile("ci", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fast", parent=settings.get_profile("ci"), max_examples=10)
@@ -20,6 +25,13 @@ Plan.checked = True  # here, and in the processes that tests start
 os.environ["XPM_DEBUG"] = "1"
 
 STORIES = 40  # how many jobs of a failed test are told of
+
+
+@pytest.fixture(autouse=True)
+def new_after_each():
+    """What is process-wide in the engine begins and ends with each test."""
+    yield
+    as_new()
 
 
 def workspaces(arguments):

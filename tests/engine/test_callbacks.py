@@ -21,12 +21,19 @@ def cell():
     callbacks.fill(None)
 
 
+@pytest.fixture
+def thread():
+    thread = Callbacks()
+    yield thread
+    thread.stop()
+
+
 def called(register):
     return [item.function() for item in register.due()]
 
 
-def test_acts_run_in_order_in_one_daemon_thread_of_that_name():
-    out, thread = [], Callbacks()
+def test_acts_run_in_order_in_one_daemon_thread_of_that_name(thread):
+    out = []
     for n in range(3):
         thread.put(lambda n=n: out.append((n, threading.current_thread())))
     assert thread.flush(5)
@@ -35,8 +42,8 @@ def test_acts_run_in_order_in_one_daemon_thread_of_that_name():
     assert len({t for _, t in out}) == 1
 
 
-def test_an_exception_is_logged_and_the_next_act_runs(caplog):
-    out, thread = [], Callbacks()
+def test_an_exception_is_logged_and_the_next_act_runs(thread, caplog):
+    out = []
     with caplog.at_level(logging.ERROR, logger="xpm_nb"):
         thread.put(lambda: 1 / 0)
         thread.put(lambda: out.append("next"))
@@ -45,8 +52,8 @@ def test_an_exception_is_logged_and_the_next_act_runs(caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_flush_from_its_own_thread_does_not_wait_for_itself():
-    out, thread = [], Callbacks()
+def test_flush_from_its_own_thread_does_not_wait_for_itself(thread):
+    out = []
     thread.put(lambda: out.append(thread.flush(10)))
     assert thread.flush(5)
     assert out == [False]
@@ -126,8 +133,8 @@ def test_every_kind_of_function_has_an_identity():
     assert identity([].append) != identity(print)
 
 
-def test_chores_run_after_all_users_functions_and_nobody_waits_for_them():
-    out, thread = [], Callbacks()
+def test_chores_run_after_all_users_functions_and_nobody_waits_for_them(thread):
+    out = []
     begun, gate, stop = threading.Event(), threading.Event(), threading.Event()
     thread.put(lambda: (begun.set(), gate.wait(10)))
     assert begun.wait(10)
@@ -141,7 +148,17 @@ def test_chores_run_after_all_users_functions_and_nobody_waits_for_them():
     assert out == ["user's", "chore"]
 
 
-def test_a_flush_of_nothing_needs_no_thread():
-    thread = Callbacks()
+def test_a_flush_of_nothing_needs_no_thread(thread):
     assert thread.flush(0)
     assert thread._thread is None
+
+
+def test_a_stop_lets_the_act_end_that_runs_and_begins_no_other(thread):
+    out, begun, gate = [], threading.Event(), threading.Event()
+    thread.put(lambda: (begun.set(), gate.wait(10), out.append("first")))
+    thread.put(lambda: out.append("second"))
+    assert begun.wait(10)
+    threading.Timer(0.01, gate.set).start()
+    thread.stop()
+    assert out == ["first"]
+    assert not thread._thread.is_alive()

@@ -18,7 +18,6 @@ from xpm_nb.engine import reading
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.reading import Curves, Files, Series, tail
 from xpm_nb.errors import MissingFileError
-from xpm_nb.store import files
 
 # -- logs -------------------------------------------------------------------------------------
 
@@ -124,7 +123,7 @@ def test_the_curves_of_a_job(desk):
     entry = desk.submit("a")
     job = Job(entry, desk.loop)
     desk.sync()
-    with files.Appender(entry.paths.metrics).path.open("a") as file:
+    with entry.paths.metrics.open("a") as file:
         file.writelines(row(n, loss=n % 7, acc=1) for n in range(1000))
     loss, acc = job.curves()
     assert (loss.key, loss.label, loss.metric, acc.metric) == (job.key, "n=a", "loss", "acc")

@@ -56,6 +56,7 @@ def test_an_act_that_is_no_callback_does_not_end_the_thread_either(kind):
     mine.put(called.set)
     assert called.wait(10)
     assert mine.flush(10, chores=True), "they count as over"
+    mine.stop()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -108,11 +108,17 @@ def test_a_worker_that_is_left_does_not_hold_up_its_job(lab):
     lab.begin()
     task, other = Forks.C(seconds=120).submit(), Good.C(n=1).submit()
     assert task.result() == "forked"
-    (worker,) = (int(line.split()[1]) for line in lab.said() if line.startswith("worker"))
+
+    def workers():
+        return [int(line.split()[1]) for line in lab.said() if line.startswith("worker")]
+
+    (first,) = workers()
     lab.others_finish(other)
     task.job.rerun()
     assert task.job.wait(60) is JobState.DONE, "what is left of it was ended first"
-    assert locks.start_of(worker) is None
+    assert locks.start_of(first) is None
+    _, second = workers()
+    os.kill(second, signal.SIGKILL)
 
 
 def test_a_daemon_has_the_job_until_it_ends(lab):

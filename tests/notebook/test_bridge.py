@@ -133,15 +133,6 @@ class Screen:
         self.until(lambda: len(self.messages("ack")) > before)
         return self.messages("ack")[-1]
 
-    def rest(self) -> None:
-        """End all pictures: the thread, which cannot be stopped, has nothing left to send."""
-        lives = self.publisher._lives.values()
-        deadline = time.monotonic() + 20
-        while self.publisher._thread and not all(it._was_finished for it in lives):
-            assert time.monotonic() < deadline
-            self.change(*[JobState.DONE] * max(1, len(self.now.jobs)))
-            time.sleep(0.01)
-
     @property
     def texts(self) -> list[str]:
         return [text for *_, text in self.sent]
@@ -162,8 +153,7 @@ def screen(monkeypatch):
     monkeypatch.setitem(sys.modules, "xpm_nb.notebook.widgets", None)
     monkeypatch.delattr("xpm_nb.notebook.widgets", raising=False)
     yield screen
-    monkeypatch.setattr(bridge, "_send", screen.send)
-    screen.rest()
+    screen.publisher.stop()
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ class Callbacks:
         self._over = {True: 0, False: 0}  # and how many of them are over
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._stopping = False
 
     def put(self, act: Callable[[], object]) -> None:
         """Have a user's function called soon; never blocks."""
@@ -98,6 +99,14 @@ class Callbacks:
         """Tell whether the caller is the thread that calls the callbacks."""
         return threading.current_thread() is self._thread
 
+    def stop(self) -> None:
+        """End the thread after the act that runs, as the end of the process would: none follows."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread is not None and not self.in_thread():
+            self._thread.join()
+
     def _add(
         self, queue: deque[Callable[[], object]], act: Callable[[], object], *, kind: bool
     ) -> None:
@@ -118,7 +127,9 @@ class Callbacks:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._acts or self._chores)
+                self._changed.wait_for(lambda: self._acts or self._chores or self._stopping)
+                if self._stopping:
+                    return
                 kind = bool(self._acts)
                 act = (self._acts or self._chores).popleft()
             try:
@@ -137,6 +148,13 @@ _current = Callbacks()
 def current() -> Callbacks:
     """Give the one of this process."""
     return _current
+
+
+def use(callbacks: Callbacks) -> Callbacks:
+    """Put another in the place of the one of this process (tests do), and give the former."""
+    global _current
+    former, _current = _current, callbacks
+    return former
 
 
 def _after_fork() -> None:

@@ -169,6 +169,7 @@ class Publisher:
         self._wake = threading.Event()
         self._hears = False  # of jobs, from the loop
         self._thread: threading.Thread | None = None
+        self._stopping = False
 
     # -- in cells -------------------------------------------------------------------------
 
@@ -275,6 +276,13 @@ class Publisher:
         self._asked = True
         self._wake.set()
 
+    def stop(self) -> None:
+        """End the thread, as the end of the process would: what is on the screen stays as it is."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
     # -- the thread -----------------------------------------------------------------------
 
     def _start(self, shell: Any = None) -> None:
@@ -305,7 +313,7 @@ class Publisher:
 
     def _run(self) -> None:
         last = 0.0
-        while True:
+        while not self._stopping:
             soonest = last + PERIOD_S
             wanted = soonest if self._soon else max(soonest, self._due)
             self._wake.wait(None if wanted == NEVER else max(0.0, wanted - time.monotonic()))
@@ -363,6 +371,13 @@ _publisher = Publisher()
 def current() -> Publisher:
     """Give the one of this process."""
     return _publisher
+
+
+def use(publisher: Publisher) -> Publisher:
+    """Put another in the place of the one of this process (tests do), and give the former."""
+    global _publisher
+    former, _publisher = _publisher, publisher
+    return former
 
 
 def _after_fork() -> None:
