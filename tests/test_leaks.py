@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LEFT = '''
+LEFT = """
 import fcntl, os, signal, socket, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 import pytest
@@ -99,7 +99,7 @@ def test_last():
             os.kill(one, signal.SIGKILL)
             if one == kept[1]:
                 os.waitpid(one, 0)
-'''
+"""
 
 SAID = {
     "thread": ["thread one-of-ours, in ", "threading.py:", " wait"],
@@ -122,7 +122,7 @@ SAID = {
     "of_which_teardown_fails": ["of its own", "variable ANOTHER_ONE: not there before, now 'x'"],
 }
 
-CLEAN = '''
+CLEAN = """
 import os, subprocess, sys, tempfile, threading, time
 import pytest
 
@@ -162,9 +162,9 @@ def test_cycle_that_holds_a_file(tmp_path):
 @pytest.mark.skip
 def test_skipped():
     pass
-'''
+"""
 
-WIDE = '''
+WIDE = """
 import os, threading
 import pytest
 
@@ -181,7 +181,7 @@ def test_second(worker):
 
 def test_third():
     pass
-'''
+"""
 
 
 class Run:
@@ -191,7 +191,11 @@ class Run:
         (folder / "conftest.py").write_text(f"from tests import leaks\nleaks.LIMIT_S = {limit_s}\n")
         (folder / "test_it.py").write_text(text)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("COV_", "PYTEST"))}
-        more = {"PYTHONPATH": str(ROOT), "TO_BE_DELETED": "x", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        more = {
+            "PYTHONPATH": str(ROOT),
+            "TO_BE_DELETED": "x",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
         self.done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-p", "tests.leaks", "-p", "no:cacheprovider"),
@@ -208,7 +212,9 @@ class Run:
         self.errors: dict[str, str] = {}
         for case in ElementTree.parse(folder / "said.xml").iter("testcase"):
             name = case.attrib["name"].removeprefix("test_")
-            self.errors[name] = "".join(e.text or "" for e in (*case.iter("error"), *case.iter("failure")))
+            self.errors[name] = "".join(
+                e.text or "" for e in (*case.iter("error"), *case.iter("failure"))
+            )
 
 
 @pytest.fixture(scope="module")

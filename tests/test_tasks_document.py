@@ -34,7 +34,7 @@ from tests.bakery import (
     Visit,
     Wake,
 )
-from tests.engine.test_real_jobs import Lab, until
+from tests.engine.lab import Lab, in_use, until
 from xpm_nb import (
     FailedExperiment,
     JobError,
@@ -46,7 +46,6 @@ from xpm_nb import (
     start,
     tag,
 )
-from xpm_nb.engine import loop
 from xpm_nb.errors import ConfigError
 
 pytestmark = pytest.mark.slow
@@ -56,16 +55,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
-    lab = Lab(tmp_path)
-    monkeypatch.setenv("XPM_TEST_LOG", str(lab.log))
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    former = loop.use(None)
-    lab.new_kernel()
     bakery.needs_oven.asked.clear()
-    yield lab
-    lab.new_kernel()
-    loop.use(former)
-    lab.end_jobs()
+    yield from in_use(Lab(tmp_path), monkeypatch)
 
 
 def opened(lab, **options):

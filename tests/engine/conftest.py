@@ -1,4 +1,4 @@
-"""A loop with a fake launcher, and experiments with one, on real workspaces."""
+"""A loop with a fake launcher, and experiments with one, on real workspaces; and real jobs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import threading
 
 import pytest
 
+from tests import fresh
+from tests.engine.lab import Lab, in_use
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import experiment, loop, opening, provenance
+from xpm_nb.engine import loop, opening, provenance
 from xpm_nb.engine.entries import Asked
 from xpm_nb.engine.loop import Loop
 from xpm_nb.engine.messages import CancelJobs, OpenJobs, RerunJobs, RetryJobs, SubmitJob
 from xpm_nb.engine.opening import start
-from xpm_nb.engine.settings import Settings
 from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import JobRecord
 from xpm_nb.testing import FakeClock, FakeLauncher
@@ -97,7 +98,7 @@ class Desk:
         self.loop.post(RerunJobs(wanted))
 
     def sync(self) -> None:
-        assert self.loop.sync(10)
+        assert self.loop.sync(60)
 
     def started(self) -> list[str]:
         self.sync()
@@ -152,20 +153,8 @@ def new_kernel(monkeypatch, tmp_path, fake):
     monkeypatch.setattr(opening, "_noted", set())
     monkeypatch.setitem(loop.LAUNCHERS, "fake", lambda data: fake)
     monkeypatch.setattr(provenance, "environment", lambda notebook: {"format": 1})
-    former = loop.use(None)
-
-    def begin():
-        old = loop.use(None)
-        if old is not None:
-            old.stop()
-        experiment.live.clear()
-        experiment.started.clear()
-
-    begin()
-    yield begin
-    begin()
-    Settings.clear_instance()
-    loop.use(former)
+    yield fresh.new_kernel
+    fresh.new_kernel()  # first: nobody is to run again what is ended now
     for handle in fake.handles:
         handle.end(None)
         handle.close()
@@ -174,3 +163,11 @@ def new_kernel(monkeypatch, tmp_path, fake):
 @pytest.fixture
 def xp(new_kernel, fake):
     return start("tour", launcher=fake, slots=2)
+
+
+# -- real jobs ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    yield from in_use(Lab(tmp_path), monkeypatch)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import fresh
 from tests.engine.some_tasks import Learn, Model
 from xpm_nb.core.config import RunMode, tag
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import experiment, loop
 from xpm_nb.engine.opening import start
 from xpm_nb.notebook import html_jobs
 from xpm_nb.store.layout import Workspace
@@ -27,22 +27,12 @@ def task(name):
     return Learn.C(lr=tag(LRS[name]), fail=fail)
 
 
-def new_kernel():
-    old = loop.use(None)
-    if old is not None:
-        old.stop()
-    experiment.live.clear()
-    experiment.started.clear()
-
-
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """A workspace that real jobs wrote: two done, one failed, one that its kernel did not start."""
     root = tmp_path_factory.mktemp("damaged") / "ws"
-    former = loop.use(None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-        new_kernel()
         xp = start("x", workspace=root)
         for name in ("done", "failed", "fine"):
             xp.submit(task(name))
@@ -56,19 +46,14 @@ def template(tmp_path_factory):
         with run.jobs.open("a") as file:
             file.write(json.dumps(row) + "\n")
         xp.close()
-        new_kernel()
-    loop.use(former)
+        fresh.new_kernel()
     return root
 
 
 @pytest.fixture
 def root(template, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    former = loop.use(None)
-    new_kernel()
-    yield shutil.copytree(template, tmp_path / "ws")
-    new_kernel()
-    loop.use(former)
+    return shutil.copytree(template, tmp_path / "ws")
 
 
 def paths_of(root, name):
@@ -208,7 +193,7 @@ def test_a_damaged_job(root, monkeypatch, name, file, damage, state, said):
         assert wanted
         kept = contents(paths.path)
         assert all(row in kept for row in wanted), "what was there is still somewhere"
-    new_kernel()
+    fresh.new_kernel()
     assert [j.view().message for j in start("x", workspace=root).jobs if j.state is DONE] == [
         ""
     ] * (4 if name == "failed" else 3)

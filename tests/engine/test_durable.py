@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.engine.durable_tasks import Writes
-from tests.engine.test_real_jobs import begin, lab
+from tests.engine.lab import begin
 from xpm_nb.core.states import JobState
 from xpm_nb.engine.settings import Settings
 from xpm_nb.store import durable, fs, records
 
-__all__ = ["lab"]
 pytestmark = pytest.mark.slow
 
 # In the job: what is synced, and what takes its name, one line each.

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
+from tests.engine.lab import begin, until
 from tests.engine.long_tasks import Deaf, Graceful, Steps, Stubborn
-from tests.engine.test_real_jobs import begin, lab, until  # noqa: F401
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import ConfigError
 from xpm_nb.launchers.local import LocalLauncher
@@ -162,7 +162,7 @@ SHORT = LocalLauncher(time_min=1.5 / 60)
 
 
 @pytest.mark.slow
-def test_a_job_with_checkpoints_finishes_in_the_third_attempt(lab):  # noqa: F811
+def test_a_job_with_checkpoints_finishes_in_the_third_attempt(lab):
     xp = begin(lab, launcher=SHORT)
     task = Steps.C(steps=3).submit()
     task.wait(60)
@@ -186,7 +186,7 @@ def _failure(path):
 
 
 @pytest.mark.slow
-def test_a_job_that_stops_by_itself_and_one_that_is_not_resumable(lab):  # noqa: F811
+def test_a_job_that_stops_by_itself_and_one_that_is_not_resumable(lab):
     begin(lab)
     task = Graceful.C(times=2).submit()
     last = Graceful.C(times=9).submit(max_retries=1)
@@ -205,7 +205,7 @@ def test_a_job_that_stops_by_itself_and_one_that_is_not_resumable(lab):  # noqa:
 
 
 @pytest.mark.slow
-def test_a_job_that_ignores_the_signal_is_killed(lab, monkeypatch):  # noqa: F811
+def test_a_job_that_ignores_the_signal_is_killed(lab, monkeypatch):
     from xpm_nb.engine.settings import Settings
 
     monkeypatch.setattr(Settings.instance(), "grace_s", 0.5)
@@ -220,7 +220,7 @@ def test_a_job_that_ignores_the_signal_is_killed(lab, monkeypatch):  # noqa: F81
 
 
 @pytest.mark.slow
-def test_a_kernel_that_is_killed_between_two_attempts(lab):  # noqa: F811
+def test_a_kernel_that_is_killed_between_two_attempts(lab):
     code = (
         "from tests.engine.long_tasks import *\n"
         "from xpm_nb import LocalLauncher\n"

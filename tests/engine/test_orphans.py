@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.lab import begin, until
 from tests.engine.orphan_tasks import Hungry, Leaves
 from tests.engine.some_tasks import Learn
-from tests.engine.test_real_jobs import begin, lab, until
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.store import locks, records, trial
 
-__all__ = ["lab"]
 pytestmark = pytest.mark.slow
 
 CGROUP = Path("/sys/fs/cgroup/memory")  # of version 1; in version 2 there are others

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from tests.engine.lab import begin
 from tests.engine.long_tasks import Corpus, Idle, Nothing, Parse, Produce, Use
-from tests.engine.test_real_jobs import begin, lab  # noqa: F401
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import loop
@@ -214,7 +214,7 @@ def test_what_is_asked_for_without_the_mode_keeps_its_files(xp, fake):
 
 
 @pytest.mark.slow
-def test_a_job_that_is_started_without_its_kernel_prepares_itself(lab):  # noqa: F811
+def test_a_job_that_is_started_without_its_kernel_prepares_itself(lab):
     code = (
         "import threading\n"
         "from tests.engine.long_tasks import *\n"
@@ -237,7 +237,7 @@ def test_a_job_that_is_started_without_its_kernel_prepares_itself(lab):  # noqa:
 
 
 @pytest.mark.slow
-def test_two_kernels_prepare_once(lab):  # noqa: F811
+def test_two_kernels_prepare_once(lab):
     code = (
         "from tests.engine.long_tasks import *\n"
         "xp = begin()\n"
@@ -250,7 +250,7 @@ def test_two_kernels_prepare_once(lab):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_chain_of_transient_jobs(lab):  # noqa: F811
+def test_a_chain_of_transient_jobs(lab):
     xp = begin(lab)
     a = Produce.C(n=1).submit(transient=TransientMode.REMOVE)
     b = Use.C(of=a, n=2).submit(transient=TransientMode.TRANSIENT)

@@ -2,97 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+from tests.engine.lab import begin, until
 from tests.engine.some_tasks import Alone, Environment, Learn, Load, Model, Report, Score
 from xpm_nb.core.config import tag
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine import experiment, host, loop, usage
-from xpm_nb.engine.opening import start
+from xpm_nb.engine import host, loop, usage
 from xpm_nb.errors import ConfigError, JobError
 from xpm_nb.store import files, locks, records
 from xpm_nb.store.layout import Workspace
 
 pytestmark = pytest.mark.slow
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-def until(predicate, timeout_s=30):
-    """Wait for something that happens in another process: the only way is to look again."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := predicate()):
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.01)
-    return value
-
-
-class Lab:
-    def __init__(self, path):
-        self.path = path
-        self.workspace = path / "ws"
-        self.log = path / "log.txt"
-        self.gate = str(path / "gate")
-
-    def said(self):
-        return self.log.read_text().split("\n")[:-1] if self.log.exists() else []
-
-    def open_gate(self):
-        Path(self.gate).touch()
-
-    def new_kernel(self):
-        """Forget everything, as a new process would; jobs go on."""
-        old = loop.use(None)
-        if old is not None:
-            old.stop()
-        experiment.live.clear()
-        experiment.started.clear()
-
-    def kernel(self, code: str, **options) -> subprocess.Popen[bytes]:
-        """Another process that submits."""
-        head = (
-            "import sys, os, signal\n"
-            "from tests.engine.some_tasks import *\n"
-            "from xpm_nb import start, experiment\n"
-            f"gate = {self.gate!r}\n"
-            f"def begin(**o): return start('x', workspace={str(self.workspace)!r}, **o)\n"
-        )
-        env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-        command = [sys.executable, "-c", head + code]
-        return subprocess.Popen(command, env=env, cwd=self.path, **options)
-
-    def end_jobs(self):
-        for path in self.workspace.glob("jobs/*/*/*.pid"):
-            try:
-                os.killpg(json.loads(path.read_text())["pid"], signal.SIGKILL)
-            except (ProcessLookupError, FileNotFoundError):
-                continue
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
-    lab = Lab(tmp_path)
-    monkeypatch.setenv("XPM_TEST_LOG", str(lab.log))
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    former = loop.use(None)
-    lab.new_kernel()
-    yield lab
-    lab.new_kernel()
-    loop.use(former)
-    lab.end_jobs()
-
-
-def begin(lab, **options):
-    return start("x", workspace=lab.workspace, **options)
 
 
 def test_from_submit_to_results(lab):

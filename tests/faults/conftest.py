@@ -51,12 +51,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_real_jobs import REPOSITORY, Lab, until
+from tests.engine.lab import Lab, in_use, until
 from tests.faults.fault_tasks import Good
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import loop
 from xpm_nb.engine.opening import start
-from xpm_nb.engine.settings import Settings
 
 
 class FaultLab(Lab):
@@ -82,16 +80,7 @@ class FaultLab(Lab):
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
-    lab = FaultLab(tmp_path)
-    monkeypatch.setenv("XPM_TEST_LOG", str(lab.log))
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    former = loop.use(None)
-    lab.new_kernel()
-    yield lab
-    lab.new_kernel()
-    loop.use(former)
-    lab.end_jobs()
-    Settings.clear_instance()
+    yield from in_use(FaultLab(tmp_path), monkeypatch)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.engine.test_real_jobs import until
+from tests.engine.lab import until
 from tests.faults.fault_tasks import Good
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import callbacks

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_real_jobs import REPOSITORY
+from tests.engine.lab import REPOSITORY
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.engine.test_real_jobs import REPOSITORY
+from tests.engine.lab import REPOSITORY
 from tests.faults.fault_tasks import After, Good, Waits
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine.opening import start

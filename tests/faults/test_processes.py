@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from tests.engine.test_real_jobs import until
+from tests.engine.lab import until
 from tests.faults.fault_tasks import (
     After,
     Closes,
