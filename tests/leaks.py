@@ -249,6 +249,18 @@ def opened(number: int, target: str) -> str:
 # -- the plugin ---------------------------------------------------------------------------------
 
 
+# Folders of which not every test is known to leave nothing; to be made empty.
+NOT_YET = (
+    "tests/trust/",
+    "tests/matrix/",
+    "tests/chaos/",
+    "tests/browser/",
+    "tests/interchange/",
+    "tests/pythons/",
+    "tests/kernels/",
+)
+
+
 class Made(NamedTuple):
     """What a fixture made: how it was before, and how it is since."""
 
@@ -297,7 +309,11 @@ class Check:
             self.ended.append(made)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self) -> Iterator[None]:
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        if item.nodeid.startswith(NOT_YET):
+            result = yield
+            self.known, self.ended = look(processes=True), []
+            return result
         try:
             result = yield
         except BaseException as error:
