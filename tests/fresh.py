@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import sys
@@ -31,6 +32,9 @@ def as_new() -> None:
     if bridge := sys.modules.get("xpm_nb.notebook.bridge"):
         bridge.use(bridge.Publisher()).stop()
     Settings.clear_instance()
+    with contextlib.suppress(ChildProcessError):  # there is none
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        gc.collect()  # handles in a cycle: those of children that are dropped are noted
     until = time.monotonic() + PATIENCE_S
     for pid in local._children:  # what goes on is for the test to end
         with contextlib.suppress(OSError):

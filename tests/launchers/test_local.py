@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -176,14 +177,20 @@ def test_no_zombie_stays(job, launch):
         os.waitpid(pid, os.WNOHANG)
 
 
-def test_a_dropped_handle_does_not_disturb_its_job(job):
+@pytest.mark.parametrize("cycle", [False, True])
+def test_a_dropped_handle_does_not_disturb_its_job(job, cycle):
     launcher = LocalLauncher()
     records.write_script(job, "import sys, time; time.sleep(60)")
     request = LaunchRequest(job.path, job.name, {}, 1)
     handle = launcher.launch(request)
     record = handle.as_dict()
     pid = handle.process.pid
+    if cycle:  # as its experiment is, when that is forgotten
+        held = [handle]
+        held.append(held)
+        del held
     del handle
+    gc.collect()
     again = launcher.attach(record)
     launcher.kill(again, force=True)
     finish(again)

@@ -32,18 +32,21 @@ _INLINE = ("module://matplotlib_inline", "module://ipykernel")
 
 
 class LocalHandle:
-    """One process of this machine, recognised by number, start time and boot."""
+    """One process of this machine, recognised by number, start time and boot.
 
-    __slots__ = ("_exit_code", "_ooms", "_peak_bytes", "_pidfd", "_popen", "process")
+    It keeps no ``Popen``: where both are found in a cycle, that one may be taken apart first, and
+    would warn of a job that goes on.
+    """
 
-    def __init__(
-        self, process: ProcessRecord, popen: subprocess.Popen[bytes] | None = None
-    ) -> None:
+    __slots__ = ("_child", "_exit_code", "_ooms", "_peak_bytes", "_pidfd", "_waited", "process")
+
+    def __init__(self, process: ProcessRecord, *, child: bool = False) -> None:
         self.process = process
-        self._popen = popen
+        self._child = child
+        self._waited = False  # for our child, by us or by somebody else
         self._exit_code: int | None = None
         self._peak_bytes = 0
-        self._ooms = None if popen is None else memory_kills()
+        self._ooms = memory_kills() if child else None
         self._pidfd = locks.open_pidfd(process)
 
     def __repr__(self) -> str:
@@ -91,7 +94,7 @@ class LocalHandle:
         """Tell whether the process has ended."""
         if self._reap():
             return True
-        if self._popen is not None:
+        if self._child:
             return False
         if self._pidfd is not None:
             poll = select.poll()  # unlike select.select, for descriptors of any number
@@ -101,27 +104,24 @@ class LocalHandle:
 
     def _reap(self) -> bool:
         """Wait for a child of ours that has ended; tell whether it has."""
-        if self._popen is None:
-            return False
-        if self._popen.returncode is not None:
-            return True
-        # Popen.poll() says 0 when somebody else (os.wait() in a cell) has waited for our child.
+        if self._waited or not self._child:
+            return self._waited
         try:
-            pid, status, usage = os.wait4(self._popen.pid, os.WNOHANG)
-        except ChildProcessError:
-            self._popen.returncode = 0  # nothing left to wait for: Popen must not warn
+            pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        except ChildProcessError:  # os.wait() in a cell: nothing left to wait for
+            self._waited = True
             return True
         if pid == 0:
             return False
-        self._exit_code = self._popen.returncode = os.waitstatus_to_exitcode(status)
+        self._waited = True
+        self._exit_code = os.waitstatus_to_exitcode(status)
         self._peak_bytes = usage.ru_maxrss * _RSS_UNIT
         return True
 
     def __del__(self) -> None:
         self.close()
-        if self._popen is not None and self._popen.returncode is None:
-            self._popen.returncode = 0  # the job goes on, on purpose: Popen must not warn
-            _children.append(self._popen.pid)
+        if self._child and not self._waited:
+            _children.append(self.process.pid)
 
 
 # Children whose handle was dropped while they ran: waited for at the next launch, when they ended.
@@ -242,12 +242,14 @@ class LocalLauncher:
             for fd in logs:
                 os.close(fd)
         try:
-            return LocalHandle(_identify(popen.pid, request.attempt), popen)
+            handle = LocalHandle(_identify(popen.pid, request.attempt), child=True)
         except BaseException:
             # The caller will give the lock back: nobody may be running by then.
             os.killpg(popen.pid, signal.SIGKILL)
             popen.wait()
             raise
+        popen.returncode = 0  # it is the handle that waits for it, from now on: Popen must not warn
+        return handle
 
     def attach(self, record: Mapping[str, Any]) -> LocalHandle | None:
         """Find a process again from ``handle.as_dict()`` or process.json; None if it is gone."""
