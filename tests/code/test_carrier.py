@@ -1389,3 +1389,16 @@ def test_what_was_executed_before_a_feature_of_the_future(notebook, reads, numbe
     doubts = notebook.carry("Learn").doubts
     assert len(doubts) == number
     assert all("In[1], line 1 was executed before" in doubt for doubt in doubts)
+
+
+def test_two_objects_of_one_definition_one_of_which_was_changed(notebook):
+    text = "class A:\n  w = 1\n  def f(self): return self.w"
+    notebook.cell(text).cell("class E(A): pass").cell(text).cell("A.w = 2")
+    notebook.cell("class Learn:\n  def execute(self): return [A.w, E.w]")
+    assert notebook["Learn"]().execute() == [2, 1]
+    with pytest.raises(
+        CarrierError, match=r"In\[3\], line 1 defines .*In\[4\], line 1 has changed"
+    ):
+        notebook.carry("Learn")
+    notebook.cell("class E(A): pass")
+    assert notebook.job("Learn")["Learn"]().execute() == [2, 2]

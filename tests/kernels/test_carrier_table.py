@@ -565,7 +565,7 @@ REFUSED = {
     ),
     "an instance of a dataclass that was defined anew": (
         [f"{BASE}\nimport dataclasses", "@dataclasses.dataclass(frozen=True)\nclass S:\n  n: int\n  def f(self): return 1", "CFG = S(3)", "@dataclasses.dataclass(frozen=True)\nclass S:\n  n: int\n  def f(self): return 2", learn("return CFG.f()")],
-        ["`CFG`, which In[{2}], line 1 sets to S(3), but is of type S now", "run In[{2}] again"],
+        ["`CFG`, which In[{2}], line 1 sets to S(3), but is of an earlier S now", "run In[{2}] again"],
     ),
     "an instance that is computed": (
         [f"{BASE}\nimport dataclasses, random\n@dataclasses.dataclass\nclass S:\n  n: int = 0\n  def __post_init__(self): self.n = random.random()", "CFG = S()", learn("return CFG.n")],

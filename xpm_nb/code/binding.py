@@ -17,7 +17,7 @@ from xpm_nb.code.cells import Statement, functions_in
 from xpm_nb.code.drift import Refused
 from xpm_nb.code.imports import import_gives
 from xpm_nb.code.origin import Origins
-from xpm_nb.code.values import NotPlain, evaluate, same_value
+from xpm_nb.code.values import NotPlain, evaluate, is_data, same_value
 
 #: Statements that define a function or a class.
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -128,7 +128,7 @@ def _assignment_refusal(
                 return None
     return Refused(
         f"which {place} sets to {_shown(ast.unparse(node.value))}, "
-        f"but is {_now(meaning.value)} now",
+        f"but is {_now(meaning.value, meaning.space)} now",
         f"{_MAKE_PARAM}run {place.partition(',')[0]} again",
     )
 
@@ -155,8 +155,15 @@ def changed_by(meaning: Meaning, statement: Statement) -> Refused:
     )
 
 
-def made_of_itself(meaning: Meaning, statement: Statement) -> Refused:
-    """Say why a statement cannot have made a value of what a name stood for before."""
+def made_of_itself(meaning: Meaning, statement: Statement) -> Refused | None:
+    """Say why a plain statement has not made a value of what its name stood for before."""
+    node = statement.node
+    try:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            return None
+        evaluate(node.value, meaning.space)
+    except NotPlain:
+        return None
     place = statement.cell.place(statement.node.lineno)
     return Refused(
         f"which {place} makes of what it was before: {_shown(ast.unparse(statement.node))}",
@@ -272,13 +279,15 @@ def unbound(value: Any, *, imported: bool) -> Refused:
     )
 
 
-def _now(value: Any) -> str:
+def _now(value: Any, space: Mapping[str, Any]) -> str:
     """Describe a live value without running code of its own."""
-    if type(value) in (int, float, complex, bool, str, bytes, type(None)):
+    kind = type(value)
+    if kind in (int, float, complex, bool, str, bytes, type(None)):
         return _shown(repr(value))
-    if type(value) in (list, tuple, dict, set) and len(value) < 20:
+    if kind in (list, tuple, dict, set) and len(value) < 20:
         return _shown("".join(repr(value)))
-    return f"of type {type(value).__qualname__}"
+    former = is_data(value) and space.get(kind.__name__, kind) is not kind
+    return f"of {'an earlier' if former else 'type'} {kind.__qualname__}"
 
 
 def _shown(text: str) -> str:

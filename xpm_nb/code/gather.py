@@ -74,6 +74,8 @@ class Gathering:
         self._pickled: dict[str, Piece] = {}
         self._looked_into: set[type] = set()
         self._looked_at: list[object] = []  # definitions that may have been changed since
+        # The live objects that each definition has made, with what has changed them.
+        self._objects: dict[Piece, list[tuple[object, changes.Changed]]] = {}
         self._left: list[own.Left] = []  # what no statement has made as it is
         self._anew: list[own.Left] = []  # those among them that begin anew in a job
         self._given: dict[str, type] = {}  # the classes of configurations, by their names
@@ -250,6 +252,7 @@ class Gathering:
                 changed = changes.of_definition(names, made, statement, some, piece.space, alike)
             except Refused as refused:
                 raise self._needs(piece, name, refused) from None
+        self._objects.setdefault(piece, []).append((made, changed))
         for change in (self._piece(s, piece.space, piece.root) for s in changed.statements):
             change.now[name] = [piece]
             piece.registered.append(change)
@@ -272,6 +275,15 @@ class Gathering:
 
     def _settle(self) -> None:
         """Refuse what nothing explains but functions, unless the job has these functions too."""
+        for piece, objects in self._objects.items():
+            for _, changed in objects if len(objects) > 1 else ():
+                if changed.statements:
+                    raise CarrierError(
+                        f"{piece.root} cannot be carried into a job: two versions of what "
+                        f"{piece.place} defines are needed at once, one of which "
+                        f"{changed.statements[-1].place} has changed. Run the cells again that use "
+                        "it."
+                    )
         for left in self._left:
             if not own.begins_anew(left, self._pieces.values(), self._made):
                 raise left.error
@@ -410,10 +422,11 @@ class Gathering:
 
     def _refusal(self, meaning: Meaning, statement: Statement) -> Refused | None:
         """Say why a statement alone cannot have given a name its value; None if it can."""
-        refused = refusal(meaning, statement, self._origins)
-        if refused is None and changes.reads_itself(statement, meaning.name):
-            return made_of_itself(meaning, statement)
-        return refused
+        if changes.reads_itself(statement, meaning.name):
+            again = made_of_itself(meaning, statement)
+            if again is not None:
+                return again
+        return refusal(meaning, statement, self._origins)
 
     def _said(self, meaning: Meaning, statement: Statement, refused: Refused) -> Refused:
         """Say why a value is not what a statement makes it; if others of its cell change it, that.
