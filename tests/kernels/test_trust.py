@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 
 import pytest
 
@@ -164,3 +166,40 @@ def test_garbage_is_shown_first_and_what_runs_elsewhere_stays(lab):
     assert third.value("sorted({j.state.value for j in xp.jobs})") == ["done"]
     assert "write 30d" in third.fails("%xpm gc --older-than soon").stderr
     assert os.path.isdir(lab.workspace / "jobs")
+
+
+COMPARED = """
+from xpm_nb.engine import callbacks, loop
+loop.current().sync(10); callbacks.current().flush(30, chores=True); loop.current().sync(10)
+"""
+
+
+def test_a_result_of_another_environment_says_so_in_every_text(lab):
+    kernel = lab.kernel()
+    kernel.run("xp = start('trust')")
+    kernel.run(CELL)
+    kernel.run(f"{SUBMIT}; xp.wait(timeout_s=60)")
+    kernel.run(COMPARED)
+    assert kernel.value("[job.view().drift for job in xp.jobs]") == ["", ""]
+    kernel.run("xp.close()")  # what is noted of the run is written then
+    kernel.kill()
+    (noted,) = lab.path.rglob("environment.json")
+    before = json.loads(noted.read_text())
+    noted.write_text(json.dumps(before | {"python": "3.1.4"}))
+    again = lab.kernel()
+    again.run("xp = start('trust')")
+    again.run(CELL)
+    again.run(f"{SUBMIT}; xp.wait(timeout_s=60)")
+    again.run(COMPARED)
+    now = ".".join(map(str, sys.version_info[:3]))
+    how = f"Python 3.1.4 then, {now} now"
+    assert again.value("[job.view().drift for job in xp.jobs]") == [how, how]
+    for shown in ("xp.jobs", "xp.table()", "use.job"):
+        for text in again.run(shown).displays[0].values():
+            assert "environment changed" in text or how in text, shown
+    assert f"2 results: environment changed ({how})" in again.value(
+        "xp._repr_mimebundle_()['text/plain']"
+    )
+    assert "environment changed" in again.value("repr(use.job)")
+    assert f"which is no reason: {how}" in again.value("str(use.why())")
+    assert len(lab.started()) == 2, "nothing has run again"
