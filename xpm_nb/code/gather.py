@@ -7,34 +7,17 @@ them. A name that leads to something no statement can make again is run-time sta
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from types import FunctionType, MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any
 
-from xpm_nb.code import changes, former, own, pickled, versions
-from xpm_nb.code.binding import (
-    DEFINITIONS,
-    Meaning,
-    changed_by,
-    made_of_itself,
-    refusal,
-    unbound,
-    unfit,
-)
+from xpm_nb.code import changes, finding, former, own, pickled, versions
+from xpm_nb.code.binding import DEFINITIONS, Meaning, refusal
 from xpm_nb.code.cells import Cells, Statement, functions_in
-from xpm_nb.code.drift import Context, Refused, check_decorators, check_defaults
-from xpm_nb.code.imports import (
-    import_gives,
-    import_text,
-    is_dotted,
-    is_import,
-)
+from xpm_nb.code.drift import Refused
 from xpm_nb.code.origin import Origins
 from xpm_nb.code.pieces import Piece, in_order
 from xpm_nb.code.submitting import without_hooks
-from xpm_nb.code.versions import used_at_once
 from xpm_nb.errors import CarrierError
 
 # What every module has of its own.
@@ -63,8 +46,8 @@ class Gathering:
         self, cells: Cells, origins: Origins, space: Mapping[str, Any], *, whole: bool = False
     ) -> None:
         self._whole = whole
-        self._cells = cells
-        self._origins = origins
+        self.cells = cells
+        self.origins = origins
         self._space = space
         self._pieces: dict[str, Piece] = {}
         self._open: list[Piece] = []
@@ -76,7 +59,8 @@ class Gathering:
         self._looked_at: list[object] = []  # definitions that may have been changed since
         # The live objects that each definition has made, with what has changed them.
         self._objects: dict[Piece, list[tuple[object, changes.Changed]]] = {}
-        self._left: list[own.Left] = []  # what no statement has made as it is
+        self._finding = finding.Finding(self)
+        self.left: list[own.Left] = []  # what no statement has made as it is
         self._anew: list[own.Left] = []  # those among them that begin anew in a job
         self._given: dict[str, type] = {}  # the classes of configurations, by their names
         self._made: dict[type, Piece] = {}  # the classes that they define
@@ -100,8 +84,8 @@ class Gathering:
         self._drain()
         self._settle()
         pieces = self._pieces.values()
-        versions.check(pieces, self._meanings, self._cells, self._origins)
-        former.check(pieces, self._given, self._origins)
+        versions.check(pieces, self._meanings, self.cells, self.origins)
+        former.check(pieces, self._given, self.origins)
 
     def _drain(self) -> None:
         """Find what all pieces need, and what these need in turn."""
@@ -122,7 +106,7 @@ class Gathering:
 
     def _obstacle(self, cls: type) -> str:
         """Say why a class cannot be carried by its source, "" if it can."""
-        trial = Gathering(self._cells, self._origins, self._space, whole=self._whole)
+        trial = Gathering(self.cells, self.origins, self._space, whole=self._whole)
         try:
             trial._add_class(cls)
             trial._drain()
@@ -144,7 +128,7 @@ class Gathering:
                 f"{refused.way.format(name=name, root=name)}."
             ) from None
         if statement is None:
-            where = self._origins.file_of(cls)
+            where = self.origins.file_of(cls)
             if where == "<stdin>" or where.startswith("<python-input"):
                 raise CarrierError(
                     f"{name} cannot be carried into a job: it was typed in, or read from standard "
@@ -155,7 +139,7 @@ class Gathering:
                 "type() or a tool of its own?). Write it as a class statement in a cell."
             )
         top = name.partition(".")[0]
-        piece = self._piece(statement, self._space_of(cls, statement), name, cls)
+        piece = self.piece(statement, self.space_of(cls, statement), name, cls)
         self._given.setdefault(top, cls)
         known = self._meanings.setdefault(top, [piece])
         if piece not in known:
@@ -188,23 +172,23 @@ class Gathering:
             self._meanings[top] = [piece]
             by_name = {other.__qualname__: other for other in self._classes}
             for name in sorted(used):
-                statement = self._origins.of_class(by_name[name])
+                statement = self.origins.of_class(by_name[name])
                 if statement is not None:
-                    needed = self._piece(statement, self._space, cls.__qualname__, by_name[name])
+                    needed = self.piece(statement, self._space, cls.__qualname__, by_name[name])
                     piece.now[name.partition(".")[0]] = [needed]
         return self._pickled[top]
 
     def _class_statement(self, cls: type) -> Statement | None:
         """Give the statement that made a class, refused if it does more than define things."""
-        statement = self._origins.of_class(cls)
+        statement = self.origins.of_class(cls)
         if statement is not None and not isinstance(statement.node, ast.ClassDef):
             name = cls.__qualname__.partition(".")[0]
-            refused = refusal(Meaning(name, cls, self._space), statement, self._origins)
+            refused = refusal(Meaning(name, cls, self._space), statement, self.origins)
             if refused is not None:
                 raise refused
         return statement
 
-    def _space_of(self, value: object, statement: Statement) -> Mapping[str, Any]:
+    def space_of(self, value: object, statement: Statement) -> Mapping[str, Any]:
         """Give the globals of a statement's functions: ``%run`` gives each script its own."""
         values = vars(value).values() if isinstance(value, type) else [value]
         for part in values:
@@ -213,9 +197,25 @@ class Gathering:
                     return function.__globals__
         return self._space
 
-    def _piece(
+    def piece(
         self, statement: Statement, space: Mapping[str, Any], root: str, made: object = None
     ) -> Piece:
+        """Give the piece of a statement, a new one or that which is known.
+
+        Parameters
+        ----------
+        statement, space
+            It, and the globals that its names stand for.
+        root
+            The class that needs it.
+        made
+            The live object that it has made, to be compared.
+
+        Raises
+        ------
+        CarrierError
+            The object is not what its statement makes, and nothing says why.
+        """
         statement = statement if self._whole else without_hooks(statement, space)
         piece = self._pieces.get(statement.key)
         if piece is None:
@@ -227,7 +227,7 @@ class Gathering:
             self._add_registered(piece, made)
             for base in _bases(made):
                 known = piece.witnesses.setdefault(base.__name__, base)
-                if known is not base and not self._origins.alike(known, base):
+                if known is not base and not self.origins.alike(known, base):
                     raise CarrierError(
                         f"{root} cannot be carried into a job: two versions of {base.__qualname__} "
                         f"are used at once, as bases of {made.__qualname__}. Make the older "
@@ -246,25 +246,25 @@ class Gathering:
         name, changed = statement.node.name, changes.Changed()
         if piece.space.get(name) is made:
             names = changes.names_of(name, made, piece.space)
-            some = changes.of_all(self._cells, names, statement)
-            alike = self._origins.alike
+            some = changes.of_all(self.cells, names, statement)
+            alike = self.origins.alike
             try:
                 changed = changes.of_definition(names, made, statement, some, piece.space, alike)
             except Refused as refused:
                 raise self._needs(piece, name, refused) from None
         self._objects.setdefault(piece, []).append((made, changed))
-        for change in (self._piece(s, piece.space, piece.root) for s in changed.statements):
+        for change in (self.piece(s, piece.space, piece.root) for s in changed.statements):
             change.now[name] = [piece]
             piece.registered.append(change)
         differ = (
-            self._origins.differences(made)
+            self.origins.differences(made)
             if isinstance(made, type)
             else own.attributes_of(made, statement, piece.space)
         )
         for attribute, why in {**changed.unlike, **differ}.items():
             if attribute not in changed.attributes:
                 error = self._needs(piece, name, why)
-                self._left.append(own.Left(made, name, attribute, why, error))
+                self.left.append(own.Left(made, name, attribute, why, error))
 
     def _needs(self, piece: Piece, name: str, refused: Refused) -> CarrierError:
         needs = "it is a class" if name == piece.root else f"it needs `{name}`,"
@@ -284,7 +284,7 @@ class Gathering:
                         f"{changed.statements[-1].place} has changed. Run the cells again that use "
                         "it."
                     )
-        for left in self._left:
+        for left in self.left:
             if not own.begins_anew(left, self._pieces.values(), self._made):
                 raise left.error
             self._anew.append(left)
@@ -302,12 +302,12 @@ class Gathering:
             if name.startswith("__") or type(value) not in (dict, list, set):
                 continue
             for item in [*value, *(value.values() if isinstance(value, dict) else ())]:
-                statement = self._statement_of(item)
+                statement = self._finding.statement_of(item)
                 if statement is None or item.__qualname__.startswith(own):
                     continue
                 if statement.key != getattr(piece.statement, "key", None):
-                    space = self._space_of(item, statement)
-                    piece.registered.append(self._piece(statement, space, piece.root, item))
+                    space = self.space_of(item, statement)
+                    piece.registered.append(self.piece(statement, space, piece.root, item))
 
     def _expand(self, piece: Piece) -> None:
         """Find what a piece needs."""
@@ -337,10 +337,10 @@ class Gathering:
         try:
             statement = self._class_statement(witness)
         except Refused as refused:
-            raise self._error(piece, name, line, refused) from None
+            raise self.error(piece, name, line, refused) from None
         if statement is None or name not in statement.binds:
             return []
-        return [self._piece(statement, self._space_of(witness, statement), piece.root, witness)]
+        return [self.piece(statement, self.space_of(witness, statement), piece.root, witness)]
 
     def _resolve(self, piece: Piece, name: str, line: int) -> list[Piece]:
         """Give the pieces that make a global name mean what it means in the kernel."""
@@ -351,12 +351,12 @@ class Gathering:
                 self._check_space(piece, name)
                 return self._meanings[name]
             if name not in piece.space:
-                _check_builtin(name)
+                finding.check_builtin(name)
                 return []  # a name that nothing has yet: the job will say so, as the kernel would
             self._spaces[name] = piece.space
-            found = self._find(piece, name, piece.space[name])
+            found = self._finding.find(piece, name, piece.space[name])
         except Refused as refused:
-            raise self._error(piece, name, line, refused) from None
+            raise self.error(piece, name, line, refused) from None
         self._meanings[name] = found
         return found
 
@@ -369,7 +369,8 @@ class Gathering:
                 "Give one of the two another name",
             )
 
-    def _error(self, piece: Piece, name: str, line: int, refused: Refused) -> CarrierError:
+    def error(self, piece: Piece, name: str, line: int, refused: Refused) -> CarrierError:
+        """Say why a name that a piece reads cannot be carried."""
         assert piece.statement is not None
         place = piece.statement.cell.place(line)
         return CarrierError(
@@ -377,193 +378,23 @@ class Gathering:
             f"{refused.way.format(name=name, root=piece.root)}."
         )
 
-    def _find(self, user: Piece, name: str, value: Any) -> list[Piece]:
-        if isinstance(value, type) and value in self.unknown:
-            return [self._add_pickled(value)]
-        statement = self._by_object(name, value)
-        if statement is not None:
-            return [self._piece(statement, self._space_of(value, statement), user.root, value)]
-        imports = [s for s in self._cells.binders(name) if is_import(s)]
-        stars = [s for s in self._cells.binders("*") if is_import(s)]
-        found = [s for s in (*imports, *stars) if import_gives(s.node, name, value, user.space)]
-        if found:
-            dotted = isinstance(value, ModuleType) and any(is_dotted(s.node, name) for s in found)
-            return [self._imported(s, user, name) for s in (found if dotted else found[:1])]
-        binders = [s for s in self._cells.binders(name) if not is_import(s)]
-        others = [s.as_compiled(value) for s in binders]
-        refusals: list[Refused] = []
-        meaning = Meaning(name, value, user.space)
-        for statement in reversed(others):
-            if not refusals and (remade := self._remade(user, name, value)):
-                return remade
-            refused = self._refusal(meaning, statement)
-            # Behind a later statement, a decorated definition may be what that has wrapped.
-            wrapped = refusals and isinstance(statement.node, DEFINITIONS)
-            if refused is None and not wrapped:
-                if isinstance(statement.node, ast.FunctionDef | ast.AsyncFunctionDef):
-                    context = Context(user.space, self._origins)
-                    check_decorators(value, statement, statement.node, context)
-                piece = self._piece(statement, user.space, user.root, value)
-                self._add_implementations(piece, value)
-                return [piece]
-            if refused is not None:
-                filled = None if refusals else self._filled(user, name, value, statement)
-                if filled is not None:
-                    return [filled]
-                if not refusals and self._begins(user, name, value, statement, refused):
-                    return [self._piece(statement, user.space, user.root)]
-                refusals.append(self._said(meaning, statement, refused))
-        if refusals:
-            raise refusals[0]
-        if _is_kernels(value) and name in vars(builtins):
-            _check_builtin(name)
-            return []  # IPython puts its own `open` and `exit` before Python's
-        return [self._made_up(user, name, value, changed=bool(imports))]
+    def import_of(self, user: Piece, text: str) -> Piece:
+        """Give the piece of an import that no statement has."""
+        return self._pieces.setdefault(text, Piece(user.root, user.space, text=text))
 
-    def _refusal(self, meaning: Meaning, statement: Statement) -> Refused | None:
-        """Say why a statement alone cannot have given a name its value; None if it can."""
-        if changes.reads_itself(statement, meaning.name):
-            again = made_of_itself(meaning, statement)
-            if again is not None:
-                return again
-        return refusal(meaning, statement, self._origins)
-
-    def _said(self, meaning: Meaning, statement: Statement, refused: Refused) -> Refused:
-        """Say why a value is not what a statement makes it; if others of its cell change it, that.
-
-        To run the cell again would make it what it is now.
-        """
-        cell = statement.cell
-        chain = changes.chain(self._cells, meaning.name)
-        after = [s for s in chain if s.cell == cell and s.order > statement.order]
-        return changed_by(meaning, after[-1]) if after and chain[0] == statement else refused
-
-    def _remade(self, user: Piece, name: str, value: Any) -> list[Piece]:
-        """Give the pieces that make a plain value together; none if one alone does, or none do."""
-        statements = changes.chain(self._cells, name)
-        if len(statements) < 2 or unfit(Meaning(name, value, user.space), statements):
-            return []
-        if not changes.reads_itself(statements[-1], name):
-            alone = refusal(Meaning(name, value, user.space), statements[0], self._origins)
-            if alone is None and not any(
-                changes.reads_itself(statement, name) for statement in statements
-            ):
-                return []
-        if not changes.make(name, value, statements, user.space, self._origins.alike):
-            return []
-        made: list[Piece] = []
-        for statement in statements:
-            piece = self._piece(statement, user.space, user.root)
-            piece.compared = True
-            if made:
-                piece.now[name] = [*made]
-                piece.settled.add(name)
-            made.append(piece)
-        return made
-
-    def _begins(
-        self, user: Piece, name: str, value: Any, statement: Statement, refused: Refused
-    ) -> bool:
-        """Tell whether functions may have changed a plain value since; see `_settle`."""
-        assert user.statement is not None
-        every = (s for cell in self._cells.all for s in cell.statements())
-        if not own.begins_plain(statement, name, user.space):
-            return False
-        if not any(own.changes_global(s, name) for s in every):
-            return False
-        reads = user.statement.reads
-        line = {**reads.hints, **reads.later, **reads.now}.get(name, 0)
-        error = self._error(user, name, line, refused)
-        self._left.append(own.Left(value, name, "", refused, error))
-        return True
-
-    def _filled(self, user: Piece, name: str, value: Any, statement: Statement) -> Piece | None:
-        """Give the piece of a global container, if decorators or base classes have filled it."""
-        some = changes.since(self._cells, name, statement)
-        items = changes.added(value, statement, user.space)
-        makers = [self._registering(item, name, user.space) for item in items]
-        found = [maker for maker in makers if maker is not None]
-        whole = len({maker.key for maker in found}) == len(items)
-        if not items or not whole or any(t.name == name for s in some for t in s.touches):
-            return None
-        piece = self._piece(statement, user.space, user.root)
-        for item, maker in zip(items, found, strict=True):
-            space = self._space_of(item, maker)
-            piece.registered.append(self._piece(maker, space, user.root, item))
-        return piece
-
-    def _registering(
-        self, item: type | FunctionType, name: str, space: Mapping[str, Any]
-    ) -> Statement | None:
-        """Give the definition of what a decorator or a base class has put into a container."""
-        statement = self._statement_of(item)
-        if statement is None or not isinstance(statement.node, DEFINITIONS):
-            return None
-        for used in used_at_once(statement.cell.text, statement.index):
-            by = self._statement_of(space.get(used))
-            if by is not None and by.key != statement.key and name in by.reads.later:
-                return statement
-        return None
-
-    def _statement_of(self, value: object) -> Statement | None:
-        """Give the statement that made a function or class of cells; None for anything else."""
-        if isinstance(value, FunctionType):
-            return self._origins.of_function(value)
-        if isinstance(value, type) and value.__module__ == "__main__":
-            with suppress(Refused):
-                return self._origins.of_class(value)
-        return None
-
-    def _add_implementations(self, piece: Piece, value: Any) -> None:
-        """Add what other statements have registered with a `functools.singledispatch` function."""
-        registry = getattr(value, "registry", None)
-        for function in registry.values() if isinstance(registry, MappingProxyType) else ():
-            if isinstance(function, FunctionType):
-                statement = self._origins.of_function(function)
-                if statement is not None:
-                    space = self._space_of(function, statement)
-                    piece.registered.append(self._piece(statement, space, piece.root))
-
-    def _by_object(self, name: str, value: Any) -> Statement | None:
-        """Give the definition that made a class or function, if it is what bound the name."""
-        statement = None
-        if isinstance(value, FunctionType):
-            statement = self._origins.of_function(value)
-        elif isinstance(value, type) and value.__module__ == "__main__":
-            statement = self._origins.of_class(value)
-        if statement is None or name not in statement.binds:
-            return None
-        node = statement.node
-        is_lambda = isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            context = Context(value.__globals__, self._origins)
-            check_defaults(value, statement, node, context)
-            check_decorators(value, statement, node, context)
-        return statement if is_lambda or isinstance(node, DEFINITIONS) else None
-
-    def _imported(self, statement: Statement, user: Piece, name: str) -> Piece:
-        piece = self._piece(statement, user.space, user.root)
-        piece.used.add(name)
-        return piece
-
-    def _made_up(self, user: Piece, name: str, value: Any, *, changed: bool) -> Piece:
-        """Write an import for something importable that no statement has bound (``%pylab``)."""
-        text = "" if changed else import_text(name, value)
-        if not text:
-            _check_kernel(value)
-            raise unbound(value, imported=changed)
-        piece = self._pieces.setdefault(text, Piece(user.root, user.space, text=text))
-        piece.used.add(name)
-        return piece
+    def pickled(self, value: Any) -> Piece | None:
+        """Give the piece of a class that is pickled, None if it is not."""
+        known = isinstance(value, type) and value in self.unknown
+        return self._add_pickled(value) if known else None
 
     def doubts(self) -> Iterator[str]:
         """Say in what a job may come to something else than the notebook suggests."""
-        yield from former.doubts(self._made, self._pieces.values(), self._origins)
+        yield from former.doubts(self._made, self._pieces.values(), self.origins)
         yield from filter(None, map(own.doubt, self._anew))
         carried = {p.statement.key for p in self._pieces.values() if p.statement is not None}
-        others = [s for c in self._cells.all for s in c.statements() if s.key not in carried]
+        others = [s for c in self.cells.all for s in c.statements() if s.key not in carried]
         for cls in self._made:
-            yield from own.set_by_call(cls, self._origins.unsure(cls), others)
+            yield from own.set_by_call(cls, self.origins.unsure(cls), others)
 
     def ordered(self) -> list[Piece]:
         """Give the pieces in an order in which they can be executed; raises as `in_order` does."""
@@ -584,31 +415,7 @@ def _bases(cls: type) -> Iterator[type]:
             yield from _bases(inner)
 
 
-# --- names that only a kernel has
-
-
 def _is_typelike(value: Any) -> bool:
     """Tell whether a value may be meant by text in an annotation."""
     kinds = ("typing", "types", "typing_extensions", "xpm_nb.core.fields")
     return isinstance(value, type | ModuleType) or type(value).__module__ in kinds
-
-
-def _is_kernels(value: Any) -> bool:
-    module = getattr(value, "__module__", None) or type(value).__module__
-    if isinstance(value, FunctionType):  # functools.wraps changes __module__
-        module = value.__globals__.get("__name__", "")
-    return str(module).partition(".")[0] in ("IPython", "ipykernel")
-
-
-def _check_builtin(name: str) -> None:
-    value = vars(builtins).get(name)
-    if value is not None:
-        _check_kernel(value)
-
-
-def _check_kernel(value: Any) -> None:
-    if _is_kernels(value):
-        raise Refused(
-            "which exists only in a notebook's kernel",
-            "Leave it out of code that jobs run, or import what you need of it inside the function",
-        )
