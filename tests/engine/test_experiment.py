@@ -879,6 +879,7 @@ def test_fate_in_a_new_kernel_is_what_the_directory_says(xp, fake, new_kernel):
     fake.wait_for(2)
     fake.finish(fake.handles[0])
     tasks[0].job.wait(10)
+    assert callbacks.current().flush(60, chores=True), "the environment of the run is written"
     new_kernel()
     start("other", workspace=xp.workspace, launcher=fake)
     before = sorted(xp.workspace.root.rglob("*"))
