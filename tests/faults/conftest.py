@@ -35,7 +35,7 @@ marker of success that the task     nothing: the end of its process decides, now
 writes itself                       in later kernels; what needs it waits
 forked worker that is left          done; ended before the job is run again             processes
 daemon (fork, setsid, fork)         running until it ends, then "ended without          processes
-                                    finishing"; never started beside it
+                                    finishing"; never started beside it; ended by cancel
 all descriptors closed              nothing: its process is known to live, and is not   processes
                                     started a second time
 SIGTERM ignored                     "cancelled: it did not end within … s of being      processes

@@ -152,6 +152,7 @@ class Daemonizes(Task):
 
     gate: Meta[str] = ""
     goes_on: Param[bool] = True
+    deaf: Param[bool] = False
 
     def execute(self):
         if first := os.fork():
@@ -160,6 +161,8 @@ class Daemonizes(Task):
         os.setsid()
         if os.fork():
             os._exit(0)
+        if self.deaf:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         say(f"daemon {os.getpid()}")
         stay(self.gate)
         say("daemon ends")

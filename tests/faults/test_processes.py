@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections import Counter
 
@@ -140,6 +141,38 @@ def test_a_daemon_has_the_job_until_it_ends(lab):
     assert "ended without finishing" in task.job.view().message
     assert sum(line.startswith("daemon ") and line != "daemon ends" for line in lab.said()) == 1
     lab.others_finish()
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_daemon_that_is_cancelled_is_ended(lab, deaf, elsewhere):
+    """It has left its job's session: it is known by the lock that it holds, in each kernel."""
+    loop.use(Loop(slots=2, grace_s=0.5))
+    lab.begin()
+    task, other = Daemonizes.C(gate=lab.gate, deaf=deaf).submit(), Good.C(n=1).submit()
+    (line,) = until(lambda: [s for s in lab.said() if re.fullmatch(r"daemon \d+", s)])
+    daemon = int(line.split()[1])
+    if elsewhere:
+        lab.new_kernel()
+        loop.use(Loop(slots=2, grace_s=0.5))
+        (job,) = [job for job in lab.begin().jobs if job.identifier == task.job.identifier]
+    else:
+        job = task.job
+    assert job.state is JobState.RUNNING
+    job.cancel()
+    assert job.wait(60) is JobState.ERROR
+    assert job.view().reason is FailureReason.CANCELLED, job.view()
+    assert locks.start_of(daemon) is None
+    assert not locks.held(job.entry.paths)
+    assert "daemon ends" not in lab.said()
+    if elsewhere:
+        lab.others_finish()
+    else:
+        lab.others_finish(other)
+    job.retry()
+    until(lambda: len([s for s in lab.said() if re.fullmatch(r"daemon \d+", s)]) == 2)
+    lab.open_gate()
+    assert job.wait(60) is JobState.ERROR
 
 
 @pytest.mark.parametrize("streams", [False, True])

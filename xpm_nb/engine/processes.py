@@ -21,6 +21,7 @@ from xpm_nb.engine.looking import Found, look
 from xpm_nb.errors import RecordError
 from xpm_nb.launchers.base import Handle, Launcher, Status
 from xpm_nb.store import holders, locks, records, troubles
+from xpm_nb.store.records import ProcessRecord
 
 log = logging.getLogger("xpm_nb")
 
@@ -142,11 +143,22 @@ class Processes:
         if entry.handle is None or entry.launcher is None:
             return  # `find_holder` comes back to it
         if not force:
-            try:
-                records.write_end_note(entry.paths, reason, self._hub.plan.grace_s)
-            except OSError as error:
-                log.warning("%s: cannot note why it is to end: %s", entry.paths.key, error)
+            self._note_end(entry, reason)
         entry.launcher.kill(entry.handle, force=force)
+
+    def _note_end(self, entry: Entry, reason: FailureReason) -> None:
+        try:
+            records.write_end_note(entry.paths, reason, self._hub.plan.grace_s)
+        except OSError as error:
+            log.warning("%s: cannot note why it is to end: %s", entry.paths.key, error)
+
+    def _end_left(self, entry: Entry, process: ProcessRecord) -> None:
+        """End what holds the lock of a job that was asked to end, and whose process has."""
+        reason = self._hub.plan.asked_to_end(entry.id)
+        if reason is not None and not locks.alive(process):
+            if records.read_end_note(entry.paths) is None:
+                self._note_end(entry, reason)
+            holders.end(entry.paths.lock, process, force=self._hub.plan.killed(entry.id))
 
     def ended(self, entry: Entry) -> None:
         """Take note that the process of a job has ended."""
@@ -189,6 +201,7 @@ class Processes:
                 entry.facts.holder = locks.tell_stray(entry.stray.pid)
             if entry.looks >= ASK_WHO and process is not None and not entry.facts.holder:
                 entry.facts.holder = holders.tell(entry.paths.lock)
+                self._end_left(entry, process)
             self._look_later(entry)
             return
         entry.seen = True

@@ -1,17 +1,21 @@
-"""Which processes hold a lock, by what they have open: for people, where the job itself is gone.
+"""Which processes hold a lock, by what they have open, where the job's own process is gone.
 
-Nothing is decided by this: the lock says that somebody holds it, and this tells a user whom to end.
-Linux only; elsewhere nobody is found.
+Nothing is decided by this: the lock says that somebody holds it, and this tells a user whom to end,
+or ends it for him when the job is cancelled. Linux only; elsewhere nobody is found.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from xpm_nb.store import locks
+from xpm_nb.store.records import ProcessRecord
 
 COMMAND_CHARS = 80  # of a command, that are shown
 SHOWN = 3  # processes that are named
@@ -54,6 +58,66 @@ def tell(lock: Path) -> str:
         names.append(f"{len(found) - SHOWN} more")
     whom = "it" if len(found) == 1 else "them"
     return f"{', '.join(names)}, which the job left behind: wait for {whom} to end, or end {whom}"
+
+
+def end(lock: Path, process: ProcessRecord, *, force: bool) -> list[int]:
+    """End who holds the lock of an attempt whose own process is gone; say whom.
+
+    A daemon has left the session of its job, by which `locks.survivors` are found. It is one if the
+    system says that it holds that very lock, if it was started as a process of that attempt (which
+    its first environment says; a program that it starts does not inherit the lock), and if it is
+    ours. A kernel that looks at the lock, or is about to hand it over, is none.
+
+    Parameters
+    ----------
+    lock : Path
+        The lock's file.
+    process : ProcessRecord
+        The job's own process, which is gone.
+    force : bool
+        With SIGKILL, not SIGTERM.
+    """
+    if process.host != os.uname().nodename or process.boot_id != locks.boot_id():
+        return []
+    ended = []
+    for pid in [holder.pid for holder in holders(lock)]:
+        try:
+            descriptor = os.pidfd_open(pid)  # from here on the number is nobody else's unnoticed
+        except OSError:
+            continue
+        try:
+            if _holds(pid, lock) and _is_of(pid, process):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL if force else signal.SIGTERM)
+                ended.append(pid)
+        except OSError:  # it is gone, or may not be looked at
+            continue
+        finally:
+            os.close(descriptor)
+    return ended
+
+
+def _holds(pid: int, lock: Path) -> bool:
+    """Tell whether one of the open files of a process has the lock of a file; raises OSError."""
+    found = os.stat(lock)
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            opened = os.stat(f"/proc/{pid}/fd/{name}")
+            if (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino):
+                continue
+            if "\nlock:" in Path(f"/proc/{pid}/fdinfo/{name}").read_text("ascii", "replace"):
+                return True
+    return False
+
+
+def _is_of(pid: int, process: ProcessRecord) -> bool:
+    """Tell whether a process was started as one of an attempt, or forked by it; raises OSError."""
+    if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
+        return False
+    started = locks.start_of(pid)
+    if started is None or started < process.start:
+        return False
+    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return f"{locks.ATTEMPT_VARIABLE}={process.attempt}".encode() in words
 
 
 def _open(pid: int) -> Iterator[tuple[int, int]]:
