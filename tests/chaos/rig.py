@@ -29,10 +29,11 @@ DETACH = 0.1  # how probable it is that a kernel that looks after its jobs hands
 GROUP = 10  # jobs among which there are dependencies
 CELLS = [
     """
-import asyncio, json, os, random, sys
+import asyncio, json, os, random, sys, traceback
 import witness
 from pathlib import Path
 from xpm_nb import *
+from xpm_nb.errors import LaunchError
 """,
     """
 class Work(Task):
@@ -63,13 +64,22 @@ async def look_after():
         if failed:
             xp.retry(*failed)
         if luck.random() < {detach}:
-            xp.detach()
+            try:
+                xp.detach()
+            except LaunchError:
+                pass  # another process is about to, or it is too busy: later
         aside = Path({report!r}).with_suffix(f".{{os.getpid()}}")
         aside.write_text(json.dumps({{"pid": os.getpid(), **count}}))
         os.replace(aside, {report!r})
         await asyncio.sleep(0.3)
 
-looking = asyncio.get_running_loop().create_task(look_after())
+async def look_on():
+    try:
+        await look_after()
+    except Exception:
+        Path({report!r}).with_suffix(".trouble").write_text(traceback.format_exc())
+
+looking = asyncio.get_running_loop().create_task(look_on())
 """,
 ]
 LOOKS = ["xp.jobs", "xp.table()", "xp", "xp.plan()", "xp.gc()", "xp.jobs[-1].story()", "works[0]"]
@@ -220,6 +230,9 @@ class Rig:
                     content = message["content"]
                     text = f"{content['ename']}: {content['evalue']}"
                     self.killed.troubles.append(f"kernel {number}: {text}")
+            if (trouble := self.report(number).with_suffix(".trouble")).exists():
+                self.killed.troubles.append(f"kernel {number}: {trouble.read_text()}")
+                trouble.unlink()
 
     # -- those who kill -------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 
 import pytest
 
@@ -132,3 +133,24 @@ def test_what_cannot_be_handed_over_is_named(xp, fake, apart, monkeypatch):
     new = Learn.C(lr=5).submit().job
     said = f"1 job whose launcher only this kernel has (Learn {new.identifier[:8]})"
     assert said in repr(xp.detach())
+
+
+def test_nothing_is_handed_over_before_all_is_written(xp, fake, apart, monkeypatch):
+    """A kernel that may end must not have submissions that only its memory knows."""
+    scheduler, gate = loop.current()._scheduler, threading.Event()
+    handle = scheduler.handle
+
+    def held_up(message):
+        assert gate.wait(30)
+        handle(message)
+
+    monkeypatch.setattr(scheduler, "handle", held_up)
+    tasks = [Learn.C(lr=lr).submit() for lr in range(1, 6)]
+    with monkeypatch.context() as patch:
+        patch.setattr(handing, "STALLED_S", 0.05)
+        with pytest.raises(LaunchError, match=r"not yet come to \d+ .* this kernel keeps what"):
+            xp.detach()
+    assert (xp.detached, apart) == (None, [])
+    gate.set()
+    assert "3 jobs are left to the detached process" in repr(xp.detach())
+    assert all(task.job.jobpath.is_dir() for task in tasks)

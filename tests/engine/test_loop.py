@@ -625,7 +625,7 @@ def test_a_missing_directory_or_a_damaged_record_says_so(desk):
     desk.paths("a").record.write_text("{")
     desk.open("a", "b", "gone")
     assert "job.json is damaged" in desk.view("a").message
-    assert "no record" in desk.view("gone").message
+    assert "its kernel ended before it was written" in desk.view("gone").message
     assert desk.view("b").reason is FailureReason.DEPENDENCY
 
 

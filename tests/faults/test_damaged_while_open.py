@@ -56,7 +56,7 @@ RUNNING = [
     ("done", folder, ERROR, "learn.done"),
     ("failed", folder, DONE, ""),
     ("outcome", folder, ERROR, "outcome.json"),
-    ("private", removed, ERROR, "deleted or renamed"),
+    ("private", removed, ERROR, "how it ended could not be written"),
 ]
 
 

@@ -181,6 +181,8 @@ class Arrivals:
             failure = failure_of(self._ends.verdict(entry))
         elif record is None and failure is None:
             text = entry.facts.damage or "its directory has no record"
+            if not entry.paths.path.exists():
+                text = "its kernel ended before it was written, or its directory was deleted"
             failure = Failure(FailureReason.LOST, None, f"{text}; submit the task again")
         if damage := looking.find_damage(entry):
             if failure is None:

@@ -34,7 +34,7 @@ from xpm_nb.store.layout import DetachedPaths, Workspace
 from xpm_nb.store.records import ProcessRecord
 from xpm_nb.store.told import Hint
 
-SYNC_S = 5.0  # how long is waited for the scheduler to write what was submitted, at most
+STALLED_S = 5.0  # how long the scheduler may be at one thing, while we wait for it
 STOP_S = 10.0  # how long a process that is asked to end may take, at most
 NAMED = 3  # callbacks that are named, at most
 _STARTABLE = (JobState.WAITING, JobState.READY)
@@ -164,14 +164,15 @@ class Handing:
         ConfigError
             In a dry run, or in a workspace that is only looked at.
         LaunchError
-            The process could not be started; this kernel keeps the jobs.
+            The process could not be started, or what was submitted is not written yet; this kernel
+            keeps the jobs.
         """
         if self.run_mode is RunMode.DRY_RUN:
             raise ConfigError(
                 f"{self.name!r} is only looked at (RunMode.DRY_RUN): nothing of it runs, and so "
                 "there is nothing to hand over"
             )
-        self._loop.sync(SYNC_S)
+        self._catch_up()  # thousands may have been submitted just now
         open_ = [item.entry for item in self._all() if not item.entry.settled.is_set()]
         waiting = [entry for entry in open_ if entry.view.state in _STARTABLE]
         left = [entry for entry in waiting if self._loop.leaves(entry)]
@@ -188,9 +189,17 @@ class Handing:
         uncalled.promise(self._place, open_)
         told.add_hint(self.workspace, Hint(locks.myself(), experiment=self.name, detach=True))
         self._loop.post(LeaveJobs(tuple(handed), process))
-        self._loop.sync(SYNC_S)
+        self._catch_up()
         said = _texts(self.name, process, handed, timed, self.slots, again=running is not None)
         return Detached(self.name, process, self._place.log, (*said, *_lacks(open_, kept)))
+
+    def _catch_up(self) -> None:
+        """Wait until all that was asked for is on the disk, or with the other process."""
+        if left := self._loop.catch_up(STALLED_S):
+            raise LaunchError(
+                f"the scheduler is busy, and has not yet come to {left} of the things that it was "
+                f"asked to do: this kernel keeps what waits; detach() again in a moment"
+            )
 
     def _nothing(self, running: ProcessRecord | None, kept: Sequence[Entry]) -> Detached:
         text = f"nothing of {self.name!r} waits to be started: there is nothing to hand over"
@@ -220,10 +229,9 @@ class Handing:
             finally:
                 os.close(log)
             told.write_process(place, process)
-            lock.hand_over()
             return process
         finally:
-            lock.release()
+            lock.hand_over()  # to whoever has it: nobody, if no process was started
 
 
 def _can_be_handed(entry: Entry) -> bool:

@@ -34,7 +34,7 @@ from xpm_nb.store.records import JobRecord
 
 log = logging.getLogger("xpm_nb")
 
-EXIT_S = 10.0  # how long the end of the process waits for what was submitted, at most
+EXIT_S = 10.0  # how long the scheduler may be at one thing, while the end of the process waits
 TURN_S = 0.1  # how long messages are dealt with before we look at processes again
 
 Listener = Callable[[frozenset[str]], object]
@@ -77,6 +77,7 @@ class Loop:
         self.slots = slots
         self._pid = os.getpid()
         self._inbox: deque[Message] = deque()
+        self._handled = 0  # messages, so far
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
         self._by_key: dict[str, Entry] = {}
@@ -129,6 +130,29 @@ class Loop:
         reached = threading.Event()
         self.post(Wake(reached))
         return self.in_thread() or reached.wait(timeout_s)
+
+    def catch_up(self, stalled_s: float) -> int:
+        """Wait until everything posted so far is dealt with, for as long as that goes on.
+
+        Parameters
+        ----------
+        stalled_s : float
+            How long nothing may happen.
+
+        Returns
+        -------
+        int
+            How many messages are left: 0, or the thread is stuck.
+        """
+        reached = threading.Event()
+        self.post(Wake(reached))
+        handled = -1
+        while not (self.in_thread() or reached.wait(stalled_s)):
+            self.check()
+            if handled == self._handled:
+                return max(1, len(self._inbox))
+            handled = self._handled
+        return 0
 
     def in_thread(self) -> bool:
         """Tell whether the caller is the scheduler's own thread, which must not wait for itself."""
@@ -196,22 +220,27 @@ class Loop:
 
         return unsubscribe
 
-    def finish(self, timeout_s: float) -> tuple[int, list[str]]:
+    def finish(self, stalled_s: float) -> tuple[int, list[str], int]:
         """Get everything posted so far onto the disk, and started where it can be; then let go.
+
+        Parameters
+        ----------
+        stalled_s : float
+            How long nothing may happen, before we give up.
 
         Returns
         -------
-        tuple[int, list[str]]
-            How many jobs are not started, and their experiments.
+        tuple[int, list[str], int]
+            How many jobs are not started, their experiments, and how many things are left to do.
         """
         if self._thread is None or self._crash is not None or os.getpid() != self._pid:
-            return 0, []
-        self.sync(timeout_s)
+            return 0, [], 0
+        undone = self.catch_up(stalled_s)
         with self._lock:
             known = list(self._entries.values())
         left = [entry for entry in known if entry.waits() and not self.leaves(entry)]
         names = {entry.record.experiment for entry in left if entry.record is not None}
-        return len(left), sorted(names - {""})
+        return len(left), sorted(names - {""}), undone
 
     def stop(self) -> None:
         """End the thread, as the end of the process would: jobs that run go on."""
@@ -267,6 +296,7 @@ class Loop:
         until = self.clock.monotonic() + TURN_S
         while self._inbox:
             self._scheduler.handle(self._inbox.popleft())
+            self._handled += 1
             if self.clock.monotonic() >= until:
                 break
         self._scheduler.tick()
@@ -322,16 +352,21 @@ def _at_exit() -> None:
     loop = _current
     if loop is None:
         return
-    count, names = loop.finish(EXIT_S)
-    # Not sys.stderr: in a kernel that is a cell that is no more.
-    if count and sys.__stderr__ is not None:
+    count, names, undone = loop.finish(EXIT_S)
+    texts = []
+    if undone:
+        texts.append(f"the scheduler is stuck: {undone} submissions and the like are lost")
+    if count:
         jobs = "1 job was" if count == 1 else f"{count} jobs were"
         again = " or ".join(f'start("{name}")' for name in names) or "start()"
+        texts.append(
+            f"{jobs} not started yet: {again} goes on with them, and xp.wait() before the end "
+            "waits for them"
+        )
+    # Not sys.stderr: in a kernel that is a cell that is no more.
+    if sys.__stderr__ is not None:
         with contextlib.suppress(OSError, ValueError):  # closed: nobody reads it
-            sys.__stderr__.write(
-                f"xpm_nb: {jobs} not started yet: {again} goes on with them, and xp.wait() before "
-                "the end waits for them\n"
-            )
+            sys.__stderr__.writelines(f"xpm_nb: {text}\n" for text in texts)
 
 
 atexit.register(_at_exit)

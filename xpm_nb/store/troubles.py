@@ -55,11 +55,12 @@ def missing(paths: JobPaths) -> str:
 def replaced(paths: JobPaths) -> str:
     """Say that the directory in which a process ran is not there any more; "" if it is.
 
-    A new one may be in its place: nothing in it tells of a process.
+    A new one may be in its place, in which nothing tells of a process: no record, which a full disk
+    has no room for, nor a log, which is opened before the process is started.
     """
     if text := missing(paths):
         return text
-    if paths.process.exists():
+    if paths.process.exists() or os.path.lexists(paths.stdout):
         return ""
     return f"its directory was deleted or renamed ({paths.path}): submit the task again"
 
