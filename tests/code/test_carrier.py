@@ -1402,3 +1402,22 @@ def test_two_objects_of_one_definition_one_of_which_was_changed(notebook):
         notebook.carry("Learn")
     notebook.cell("class E(A): pass")
     assert notebook.job("Learn")["Learn"]().execute() == [2, 2]
+
+
+def test_what_another_class_changes_is_no_doing_of_this_one(notebook):
+    notebook.cell("class A:\n  sizes = []\n  def f(self): return self.sizes")
+    notebook.cell("class Other:\n  sizes = []\n  def grow(self): self.sizes.append(1)")
+    notebook.cell("class Learn:\n  def execute(self): return A().f(), Other().grow()")
+    notebook.cell("def setup(): A.sizes.append(2)\nsetup()")
+    with pytest.raises(CarrierError, match=r"A\.sizes \(In\[1\], line 1\) is \[2\], and would be"):
+        notebook.carry("Learn")
+
+
+def test_what_is_set_by_another_name(notebook):
+    notebook.cell("class A:\n  w = None\n  def f(self): return self.w")
+    notebook.cell("class Other: pass\nB = Other")
+    notebook.cell("class Learn:\n  def execute(self): return A().f()")
+    notebook.cell("B.w = 1\nB = A").cell("B.w = Learn")
+    job = notebook.job("Learn")
+    assert job["Learn"]().execute() is job["Learn"]
+    assert "B.w = 1" not in job["__carried__"].source

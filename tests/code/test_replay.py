@@ -36,6 +36,10 @@ class Thing:
 
     __iadd__ = __setitem__ = append
 
+    @classmethod
+    def add(cls, item):
+        cls.REG.append(item)
+
 
 SPACE = {
     "Settings": Settings,
@@ -69,6 +73,7 @@ MADE = {
     "X = Thing.REG\nX.append(1)": None,
     "X = [Thing]\nfor t in X: t.append(1)": None,
     "X = [Thing]\nfor t in X: t.n = 1": None,
+    "X = [Thing]\nfor t in X: t.add(1)": None,
     "X = [Thing]\nfor t in X: setattr(t, 'n', 1)": None,
     "X = [thing]\nX[0][0] = 1": None,
     "X = {'a': thing}\nX['a'] += 1": None,
