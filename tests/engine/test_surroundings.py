@@ -66,7 +66,8 @@ def test_branch_commit_and_python(job, tmp_path, monkeypatch):
     assert found.keys() == {"Python", "branch", "commit"}
     notable = drift(job, str(tmp_path / "code")).notable
     assert notable.startswith("Python 3.1.4 then, ")
-    assert notable.endswith("; branch main then, other now")  # each commit is another commit
+    assert notable.endswith("; branch main then, other now")
+    assert "commit" not in notable  # each one is another one
 
 
 def test_without_anything_to_compare(job, tmp_path):
