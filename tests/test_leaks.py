@@ -250,6 +250,7 @@ def test_what_a_fixture_of_a_module_leaves_is_told_at_its_end(tmp_path):
     assert said.count(owner) == 1
     said = run.errors["third"]
     assert "thread worker-2, in " in said
+    assert "/by-the-last" in said
     assert f"variable OF_THE_MODULE: '1' before, now '2'{owner}" in said
     assert said.count(owner) == 2
 
