@@ -165,7 +165,7 @@ def test_skipped():
 """
 
 WIDE = """
-import os, threading
+import os, tempfile, threading
 import pytest
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -180,7 +180,7 @@ def test_second(worker):
     pass
 
 def test_third():
-    pass
+    tempfile.mkdtemp(prefix="by-the-last")
 """
 
 
