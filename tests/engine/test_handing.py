@@ -153,4 +153,4 @@ def test_nothing_is_handed_over_before_all_is_written(xp, fake, apart, monkeypat
     assert (xp.detached, apart) == (None, [])
     gate.set()
     assert "3 jobs are left to the detached process" in repr(xp.detach())
-    assert all(task.job.jobpath.is_dir() for task in tasks)
+    assert all(task.jobpath.is_dir() for task in tasks)

@@ -172,7 +172,7 @@ class Handing:
                 f"{self.name!r} is only looked at (RunMode.DRY_RUN): nothing of it runs, and so "
                 "there is nothing to hand over"
             )
-        self._catch_up()  # thousands may have been submitted just now
+        self._get_all_done()  # thousands may have been submitted just now
         open_ = [item.entry for item in self._all() if not item.entry.settled.is_set()]
         waiting = [entry for entry in open_ if entry.view.state in _STARTABLE]
         left = [entry for entry in waiting if self._loop.leaves(entry)]
@@ -189,11 +189,11 @@ class Handing:
         uncalled.promise(self._place, open_)
         told.add_hint(self.workspace, Hint(locks.myself(), experiment=self.name, detach=True))
         self._loop.post(LeaveJobs(tuple(handed), process))
-        self._catch_up()
+        self._get_all_done()
         said = _texts(self.name, process, handed, timed, self.slots, again=running is not None)
         return Detached(self.name, process, self._place.log, (*said, *_lacks(open_, kept)))
 
-    def _catch_up(self) -> None:
+    def _get_all_done(self) -> None:
         """Wait until all that was asked for is on the disk, or with the other process."""
         if left := self._loop.catch_up(STALLED_S):
             raise LaunchError(
