@@ -256,5 +256,7 @@ def test_what_a_fixture_of_a_module_leaves_is_told_at_its_end(tmp_path):
 
 
 def test_it_can_be_left_out(tmp_path):
-    run = Run(tmp_path, WIDE, "--no-leaks", limit_s=0.05)
+    text = 'def test_it():\n    import os\n    os.environ["NEW_ONE"] = "x"\n'
+    assert Run(tmp_path, text, limit_s=0.05).done.returncode == 1
+    run = Run(tmp_path, text, "--no-leaks", limit_s=0.05)
     assert run.done.returncode == 0, run.done.stdout
