@@ -268,7 +268,7 @@ def readers(job, run, token, folder):
         "progress": [lines],
         "metrics": [(job.metrics, lambda: Curves(job.metrics).points(None, 10))],
         "outputs": [(job.outputs, lambda: records.read_outputs(job))],
-        "run": [(run.jobs, listed)],
+        "run": [(run.jobs, listed), (run.jobs, lambda: records.read_run_end(run, 100))],
         "meaning": [
             (folder / "meaning.json", lambda: records.read_meaning(folder / "meaning.json"))
         ],
