@@ -188,3 +188,16 @@ def test_a_file_of_hints_that_began_anew_is_read_from_its_beginning(desk, strang
     monkeypatch.setattr(told, "HINTS_BYTES", 1)
     stranger(desk, experiment="x")
     assert len(heard) == 6
+
+
+def test_another_file_of_hints_is_read_from_its_beginning(desk, stranger):
+    """Somebody deleted the workspace, and made it anew: the new file is as long as the old one."""
+    heard = []
+    listen(desk, "x", heard.append)
+    for _ in range(3):
+        stranger(desk, experiment="x")
+    desk.workspace.events.unlink()
+    for _ in range(2):
+        told.add_hint(desk.workspace, Hint(heard[0].process, experiment="x"))
+    stranger(desk, experiment="x")
+    assert len(heard) == 6

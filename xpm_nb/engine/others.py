@@ -42,6 +42,7 @@ class Others:
         self._look = look
         self._ears: dict[Workspace, dict[str, Heard]] = {}
         self._offsets: dict[Workspace, int] = {}
+        self._firsts: dict[Workspace, bytes] = {}  # hints, by which a new file is told from the old
         self._listen_at = 0.0
         self._starters: dict[tuple[int, int], tuple[ProcessRecord, set[str]]] = {}
 
@@ -59,6 +60,7 @@ class Others:
         if not ears:
             self._ears.pop(workspace, None)
             self._offsets.pop(workspace, None)
+            self._firsts.pop(workspace, None)
 
     def tell_of(self, paths: JobPaths) -> None:
         """Tell the others to look at a job."""
@@ -85,6 +87,10 @@ class Others:
             return
         self._listen_at = now + LISTEN_S
         for workspace in list(self._ears):
+            first = told.first_hint(workspace)
+            if first and self._firsts.setdefault(workspace, first) != first:
+                self._firsts[workspace] = first  # the workspace was deleted, and made anew
+                self._offsets[workspace] = 0
             if told.hints_end(workspace) != self._offsets[workspace]:
                 self._hear(workspace)
 

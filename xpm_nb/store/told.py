@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from xpm_nb.store.locks import JobLock
 from xpm_nb.store.records import ProcessRecord, as_process, state_of
 
 HINTS_BYTES = 1 << 20  # where the file of hints begins anew
+FIRST_BYTES = 4096  # of its first line, by which it is told from another, at most
 ROW_CALLBACKS = 500  # in a line of their file, at most
 
 
@@ -57,12 +59,21 @@ def add_hint(workspace: Workspace, hint: Hint) -> None:
         os.close(fs.open_fd(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW))
     row = hint._asdict() | {"process": hint.process._asdict()}
     said = {key: value for key, value in row.items() if value}
-    files.append_line(path, {"format": FORMAT, **said})
+    # With the time no file begins like another.
+    files.append_line(path, {"format": FORMAT, "time": time.time(), **said})
 
 
 def hints_end(workspace: Workspace) -> int:
     """Say up to where hints were written: what is told from now on comes after that."""
     return state_of(workspace.events)[1]
+
+
+def first_hint(workspace: Workspace) -> bytes:
+    """Give the first line of the file of hints, b"" if there is none: another file has another."""
+    with contextlib.suppress(RecordError, OSError), files.open_file(workspace.events) as file:
+        line = file.readline(FIRST_BYTES)
+        return line if line.endswith(b"\n") or len(line) == FIRST_BYTES else b""
+    return b""
 
 
 def read_hints(workspace: Workspace, offset: int) -> tuple[list[Hint], int]:
