@@ -546,6 +546,10 @@ REFUSED = {
         ["API_KEY = 'abcdefgh12'", "class Learn:\n  def execute(self): return API_KEY"],
         ["`API_KEY`, which looks like a secret", "environment"],
     ),
+    "a secret by its value": (
+        ["HUB = 'hf_abcdefghijklmnop'", "class Learn:\n  def execute(self): return HUB"],
+        ["`HUB`, which looks like a secret", "environment"],
+    ),
     "a default that has an older value": (
         [
             "N = 2",

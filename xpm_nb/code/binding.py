@@ -18,6 +18,7 @@ from xpm_nb.code.drift import Refused
 from xpm_nb.code.imports import import_gives
 from xpm_nb.code.origin import Origins
 from xpm_nb.code.values import NotPlain, evaluate, is_data, same_value
+from xpm_nb.core import masks
 
 #: Statements that define a function or a class.
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -135,7 +136,9 @@ def _assignment_refusal(
 
 def _is_secret(meaning: Meaning) -> bool:
     value = meaning.value
-    return isinstance(value, str) and len(value) > 7 and _SECRET.search(meaning.name) is not None
+    if not isinstance(value, str) or len(value) <= 7:
+        return False
+    return _SECRET.search(meaning.name) is not None or masks.holds_secret(value)
 
 
 def unfit(meaning: Meaning, statements: Iterable[Statement]) -> bool:

@@ -57,3 +57,12 @@ def is_secret(name: str) -> bool:
     (True, False)
     """
     return _NAME.search(name) is not None
+
+
+def holds_secret(value: str) -> bool:
+    """Tell by the value itself whether it gives access: the keys of some services, an URL's login.
+
+    >>> holds_secret("postgres://me:hush@db/x"), holds_secret("<eos>")
+    (True, False)
+    """
+    return _KNOWN.search(value) is not None or _URL.search(value) is not None
