@@ -66,7 +66,7 @@ def test_a_whole_life_with_two_attempts(job):
         "+0.00 s  attempt 1: submitted in 'digits'; needs m.data/cdcdcdcd; with 2 of gpu; "
         "shares partials/m.learn/main/efefefef",
         "+1.00 s  started as process 4711 of here",
-        "asked to end: timeout",
+        f"asked to end, by process {os.getpid()}: timeout",
         "+2.50 s  in error, timeout, exit code 143: its time limit was reached",
         "+0.00 s  attempt 2: submitted; retry 1 of 3",
         "+3.00 s  started as process 4712 of here",

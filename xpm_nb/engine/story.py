@@ -91,7 +91,9 @@ def _attempt(paths: JobPaths, number: int) -> Iterator[Line]:
     lines += _reports(paths)
     note = records.read_end_note(paths)
     if note is not None:
-        lines.append(Line(records.written_at(paths.cancel), f"asked to end: {note.reason.value}"))
+        by = f", by process {note.by}" if note.by else ""
+        text = f"asked to end{by}: {note.reason.value}"
+        lines.append(Line(records.written_at(paths.cancel), text))
     ended = None if times is None else times.ended
     outcome = _read(lines, lambda: records.read_outcome(paths))
     if outcome == "done":
