@@ -45,11 +45,12 @@ import pytest
 LIMIT_S = 10.0  # how long something that is about to end may take
 PAUSE_S = 0.01  # between two looks at what nobody tells us the end of
 
-# What libraries open once and keep is opened before the first test, if they are used at all: by the
-# name of the module, its function, and what that opens.
-KEPT = (
-    ("jupyter_core.utils", "ensure_event_loop"),  # the loop of all blocking calls of jupyter_client
-)
+# What libraries open once and keep is opened before the first test, if they are used at all: what
+# has that done, by the name of the module.
+KEPT: dict[str, Callable[[Any], object]] = {
+    "jupyter_core.utils": lambda core: core.ensure_event_loop(),  # of jupyter_client's calls
+    "zmq": lambda zmq: zmq.Frame(b"", copy=False),  # the thread that lets go of large messages
+}
 
 OTHERS = {signal.SIGALRM, signal.SIGKILL, signal.SIGSTOP}  # the first is pytest-timeout's
 
@@ -248,12 +249,6 @@ def opened(number: int, target: str) -> str:
 # -- the plugin ---------------------------------------------------------------------------------
 
 
-# Folders that have not been run with it as a whole; to be made empty.
-NOT_YET = tuple(
-    f"tests/{name}/" for name in ["browser", "chaos", "interchange", "matrix", "pythons"]
-)
-
-
 class Made(NamedTuple):
     """What a fixture made: how it was before, and how it is since."""
 
@@ -272,9 +267,9 @@ class Check:
         self.slow = False
 
     def pytest_collection_finish(self) -> None:
-        for module, function in KEPT:
+        for module, use in KEPT.items():
             if found := sys.modules.get(module):
-                getattr(found, function)()
+                use(found)
         self.known = look(processes=True)
 
     @pytest.hookimpl(tryfirst=True)
@@ -303,10 +298,6 @@ class Check:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
-        if item.nodeid.startswith(NOT_YET):
-            result = yield
-            self.known, self.ended = look(processes=True), []
-            return result
         try:
             result = yield
         except BaseException as error:
