@@ -282,7 +282,10 @@ def readers(job, run, token, folder):
         "story": [
             (p, lambda: str(story.tell(job))) for p in (job.record, job.failed, job.progress)
         ],
-        "hints": [(workspace.events, lambda: told.read_hints(workspace, 0))],
+        "hints": [
+            (workspace.events, lambda: told.read_hints(workspace, 0)),
+            (workspace.events, lambda: told.first_hint(workspace)),
+        ],
         "callbacks": [(apart.callbacks, lambda: told.read_promised(apart))],
         "finisher": [(p, lambda: told.finisher(apart)) for p in (apart.process, apart.lock)],
         "script": [(job.script, source)],
