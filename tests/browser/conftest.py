@@ -440,17 +440,12 @@ def browser() -> Iterator[Any]:
 
     expect.set_options(timeout=EXPECT_MS)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NODE_DISABLE_COMPILE_CACHE", "1")  # it would be left among temporary files
-        driver = sync_playwright().start()
-    try:
-        opened = driver.chromium.launch(
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         yield opened
         opened.close()
-    finally:
-        driver.stop()
 
 
 @pytest.fixture(params=["lab", "notebook"])
