@@ -76,7 +76,7 @@ async def look_after():
 async def look_on():
     try:
         await look_after()
-    except Exception:
+    except Exception:  # a border: nobody awaits this task, and its end is a finding
         Path({report!r}).with_suffix(".trouble").write_text(traceback.format_exc())
 
 looking = asyncio.get_running_loop().create_task(look_on())
