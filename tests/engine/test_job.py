@@ -263,8 +263,14 @@ def test_a_dry_run_and_a_directory_without_a_script_are_not_run_again(xp, fake, 
     again = start("tour")
     (job,) = again.jobs
     (job.path / "learn.py").unlink()
+    code = job.entry.paths.code
+    code.rename(code.with_suffix(".away"))  # which names the classes that are to be run
     with pytest.raises(ConfigError, match="nothing says what it runs: delete"):
         again.rerun(job)
+    code.with_suffix(".away").rename(code)
+    again.rerun(job)
+    assert job.wait(60) is JobState.DONE
+    assert "Learn" in (job.path / "learn.py").read_text()
 
 
 def test_what_is_run_again_is_what_was_submitted_last(xp, fake):

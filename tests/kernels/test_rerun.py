@@ -57,8 +57,94 @@ def test_that_the_code_of_now_cannot_run_is_told(lab, kernel):
     assert kernel.value("(task := Level.C().submit()).result()") == 1
     kernel.run("def put(value):\n  global M\n  M = value\nput(5)")
     said = kernel.run("task.job.rerun(); xp.wait(timeout_s=60)").stderr
-    assert "runs again with the code it had: Level cannot be carried into a job" in said
-    assert kernel.value("task.result()") == 1
+    assert "runs again with the code of before: Level cannot be carried into a job" in said
+    assert kernel.value("[task.result(), task.job.view().stale]") == [1, "unknown"]
+    said = kernel.run("task.job.rerun(); xp.wait(timeout_s=60)").stderr
+    assert "runs again with the code of before" in said, "it is said each time"
+    line = kernel.run("%xpm rerun --unknown").stderr
+    assert "Level" in line
+    assert "interactiveshell.py" not in line
+
+
+HELPED = """
+class Level(Task):
+    n: Param[int]
+    def execute(self):
+        return self.n + helper()
+"""
+
+
+def helper(number):
+    return f"def helper():\n    return {number}"
+
+
+def ran(kernel):
+    kernel.run("xp.wait(timeout_s=60)")
+    return kernel.value("[task.result(), task.job.view().stale]")
+
+
+@pytest.mark.parametrize("looked", ["", "xp.stale()"])
+@pytest.mark.parametrize("again", ["xp.jobs[0].rerun()", "%xpm rerun {xp.jobs[0].identifier[:8]}"])
+def test_another_kernel_runs_the_code_of_now_whether_somebody_looked_or_not(lab, again, looked):
+    first = lab.kernel()
+    for cell in (helper(1), HELPED, "xp = start('again')", "task = Level.C(n=1).submit()"):
+        first.run(cell)
+    assert ran(first) == [2, ""]
+    first.kill()
+    kernel = lab.kernel()
+    for cell in (helper(5), HELPED, "xp = start('again')", looked):
+        kernel.run(cell)
+    assert "code of before" not in kernel.run(again).stderr
+    kernel.run("xp.wait(timeout_s=60)")
+    assert kernel.value("[xp.jobs[0].result(), xp.jobs[0].view().stale]") == [6, ""]
+    assert kernel.value("len(xp.stale(unknown=True))") == 0
+
+
+def test_a_kernel_that_has_another_class_of_the_name_runs_the_code_of_before(lab):
+    first = lab.kernel()
+    for cell in (helper(1), HELPED, "xp = start('again')", "task = Level.C(n=1).submit()"):
+        first.run(cell)
+    assert ran(first) == [2, ""]
+    # What is in hand is of the former class, which the task is made of.
+    first.run(helper(3))
+    first.run(HELPED.replace("n: Param[int]", "n: Param[int]\n    m: Param[int]"))
+    assert "code of before" not in first.run("task.job.rerun()").stderr
+    assert ran(first)[0] == 4
+    first.kill()
+    kernel = lab.kernel()
+    kernel.run(helper(5))
+    for other, reason in (
+        (HELPED.replace("n: P", "m: P").replace(".n ", ".m "), "Level has no parameter n any more"),
+        (
+            HELPED.replace("    def", "    m: Param[int]\n    def"),
+            "Level requires a parameter m now",
+        ),
+    ):
+        kernel.run(other)
+        kernel.run("xp = start('again')")
+        said = kernel.run("xp.jobs[0].rerun(); xp.wait(timeout_s=60)").stderr
+        assert f"again with the code of before: {reason}" in " ".join(said.split()), said
+        assert kernel.value("xp.jobs[0].result()") == 4
+
+
+def test_what_the_code_of_before_comes_to_is_judged_by_that_of_now(lab):
+    kernel = lab.kernel()
+    kernel.run("import json\nxp = start('again')")
+    for cell in (
+        "OFF = 1",
+        "def helper():\n    return OFF",
+        HELPED,
+        "task = Level.C(n=1).submit()",
+    ):
+        kernel.run(cell)
+    assert ran(kernel) == [2, ""]
+    kernel.run("OFF = json.loads('5')")
+    said = kernel.run("task.job.rerun()").stderr
+    assert "runs again with the code of before: Level cannot be carried" in said
+    assert ran(kernel) == [2, "unknown"]
+    kernel.run("OFF = 2")
+    assert "code of before" not in kernel.run("task.job.rerun()").stderr
+    assert ran(kernel) == [3, ""]
 
 
 def test_a_kernel_without_the_class_runs_what_the_directory_holds(lab, kernel):
@@ -67,7 +153,8 @@ def test_a_kernel_without_the_class_runs_what_the_directory_holds(lab, kernel):
     kernel.run("Answer.C(n=1).submit(); xp.wait(timeout_s=60)")
     kernel.kill()
     other = lab.kernel()
-    other.run("xp = start('again'); job, = xp.rerun(*xp.jobs); xp.wait(timeout_s=60)")
+    said = other.run("xp = start('again'); job, = xp.rerun(*xp.jobs); xp.wait(timeout_s=60)").stderr
+    assert "runs again with the code of before: its classes are not defined here" in said
     assert other.value("[job.result(), job.view().attempt, job.view().reused]") == [2, 2, False]
     other.run("job.rerun(); job.cancel(); job.wait(60)")
     assert other.value("job.state.value") in ("error", "done")

@@ -115,10 +115,15 @@ def _ours(name: str) -> bool:
     return name == _PACKAGE or name.startswith(_PACKAGE + ".")
 
 
+_OF_MAGICS = ("run_line_magic", "run_cell_magic")  # IPython's own: the cell that says it is meant
+
+
 def user_place() -> tuple[str, int]:
-    """Give file name and line of the nearest caller outside this package."""
+    """Give file name and line of the nearest caller outside this package, and what runs magics."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _ours(frame.f_globals.get("__name__", "")):
+    while frame.f_back is not None and (
+        _ours(frame.f_globals.get("__name__", "")) or frame.f_code.co_name in _OF_MAGICS
+    ):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
@@ -146,10 +151,11 @@ def place_text(place: tuple[str, int] | None = None) -> str:
 _WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the nearest line of the user's, once for each line and message."""
+def warn(message: str, category: type[Warning] = UserWarning, *, once: bool = True) -> None:
+    """Warn at the nearest line of the user's, by default once for each line and message."""
     filename, lineno = user_place()
-    warnings.warn_explicit(message, category, filename, lineno, registry=_WARNED)
+    registry = _WARNED if once else {}
+    warnings.warn_explicit(message, category, filename, lineno, registry=registry)
 
 
 def local_name(cls: type) -> str:

@@ -134,6 +134,27 @@ def completed(configs: list[Any]) -> list[Any]:
     return configs
 
 
+def misfit(config: Any) -> str:
+    """Say why the class of a loaded configuration, or of one that it holds, is another by now.
+
+    "" if each has a value for what its class requires, and for nothing that its class has not.
+    """
+    pending, seen = [info(config)], {info(config)}
+    while pending:
+        node = pending.pop()
+        name = node.cls.__qualname__
+        for parameter in node.values:
+            if parameter not in node.schema.fields:
+                return f"{name} has no parameter {parameter} any more"
+        for parameter, spec in node.schema.fields.items():
+            if spec.required and parameter not in node.values:
+                return f"{name} requires a parameter {parameter} now"
+        below = [*children(node), *map(info, node.init_tasks)]
+        pending += [child for child in dict.fromkeys(below) if child not in seen]
+        seen.update(below)
+    return ""
+
+
 def complete(node: ConfigInfo) -> None:
     """Give parameters their defaults that a document says nothing of: the class had none then."""
     for name, spec in node.schema.fields.items():

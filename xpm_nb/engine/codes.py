@@ -26,9 +26,15 @@ class Codes:
 
     def of(self, task: Any, executed: ExecutedCells | None) -> Code:
         """Give the code of a task with its fingerprint; it says so if that is not known."""
+        return self.both(task, executed)[1]
+
+    def both(
+        self, task: Any, executed: ExecutedCells | None
+    ) -> tuple[carrier.Carried | None, Code]:
+        """Give what is carried of a task, None if it cannot be, and the code as `of` does."""
         own, needed = configs.own_classes(task)
         classes = tuple(configs.classes_of(task))
-        return self._code(classes, own, needed, configs.left_out(task), executed)[1]
+        return self._code(classes, own, needed, configs.left_out(task), executed)
 
     def now(
         self, before: Code, executed: ExecutedCells | None

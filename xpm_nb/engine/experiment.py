@@ -257,8 +257,9 @@ class Experiment(Handing, Intake, Keeping):
     def rerun(self, *jobs: Any) -> Jobs:
         """Run jobs again that are over, also those that are done; give them.
 
-        They run with the code with which they were last submitted in this kernel, or else with that
-        in their directories. What needs them is not run again. What is under way is left alone.
+        They run with the code of their classes as it is in this kernel now; where that is not here,
+        a warning says so, and they run with that in their directories. What needs them is not run
+        again. What is under way is left alone.
 
         Raises
         ------
@@ -269,7 +270,11 @@ class Experiment(Handing, Intake, Keeping):
             raise ConfigError("rerun() takes the jobs to run again: rerun(*xp.jobs) for all")
         self._loop.sync(SYNC_S)  # what was submitted just now may be done
         found = self._wanted(jobs)
-        return Jobs(run_again(found, self._loop, {j.entry.id: self._afresh(j) for j in found}))
+        asked, texts = self._afresh(found)
+        again = Jobs(run_again(found, self._loop, asked))
+        for text in texts:
+            warn(text, once=False)
+        return again
 
     def _wanted(self, jobs: Iterable[Any]) -> tuple[Job, ...]:
         return tuple(self[job] for job in jobs) or self.jobs

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from xpm_nb.code.carrier import Carried
 from xpm_nb.core import config as configs
+from xpm_nb.core import rebuild
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.names import warn
 from xpm_nb.core.states import JobState
@@ -20,16 +22,16 @@ from xpm_nb.engine import host, preparing, staleness, submission, tokens
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.entries import Asked, Entry, Preparation
 from xpm_nb.engine.job import Job
-from xpm_nb.engine.judging import Judging
+from xpm_nb.engine.judging import Judging, code_of
 from xpm_nb.engine.listening import inside
 from xpm_nb.engine.looking import Found, look
-from xpm_nb.engine.messages import LeaveJobs, OpenJobs, SubmitJob
+from xpm_nb.engine.messages import JudgeJobs, LeaveJobs, OpenJobs, SubmitJob
 from xpm_nb.engine.namesakes import Namesakes
 from xpm_nb.engine.options import launcher_of, run_mode_of, transient_of, whole
 from xpm_nb.engine.provenance import Run
-from xpm_nb.errors import CarrierError, ConfigError, NoExperimentError
+from xpm_nb.errors import ConfigError, NoExperimentError, RecordError
 from xpm_nb.launchers.base import Launcher
-from xpm_nb.store import records
+from xpm_nb.store import records, saved
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code, JobRecord, ProcessRecord, RunJob
 
@@ -296,10 +298,30 @@ class Intake(Judging):
         generate, prepare = mode is RunMode.GENERATE_ONLY, mode is RunMode.PREPARE
         self._loop.post(SubmitJob(entry, asked, generate=generate, prepare=prepare, listed=note))
 
-    def _afresh(self, job: Job) -> Asked | None:
-        """Put together what a job is run again with; None for what its directory holds."""
-        if not job.entry.over() or job.dry:
-            return None
+    def _afresh(self, jobs: Iterable[Job]) -> tuple[dict[str, Asked | None], list[str]]:
+        """Put together what jobs are run again with, by `Entry.id`: with the code as it is now.
+
+        Where that is not here, it is None: what the directory holds. The texts say so.
+        """
+        found: dict[str, Asked | None] = {}
+        without: dict[str, list[str]] = {}  # for each reason, names
+        for job in jobs:
+            if not job.entry.over() or job.dry:
+                continue
+            carried, code = self._code_again(job)
+            found[job.entry.id] = None if carried is None else self._anew(job, carried, code)
+            if carried is None and (code is not None or _of_cells(job.entry.paths)):
+                reason = "its classes are not defined here" if code is None else code.unknown
+                without.setdefault(reason, []).append(job.entry.name)
+            if carried is None:  # what it comes to is judged by the code that there is
+                self._loop.post(JudgeJobs(((job.entry, code),)))
+        texts = []
+        for reason, names in without.items():
+            who = f"{names[0]} and {len(names) - 1} more run" if names[1:] else f"{names[0]} runs"
+            texts.append(f"{who} again with the code of before: {reason}")
+        return found, texts
+
+    def _anew(self, job: Job, carried: Carried, code: Code | None) -> Asked | None:
         owner = job.experiment or self  # whose namespace and environment it has
         options = submission.Options(
             launcher=job.given_launcher or owner.launcher,
@@ -310,28 +332,39 @@ class Intake(Judging):
             stale=job.entry.policy,
             durable=owner.durable,
         )
-        carried, code = self._code_again(job)
         if job.latest is None:
             return submission.renewed(job, options, carried, code)
         asked = submission.afresh(job, self._loop, options, carried, code)
-        if asked is None:
-            return None
         return replace(asked, preparations=owner._preparations_of(job.latest, job.entry))
 
-    def _code_again(self, job: Job) -> tuple[Any, Code | None]:
-        """Give the code to run a job again with: what it was last submitted or judged with."""
-        judged = job.entry.now
+    def _code_again(self, job: Job) -> tuple[Carried | None, Code | None]:
+        """Give the code of now to run a job again with.
+
+        It is that of its classes as they are called now; where they are not here, have other
+        parameters, or cannot be carried, that of its task as it was last submitted here.
+        """
         carried, code = self._now(job.entry)
-        if code is not None and judged is not None and code.fingerprint == judged.fingerprint:
-            return carried, code
-        if job.latest is None:
-            return None, None
-        try:
-            carried = self._codes.carrier.carry(job.latest, host.executed_cells)
-        except CarrierError as error:
-            warn(f"{job.name} {job.identifier[:8]} runs again with the code it had: {error}")
-            return None, None
-        return carried, self._codes.of(job.latest, host.executed_cells)
+        if carried is not None and (text := _misfit(job.entry.paths)):
+            carried, code = None, Code(unknown=text)
+        if carried is None and job.latest is not None:
+            carried, code = self._codes.both(job.latest, host.executed_cells)
+        if carried is not None:
+            submission.tell_doubts(carried)
+        return carried, code
+
+
+def _misfit(paths: JobPaths) -> str:
+    """Say why the present classes cannot take the parameters of a job, "" if they can."""
+    try:
+        return rebuild.misfit(saved.from_task_dir(paths.path, partial_loading=True))
+    except (RecordError, ConfigError) as error:
+        return str(error)
+
+
+def _of_cells(paths: JobPaths) -> bool:
+    """Tell whether the script of a job may hold code of cells: other code it imports as it is."""
+    code = code_of(paths)
+    return code is None or any(root.lstrip("-").startswith("__main__:") for root in code.roots)
 
 
 def _dry_entry(paths: JobPaths, record: JobRecord) -> Entry:

@@ -315,8 +315,9 @@ class Job(Afterwards):
     def rerun(self) -> Job:
         """Run it again, also when it is done; what needs it is not run again.
 
-        It runs with the code with which it was last submitted in this kernel, or else with that in
-        its directory. What it left goes to its `attempts`.
+        It runs with the code of its classes as it is in this kernel now; where that is not here, a
+        warning says so, and it runs with that in its directory. What it left goes to its
+        `attempts`.
 
         Raises
         ------

@@ -107,7 +107,7 @@ class Judging(Contents):
 
     def _now(self, entry: Entry) -> tuple[Any, Code | None]:
         """Give the code that a job would have now; None where its classes are not here."""
-        before = _code(entry.paths)
+        before = code_of(entry.paths)
         return (None, None) if before is None else self._codes.now(before, host.executed_cells)
 
     def _code_to_rerun(self, entry: Entry, task: Any, policy: str, code: Code | None) -> Any:
@@ -203,7 +203,7 @@ class Judging(Contents):
         return case._replace(
             verdict=verdict,
             made=made,
-            then=_code(entry.paths),
+            then=code_of(entry.paths),
             inputs=tuple(self._stale_inputs(entry, made)),
             kept=kept[-1] if kept else None,
             changed=entry.changed,
@@ -243,7 +243,8 @@ class Judging(Contents):
         return entry
 
 
-def _code(paths: JobPaths) -> Code | None:
+def code_of(paths: JobPaths) -> Code | None:
+    """Read the code that a job's directory names; None if there is none that can be understood."""
     try:
         return records.read_code(paths)
     except RecordError:

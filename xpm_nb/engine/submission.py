@@ -330,12 +330,10 @@ def afresh(
     job: Job,
     loop: Loop,
     options: Options,
-    carried: carrier.Carried | None,
+    carried: carrier.Carried,
     code: Code | None = None,
-) -> Asked | None:
+) -> Asked:
     """Put together what is run when a job is run again: its task as it was last submitted here.
-
-    None where that is not known, or its code is not there any more: what its directory holds.
 
     Raises
     ------
@@ -343,8 +341,6 @@ def afresh(
         JSON cannot hold a parameter, or a submit hook raised.
     """
     task, paths = job.latest, job.entry.paths
-    if task is None or carried is None:
-        return None
     needs = needed_jobs(task)
     options = settled(task, job.entry, loop, needs, options, hooks=True)
     record = record_of(task, paths, needs, options)
@@ -357,20 +353,26 @@ def afresh(
 
 
 def renewed(
-    job: Job, options: Options, carried: carrier.Carried | None, code: Code | None
+    job: Job, options: Options, carried: carrier.Carried, code: Code | None
 ) -> Asked | None:
     """Put together what is run when a job of another kernel is run again, with present code.
 
-    None where its code is not here: what its directory holds.
+    None where its directory does not say with which parameters.
     """
     record, paths = job.entry.record, job.entry.paths
     params = files.read_text(paths.params)
-    if carried is None or record is None or params is None:
+    if record is None or params is None:
         return None
     record = record._replace(submitted=options.submitted, sys_path=import_path())
     text = _script(carried, record)
     launcher = job.entry.launcher or options.launcher
     return Asked(text, params, record, launcher, code=code, policy=options.stale)
+
+
+def tell_doubts(carried: carrier.Carried) -> None:
+    """Warn of what a job may come to otherwise than the kernel would, once for each line."""
+    for doubt in carried.doubts:
+        warn(doubt)
 
 
 def _json_text(record: JobRecord, what: str, data: Any) -> str:
@@ -454,8 +456,7 @@ class Carrier:
             Naming class, cell, variable and the way out.
         """
         carried = self.carry_classes(tuple(configs.classes_of(task)), executed)
-        for doubt in carried.doubts:
-            warn(doubt)
+        tell_doubts(carried)
         return carried
 
     def carry_classes(
