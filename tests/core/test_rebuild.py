@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from xpm_nb.core import config, serial
+from xpm_nb.core import config, rebuild, serial
 from xpm_nb.core.config import Config, Task, info, sealed_set
 from xpm_nb.core.fields import DataPath, Meta, Param, field
 from xpm_nb.errors import ConfigError, FrozenError, UnsetError
@@ -183,3 +183,23 @@ def test_what_is_no_description(kind):
 def test_a_state_without_a_value():
     with pytest.raises(ConfigError, match="'data'"):
         serial.load_value(serial.dump(Leaf.C(), namespace=None), resolve=resolve)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"n": (int, 1), "data": (DataPath, Path("/"))}, ""),
+        ({"n": (int, 1), "data": (DataPath, Path("/")), "new": (int, 7)}, ""),
+        ({"data": (DataPath, Path("/"))}, "Leaf has no parameter n any more"),
+        ({"n": (int, 1), "data": (DataPath, Path("/")), "new": (int, ...)}, "a parameter new now"),
+    ],
+)
+def test_a_class_that_is_another_by_now_is_told(body, said):
+    names = {"__annotations__": {k: Param[t] if t is int else t for k, (t, _) in body.items()}}
+    names |= {name: value for name, (_, value) in body.items() if value is not ...}
+    names |= {"__module__": __name__, "__qualname__": "Leaf"}
+    other = type("Leaf", (Config,), names)
+    document = serial.dump(Top.C(one=Leaf.C(), more=[Leaf.C(n=3)]), namespace=None)
+    found = serial.load(document, resolve=lambda *names: {"Leaf": other}.get(names[1], Top))[-1]
+    assert rebuild.misfit(found).endswith(said)
+    assert bool(rebuild.misfit(found)) == bool(said)
