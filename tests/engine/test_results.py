@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,24 @@ def test_a_result_is_read_once_an_attempt(monkeypatch):
 
 
 # -- the best ---------------------------------------------------------------------------------
+
+
+def test_figures_of_a_column_have_equally_many_decimals():
+    def shown(*values):
+        return [row[0] for row in Table(("x",), tuple((v,) for v in values), ()).view().rows]
+
+    assert shown(0.05, 0.9827, 1.0, None, 3) == ["0.0500", "0.9827", "1.0000", "", "3"]
+    assert shown(29.0, 42.25) == ["29.00", "42.25"]
+    assert shown(29.0, 42.0) == ["29", "42"]
+    assert shown(1e-9, 0.5) == ["1e-09", "0.5"]  # which would take ten
+    assert shown(math.nan, 0.25) == ["nan", "0.25"]
+
+
+def test_tags_are_shown_as_they_were_given():
+    rates = (10.0, 0.123456)
+    jobs = [seen(n, {"lr": lr}, metrics={"loss": 0.123456}) for n, lr in enumerate(rates)]
+    rows = table(jobs).view().rows
+    assert [row[::2] for row in rows] == [("10.0", "0.1235"), ("0.123456", "0.1235")]
 
 
 def test_the_best_figure_of_each_column_is_marked():

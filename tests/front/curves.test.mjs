@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { extent, jobsToShow, keepColours, linePath, logTicks, makeScale, nearestPoint, readCurves, shortNames, tickText } from "../../xpm_nb/notebook/static/js/curves.js";
+import { extent, jobsToShow, keepColours, linePath, logTicks, makeScale, nearestPoint, readCurves, shortNames, tickText, tickTexts } from "../../xpm_nb/notebook/static/js/curves.js";
 
 test("a scale and its inverse", () => {
   for (const [domain, log] of [[[0, 10], false], [[-3, 7.5], false], [[0.001, 1000], true]]) {
@@ -86,4 +86,12 @@ test("jobs are called by the tags in which they differ", () => {
   assert.deepEqual(names([job("aaaaaaaaaaaa", { lr: "0.1" })]), ["aaaaaaaa"]);
   assert.deepEqual(names([job("aaaaaaaaaaaa", { lr: "0.1" }), job("bbbbbbbbbbbb", { lr: "0.1" }), job("cccccccccccc", { lr: "0.2" })]), ["lr=0.1 aaaaaaaa", "lr=0.1 bbbbbbbb", "lr=0.2"]);
   assert.deepEqual(names([job("aaaaaaaaaaaa", null, "of a\u202E kernel"), job("bbbbbbbbbbbb", { lr: "1" })]), ["of a\\u202e kernel", "lr=1"]);
+});
+
+test("the figures of an axis have equally many decimals", () => {
+  assert.deepEqual(tickTexts([0.9775, 0.978, 0.9785]), ["0.9775", "0.9780", "0.9785"]);
+  assert.deepEqual(tickTexts([-1, 0, 1.5]), ["−1.0", "0.0", "1.5"]);
+  assert.deepEqual(tickTexts([0, 10, 20]), ["0", "10", "20"]);
+  assert.deepEqual(tickTexts([0, 0.0005, 0.001]), ["0", "5e−4", "0.001"]);
+  assert.deepEqual(tickTexts([]), []);
 });

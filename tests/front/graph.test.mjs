@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { countByTask, cutTo, edgePath, fitted, mainState, neighbours, nodeTowards, scales, tagWords, zoomed } from "../../xpm_nb/notebook/static/js/graph.js";
+import { countByTask, countWords, cutTo, edgePath, fitted, mainState, neighbours, nodeTowards, scales, tagWords, zoomed } from "../../xpm_nb/notebook/static/js/graph.js";
 
 const node = (key, x, y) => ({ key, label: key, sublabel: "", x, y, counts: [["done", 1]] });
 //   a - b - d
@@ -94,4 +94,15 @@ test("texts on boxes are cut and inert", () => {
   assert.equal(cutTo("x\u202Ey", 100, 7), "x\\u202ey");
   const store = { tagValues: new Map([["lr", ["0.1", "0.2"]], ["data", ["digits"]]]) };
   assert.deepEqual(tagWords(store, { tags: { lr: "0.1", data: "digits" } }), ["lr=0.1"]);
+});
+
+test("counts take as few letters as there is room for", () => {
+  const counts = [["done", 498], ["error", 42], ["running", 11], ["waiting", 12490]];
+  const text = (most) => countWords(counts, most).map(([before, state]) => before + state[0]).join("");
+  assert.equal(text(40), "498 d  42 e  11 r  12,490 w");
+  assert.equal(text(23), "498d 42e 11r 12490w");
+  assert.equal(text(18), "498d 42e 11r 12kw");
+  assert.equal(text(16), "498d 42e 11r");
+  assert.equal(text(6), "498d");
+  assert.deepEqual(countWords([], 9), []);
 });

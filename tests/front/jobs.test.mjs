@@ -105,7 +105,7 @@ test("what is said of a job", () => {
   assert.equal(stateText(row(["e", "memory"])), "out of memory");
   assert.equal(stateText(row(["e", ""])), "error");
   assert.equal(newsText(row(["e", "failed", 1, 2, null, "", 2, 0, [], "boom\nValueError: <b>\u202e"])), "ValueError: <b>\\u202e · attempt 2");
-  assert.equal(newsText(row(["r", "", 1, null, 0.456])), "46 %");
+  assert.equal(newsText(row(["r", "", 1, null, 0.456])), "45%");
   assert.equal(newsText(row(["r", "", 1, null, 0.4, "epoch 3", 1, 2])), "epoch 3 · elsewhere");
   assert.equal(newsText(row(["d", "", 1, 2, 1, "epoch 9", 1, 1])), "reused");
 });
@@ -129,6 +129,15 @@ test("news of jobs that are over take what they need, tags stand in where it is 
   assert.ok(!narrow.some((one) => one.key === "tag:lr"));
   const news = narrow.find((one) => one.key === "progress");
   assert.equal(news.text(store.rows[2]), "lr=0.001");
+});
+
+test("short remarks are whole where there is room", () => {
+  const least = (flags) => {
+    const rows = ["d", "r"].map((state, i) => [[String(i).repeat(12), 0, 0, [0, 0]], [state, "", 0, i ? null : 1, null, "", 1, i ? 0 : flags, [0.1]]]);
+    return columnsOf(some(0, { rows }), 2000).find((one) => one.key === "progress").least;
+  };
+  assert.ok(least(128) > least(0)); // "environment changed"
+  assert.ok(least(128 + 16) <= 15); // and why it is stale: too long to be whole everywhere
 });
 
 test("the filter gives examples that there are", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { figure, idOf, sortedRows, toMarkdown, toTsv } from "../../xpm_nb/notebook/static/js/results.js";
+import { figure, idOf, sortedRows, stateOf, toMarkdown, toTsv } from "../../xpm_nb/notebook/static/js/results.js";
 
 const table = {
   columns: ["task", "lr", "loss"],
@@ -17,6 +17,12 @@ test("a cell's figure is what it begins with", () => {
   const pairs = [["0.52", 0.52], ["0.9 ± 0.1 (3)", 0.9], ["−3e-5", -3e-5], ["1,234,567", 1234567], ["12 %", 12]];
   for (const [text, value] of pairs) assert.equal(figure(text), value);
   for (const text of ["", "n/a", undefined]) assert.ok(Number.isNaN(figure(text)));
+});
+
+test("the state of one job is told from counts of several", () => {
+  assert.equal(stateOf("done"), "done");
+  assert.equal(stateOf("error (timeout)"), "error");
+  for (const text of ["3 done, 1 error", "", "constructor", "toString (x)"]) assert.equal(stateOf(text), null);
 });
 
 test("rows are sorted by what they mean, empty cells last in both directions", () => {

@@ -75,10 +75,10 @@ def test_without_style_the_experiment_says_all_that_matters(bundles):
     text = without_style(bundles["experiment"]["text/html"])
     for fact in (
         "digits 6 jobs ✓ 2 done ✗ 2 error ▶ 1 running ○ 1 waiting about 3 min left",
-        "▶ running started by another kernel",
+        "▶ running (started by another kernel)",
         "62% tree 5 of 8",
         "ValueError: no such kernel",
-        "✗ error (failed) the same message as above",
+        "✗ error (failed, the same message as above)",
         "printed accuracy 0.98 with C=1",
         "stderr UserWarning: few points",
         "raised ✗ In[7], line 3, in report",

@@ -67,7 +67,7 @@ SWEEP = ExperimentView(
 def test_experiment_has_header_cells_and_a_row_for_each_job():
     rows = rows_of(html.experiment_html(SWEEP, now=40.0))
     assert rows[0] == ["job", "state", "model", "C", "progress", "accuracy", "time"]
-    assert rows[1] == [f"Split {digits('split')[:8]}", "✓ done reused", "", "", "", "", "1.2 s"]
+    assert rows[1] == [f"Split {digits('split')[:8]}", "✓ done (reused)", "", "", "", "", "1.2 s"]
     name = f"Train {digits('a')[:8]}"
     assert rows[2] == [name, "✓ done", "svc", "1.0", "", "0.9877", "3 min 05 s"]
     assert rows[3][1:] == ["▶ running", "forest", "", "62% tree 5", "", "30 s"]
@@ -149,6 +149,14 @@ def test_many_that_fail_alike_are_told_why_once():
     page = html.experiment_html(ExperimentView("alike", "/w", "alike", tuple(jobs)))
     assert page.count("ValueError") == 1
     assert page.count("the same message as above") == 29
+
+
+def test_a_remark_is_no_error():
+    jobs = [job(JobState.UNSCHEDULED, message="it runs when a job needs it")]
+    page = html.jobs_html(jobs)
+    assert "it runs when a job needs it" in without_style(page)
+    assert 'class="xpm-why"' not in page
+    assert 'class="xpm-why"' in html.jobs_html([job(JobState.ERROR, message="no")])
 
 
 def test_those_that_failed_or_run_are_shown_wherever_they_stand():
@@ -364,6 +372,16 @@ def test_results_table():
         "svc     1.0      0.98",
         "forest           0.97",
     ]
+
+
+def test_states_in_a_table_are_shown_as_everywhere():
+    cells = ("done", "done (stale: code changed)", "error (timeout)", "3 done, 1 error")
+    view = TableView(("job", "state"), tuple(("1f3a9c02", cell) for cell in cells), (False, False))
+    page = html.table_html(view)
+    assert [row[1] for row in rows_of(page)[1:]] == [
+        "✓ done", "✓ done (stale: code changed)", "✗ error (timeout)", "3 done, 1 error",
+    ]  # fmt: skip
+    assert page.count('<code class="xpm-id">1f3a9c02</code>') == 4
 
 
 def test_an_empty_results_table():

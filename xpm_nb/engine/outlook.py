@@ -370,6 +370,7 @@ def plan(
         rows=tuple(cells),
         keys=tuple(row.view.key for row in rows),
         caption=_summary(counts, expected, slots, of_run),
+        given=tuple(range(2, 2 + len(told_by))),
         counts=counts,
         expected_s=expected,
     )

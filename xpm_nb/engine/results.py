@@ -5,6 +5,7 @@ Nothing here unpickles: a result counts only where it is JSON.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ from xpm_nb.engine.figures import Best, Spread, best_rows, check_best, is_number
 from xpm_nb.errors import ConfigError, RecordError, WorkspaceError
 from xpm_nb.store import results
 from xpm_nb.store.layout import JobPaths
+
+MAX_DECIMALS = 6  # of figures, where nobody says how many
 
 ResultOf = Callable[[JobView], Any]
 
@@ -62,6 +65,8 @@ class Table:
         Row and column of the best figures.
     hidden : tuple[tuple[str, str], ...]
         Tags that are the same for all rows and have no column, with their values.
+    given : tuple[int, ...]
+        Numbers of the columns that are shown as they were given and not rounded: tags.
     """
 
     columns: tuple[str, ...]
@@ -71,6 +76,7 @@ class Table:
     decimals: Mapping[str, int] = field(default_factory=dict)
     best: tuple[tuple[int, int], ...] = ()
     hidden: tuple[tuple[str, str], ...] = ()
+    given: tuple[int, ...] = ()
 
     def view(self) -> TableView:
         """Give the frozen copy for displays, all text."""
@@ -79,11 +85,21 @@ class Table:
             and all(row[i] is None or _reads_as_number(row[i]) for row in self.rows)
             for i in range(len(self.columns))
         )
-        shown = [self.decimals.get(name) for name in self.columns]
-        rows = tuple(tuple(map(text_of, row, shown)) for row in self.rows)
+        texts = [self._texts(i, name) for i, name in enumerate(self.columns)]
+        rows = tuple(zip(*texts, strict=True))
         return TableView(
             self.columns, rows, numeric, self.keys, self.caption, self.best, self.hidden
         )
+
+    def _texts(self, column: int, name: str) -> list[str]:
+        """Write a column; its figures with equally many decimals, so that these can be compared."""
+        values = [row[column] for row in self.rows]
+        if column in self.given:
+            return ["" if value is None else str(value) for value in values]
+        decimals = self.decimals.get(name)
+        if decimals is None:
+            decimals = common_decimals(values)
+        return [text_of(value, decimals) for value in values]
 
     @property
     def df(self) -> Any:
@@ -232,6 +248,14 @@ def text_of(value: Any, decimals: int | None = None) -> str:
     return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
 
 
+def common_decimals(values: Iterable[Any]) -> int | None:
+    """Say how many decimals floats need for four digits each; None where that reads badly."""
+    numbers = [value for value in values if isinstance(value, float) and math.isfinite(value)]
+    texts = [f"{value:.4g}" for value in numbers]
+    most = max((len(text.partition(".")[2]) for text in texts), default=MAX_DECIMALS + 1)
+    return None if most > MAX_DECIMALS or any("e" in text for text in texts) else most
+
+
 def _reads_as_number(value: Any) -> bool:
     return isinstance(value, Spread) or is_number(value)
 
@@ -311,6 +335,7 @@ def table(
         caption=f"mean ± deviation over {over} (how many)" if over else "",
         decimals={} if choice.decimals is None else dict.fromkeys(names, choice.decimals),
         best=tuple(_best(rows, columns, len(names), done, choice.best)),
+        given=tuple(range(several, several + len(told_by))),
         hidden=_constant([job.tags for job in seen], told_by, choice.over),
     )
 
@@ -399,4 +424,8 @@ def _constant(
 ) -> tuple[tuple[str, str], ...]:
     """Give the tags that tell no rows apart, with their values."""
     found = {name: value for mine in tags for name, value in mine.items()}
-    return tuple((n, text_of(v)) for n, v in found.items() if n not in shown and n not in over)
+    return tuple(
+        (n, "" if v is None else str(v))
+        for n, v in found.items()
+        if n not in shown and n not in over
+    )

@@ -42,12 +42,15 @@ def config_html(view: ConfigView, *, stable: bool = False, uid: str = "", fate: 
 
 def _config_head(view: ConfigView, stable: bool) -> list[object]:
     head: list[object] = [el("strong", el("bdi", clean(view.name, 80))), " "]
-    head.append(identifier_code(view.identifier, view.note))
+    if view.identifier:
+        head.append(identifier_code(view.identifier))
     if view.state is not None and view.state.final and not stable:  # others would soon be wrong
         head += [" ", state_mark(view.state)]
         if words := badges(view.stale, view.drift):
             head += [" ", el("span", ", ".join(words), cls="xpm-dim")]
-    head += [" ", el("span", clean(view.type_name, 120), cls="xpm-dim")]
+    head += [" ", el("span", clean(view.type_name, 120), cls="xpm-dim xpm-type")]
+    if not view.identifier:  # at the end: why there is none is a sentence
+        head += [" ", identifier_code("", view.note)]
     return head
 
 

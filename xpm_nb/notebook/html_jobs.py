@@ -43,10 +43,10 @@ from xpm_nb.notebook.words import (
     duration_text,
     identifier_code,
     left_text,
+    noted_state,
     number_text,
     plural,
     short,
-    state_mark,
 )
 
 MAX_ROWS = 100  # of jobs; the rest is counted in a line below them
@@ -213,11 +213,8 @@ class _Columns:
 
     def cells(self, job: JobView, asides: Sequence[str]) -> list[Html]:
         """Give the cells of a job's row."""
-        state: list[object] = [state_mark(job.state, job.reason)]
-        if asides:
-            state.append(el("span", " " + ", ".join(asides), cls="xpm-dim"))
         cells = [el("td", clean(job.task, 60), " ", identifier_code(job.identifier))]
-        cells.append(el("td", *state))
+        cells.append(el("td", noted_state(job.state, job.reason, asides)))
         values, figures = dict(job.tags), dict(job.metrics)
         cells += [_tag_cell(values.get(name, ""), number) for name, number in self.tags.items()]
         if self.progress:
@@ -270,13 +267,24 @@ class _Notes:
     def rows(self, job: JobView, cells: Sequence[Html]) -> list[Html]:
         """Give the row of a job, and one below it with its notes, if it has any."""
         limit = min(self.limit, MAX_MESSAGE)
-        why = [clean(job.message, limit, lines=True)] if not self.repeats(job) else []
+        why, aside = [], ""
+        if job.message and not self.repeats(job):
+            message = clean(job.message, limit, lines=True)
+            if job.state is JobState.ERROR:
+                why.append(message)
+            else:  # a remark, such as what became of a transient result
+                aside = message
         if has_callback_error(job):
             why.append("callback: " + clean(job.callback_error, limit, lines=True))
-        names, text = f"xpm-{job.state.value}-row", "\n".join(line for line in why if line)
-        if not text and not job.said:
+        names, text = f"xpm-{job.state.value}-row", "\n".join(why)
+        if not text and not aside and not job.said:
             return [el("tr", *cells, cls=names)]
-        told = el("pre", body(text), cls="xpm-why") if text else ""
+        told = join(
+            [
+                el("p", body(aside), cls="xpm-aside") if aside else "",
+                el("pre", body(text), cls="xpm-why") if text else "",
+            ]
+        )
         said = said_html(job.said, self.limit, self.room) if job.said else ""
         # Where style sheets are taken away, front-ends align what is in tables to the right.
         note = el("td", told, said, colspan=str(len(cells)), style="text-align:left")

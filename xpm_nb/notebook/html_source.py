@@ -40,7 +40,7 @@ def source_html(view: SourceView) -> str:
         ]
     if view.changes:
         shown = view.changes[:MAX_CHANGES]
-        lines = join((_changed(line) for line in shown), "\n")
+        lines = join((_changed(line, n < 2) for n, line in enumerate(shown)), "\n")
         parts.append(el("details", el("summary", clean(view.note)), _code(lines), open=""))
         if len(view.changes) > len(shown):
             parts.append(foot(f"… and {plural(len(view.changes) - len(shown), 'more line')}"))
@@ -74,10 +74,12 @@ def _style(kind: str) -> str | None:
     return None
 
 
-def _changed(line: str) -> Html:
-    style = {"+": "color:var(--xpm-ok)", "-": "color:var(--xpm-bad)"}.get(line[:1])
+def _changed(line: str, head: bool) -> Html:
     shown = body(clean(line, MAX_MESSAGE, lines=True))
-    return shown if style is None else el("span", shown, style=style)
+    if head or line.startswith("@@"):
+        return el("span", shown, cls="xpm-dim")
+    name = {"+": "xpm-new", "-": "xpm-gone"}.get(line[:1])
+    return shown if name is None else el("span", shown, cls=name)
 
 
 def source_text(view: SourceView) -> str:

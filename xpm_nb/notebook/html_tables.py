@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from xpm_nb.core.states import JobState
 from xpm_nb.core.views import DiffRow, DiffView, TableView
 from xpm_nb.notebook.markup import Html, clean, el, foot, join, long_title, page, table
-from xpm_nb.notebook.words import MAX_TAGS, identifier_code, plural, short, width
+from xpm_nb.notebook.words import MAX_TAGS, identifier_code, noted_state, plural, short, width
 
 MAX_TABLE_ROWS = 200
 TEXT_CELL = 80  # characters of a cell in text: counts of states and the words of a plan have room
 TEXT_ROWS = 60  # of a table in text/plain
 MAX_LINE = 500  # of what stands above a table
 BEST = "★"
+_DIGITS = re.compile(r"[0-9a-f]{8}")
+_STATES = {state.value: state for state in JobState}
 
 
 def table_html(view: TableView, *, uid: str = "") -> str:
@@ -37,13 +41,26 @@ def table_html(view: TableView, *, uid: str = "") -> str:
 
 def _cell(view: TableView, i: int, j: int, cell: str, best: bool) -> Html:
     names = ["xpm-num"] if any(view.numeric[j : j + 1]) else []
-    names += ["xpm-words"] if view.columns[j : j + 1] in (("state",), ("plan",)) else []
+    column = view.columns[j] if j < len(view.columns) else ""
+    names += ["xpm-words"] if column in ("state", "plan") else []
     value: object = clean(cell, 100)
+    if column == "state":
+        value = _state(cell) or value
+    elif column == "job" and _DIGITS.fullmatch(cell):
+        value = el("code", cell, cls="xpm-id")
     if best:
         names.append("xpm-best")
         value = join([el("span", BEST, cls="xpm-mark", title="the best of its column"), " ",
                       el("strong", value)])  # fmt: skip
     return el("td", value, cls=" ".join(names) or None, title=long_title(cell, 100))
+
+
+def _state(cell: str) -> Html | None:
+    """Show the state of one job as everywhere; None for counts of several."""
+    word, _, about = cell.partition(" (")
+    if word not in _STATES:
+        return None
+    return noted_state(_STATES[word], None, [clean(about.removesuffix(")"), 90)] if about else [])
 
 
 def _notes(view: TableView, mark: str) -> list[str]:

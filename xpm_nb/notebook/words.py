@@ -143,6 +143,16 @@ def state_mark(state: JobState, reason: FailureReason | None = None) -> Html:
     )
 
 
+def noted_state(
+    state: JobState, reason: FailureReason | None = None, notes: Sequence[str] = ()
+) -> Html:
+    """Show a state, and behind it in parentheses why it is so and what else is to be said."""
+    if not notes:
+        return state_mark(state, reason)
+    told = ", ".join([*([reason.value] if reason else []), *notes])
+    return join([state_mark(state), el("span", f" ({told})", cls="xpm-dim")])
+
+
 def identifier_code(identifier: str, note: str = "") -> Html:
     """Show an identifier by its first digits, in full as the title; or why there is none."""
     if identifier:

@@ -91,6 +91,17 @@ export function tickText(value) {
 }
 
 /**
+ * Write the figures of an axis with equally many decimals, so that they stand below each other.
+ * @param {number[]} values
+ */
+export function tickTexts(values) {
+  const texts = values.map(tickText);
+  if (texts.some((text) => text.includes("e"))) return texts;
+  const most = Math.max(0, ...texts.map((text) => (text.split(".")[1] ?? "").length));
+  return values.map((value) => value.toFixed(most).replace("-", "−"));
+}
+
+/**
  * The line through some points.
  * @param {Point[]} points
  * @param {Scale} x
@@ -408,10 +419,11 @@ function createChart(metric, pointed) {
     const whole = steps.every(Number.isInteger);
     const across = ticks(span[0], span[1], Math.max(2, width / 90)).filter((step) => !whole || Number.isInteger(step));
     const right = width - MARGIN.right;
+    const figures = tickTexts(heights);
     axes.replaceChildren(
-      ...heights.flatMap((value) => [
+      ...heights.flatMap((value, n) => [
         svg("path", { d: `M${MARGIN.left},${y(value).toFixed(1)}H${right}` }),
-        svg("text", { x: MARGIN.left - 6, y: y(value) + 3.5, "text-anchor": "end", text: tickText(value) }),
+        svg("text", { x: MARGIN.left - 6, y: y(value) + 3.5, "text-anchor": "end", text: figures[n] }),
       ]),
       ...across.map((step) => svg("text", { x: x(step), y: HEIGHT - 5, "text-anchor": x(step) > right - 14 ? "end" : "middle", text: tickText(step) })),
     );

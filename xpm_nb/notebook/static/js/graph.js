@@ -201,6 +201,25 @@ function inOrder(counts) {
   return STATES.filter((state) => counts.get(state)).map((state) => /** @type {[string, number]} */ ([state, counts.get(state) ?? 0]));
 }
 
+/**
+ * How many jobs are in which state, in as few letters as a box has room for.
+ * @param {[string, number][]} counts
+ * @param {number} most  letters
+ * @returns {[string, string][]} what stands before each mark, and its state
+ */
+export function countWords(counts, most) {
+  const forms = [
+    (/** @type {number} */ count, /** @type {number} */ n) => `${n ? "  " : ""}${count.toLocaleString("en")} `,
+    (/** @type {number} */ count, /** @type {number} */ n) => `${n ? " " : ""}${count}`,
+    (/** @type {number} */ count, /** @type {number} */ n) => `${n ? " " : ""}${count < 10_000 ? count : `${Math.round(count / 1000)}k`}`,
+  ];
+  const written = forms.map((form) => counts.map(([state, count], n) => /** @type {[string, string]} */ ([form(count, n), state])));
+  const letters = (/** @type {[string, string][]} */ words) => words.reduce((sum, [text]) => sum + text.length + 1, 0);
+  const found = written.find((words) => letters(words) <= most) ?? written[2];
+  while (found.length > 1 && letters(found) > most) found.pop(); // the bar below shows them all
+  return found;
+}
+
 // -- the page -----------------------------------------------------------------------------------
 
 /**
@@ -524,7 +543,7 @@ function drawBox(graph, node, varying) {
       attr(root, "data-state", state);
       replaceText(mark, row ? MARKS[state] : "");
       if (graph.by === "job") replaceText(sub, cutTo(tags.join(" ") || node.sublabel, width - 22, 6.3));
-      else sub.replaceChildren(...list.flatMap(([word, count], n) => [svg("tspan", { text: `${n ? "  " : ""}${count.toLocaleString("en")} ` }), svg("tspan", { "data-state": word, text: MARKS[word] })]));
+      else sub.replaceChildren(...countWords(list, (width - 22) / 5.8).flatMap(([text, word]) => [svg("tspan", { text }), svg("tspan", { "data-state": word, text: MARKS[word] })]));
       const words = row ? [row.state + (row.reason ? ` (${row.reason})` : ""), ...tags] : list.map(([word, count]) => `${count} ${word}`);
       const text = `${clean(node.label, 80)} ${row ? `${row.id.slice(0, 8)} ` : ""}${words.join(", ")}`;
       replaceText(title, text); // what it is called, too

@@ -64,7 +64,7 @@ export function newsText(row) {
   const aside = asides(row);
   let news = "";
   if (row.state === "error" && row.reason !== "cancelled") news = clean(row.message.trim().split("\n").pop() ?? "", 200);
-  else if (row.state === "running") news = row.ptext ? clean(row.ptext, 120) : row.progress == null ? "" : `${Math.round(row.progress * 100)} %`;
+  else if (row.state === "running") news = row.ptext ? clean(row.ptext, 120) : row.progress == null ? "" : `${Math.floor(row.progress * 100)}%`;
   return news && aside ? `${news} · ${aside}` : news || aside;
 }
 
@@ -157,7 +157,7 @@ export function columnsOf(store, width, usage = false, digit = 8) {
     { key: "job", title: "job", num: false, chars: longest + 9.5, value: (row) => row.task, text: (row) => clean(row.task, 28) },
     { key: "state", title: "state", num: false, chars: words + 4.5, value: (row) => STATES.indexOf(row.state), text: stateText },
     ...store.tagNames.filter((name) => varies(store, name)).slice(0, MAX_TAGS).map((name) => tagColumn(store, name)),
-    { key: "progress", title: "progress", num: false, chars: newsChars(store), least: 11, value: (row) => row.progress ?? null, text: newsText },
+    { key: "progress", title: "progress", num: false, chars: newsChars(store), least: asideEm(store), value: (row) => row.progress ?? null, text: newsText },
   ];
   for (const name of store.metricNames.slice(0, MAX_METRICS)) {
     const chars = Math.min(Math.max(clean(name, 16).length, 8.5), 14) + 2;
@@ -190,6 +190,15 @@ function newsChars(store) {
     if (most > SHORT_NEWS) return 0;
   }
   return most + 2;
+}
+
+/**
+ * How wide the news are at least: short remarks, such as that the environment has changed, are whole.
+ * @param {Store} store
+ */
+function asideEm(store) {
+  const most = store.rows.reduce((found, row) => Math.max(found, asides(row).length), 0);
+  return Math.min(15, Math.max(11, 0.58 * most + 1.6));
 }
 
 /**

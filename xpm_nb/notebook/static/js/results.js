@@ -78,6 +78,15 @@ export function idOf(key) {
   return (key ?? "").replace(/^.*\//, "").slice(0, 12);
 }
 
+/**
+ * The state that a cell tells of one job: "error (timeout)" is an error; null for counts of several.
+ * @param {string} text
+ */
+export function stateOf(text) {
+  const [word] = text.split(" (");
+  return Object.hasOwn(MARKS, word) ? word : null;
+}
+
 // -- the page -----------------------------------------------------------------------------------
 
 /**
@@ -163,7 +172,7 @@ export function createResultsTab(ctx) {
     replaceText(more, `show ${plural(Math.min(all.length, MOST_ROWS), "row")}`);
     const cut = all.length > shown.length && most >= MOST_ROWS ? `… and ${plural(all.length - shown.length, "row")} that a copy holds. ` : "";
     const same = table.hidden.map(([name, value]) => `${clean(name, 60)}=${clean(value, 60)}`).join(", ");
-    replaceText(foot, cut + (same ? `the same in all: ${same}` : ""));
+    replaceText(foot, cut + (same ? `constant: ${same}` : ""));
     foot.hidden = !foot.textContent;
   }
 
@@ -183,10 +192,10 @@ export function createResultsTab(ctx) {
         });
         return el("th", { scope: "col", class: now.numeric[column] ? "xpm-num" : null, title: name.length > 16 ? clean(name, 200) : null }, button);
       });
-      head.replaceChildren(el("th", { scope: "col", class: "xpm-state-cell" }, el("span", { class: "xpm-unseen", text: "state" })), ...heads);
+      head.replaceChildren(...heads);
     }
     now.columns.forEach((_name, column) => {
-      const cell = head.children[column + 1];
+      const cell = head.children[column];
       const down = order?.column === column ? order.down : null;
       attr(cell, "aria-sort", down == null ? null : down ? "descending" : "ascending");
       replaceText(/** @type {Element} */ (cell.querySelector(".xpm-arrow")), down == null ? "" : down ? " ↓" : " ↑");
@@ -197,22 +206,26 @@ export function createResultsTab(ctx) {
   function drawBody(now) {
     const best = new Set(now.best.map(([row, column]) => `${row},${column}`));
     while (body.children.length > shown.length) body.lastElementChild?.remove();
-    while (body.children.length < shown.length) body.append(el("tr", {}, el("td", { class: "xpm-state-cell" }), now.columns.map((name, column) => el("td", { class: now.numeric[column] ? "xpm-num" : name === "state" ? "xpm-words" : null }))));
+    while (body.children.length < shown.length) body.append(el("tr", {}, now.columns.map((name, column) => el("td", { class: now.numeric[column] ? "xpm-num" : name === "state" ? "xpm-words" : null }))));
     shown.forEach((n, at) => {
       const line = /** @type {HTMLElement} */ (body.children[at]);
       const id = idOf(now.keys[n]);
       attr(line, "data-id", id || null);
-      now.columns.forEach((_name, column) => {
-        const cell = /** @type {HTMLElement} */ (line.children[column + 1]);
+      attr(line, "data-state", null);
+      now.columns.forEach((name, column) => {
+        const cell = /** @type {HTMLElement} */ (line.children[column]);
         const text = clean(now.rows[n][column], 200);
         const top = best.has(`${n},${column}`);
         attr(cell, "data-best", top);
         if (column === 0 && id) fillLink(cell, text, id);
         else replaceText(cell, top ? `★ ${text}` : text);
         attr(cell, "title", top ? "the best" : text.length > 40 ? text : null);
+        if (name !== "state") return;
+        const state = stateOf(text);
+        attr(cell, "data-mark", state && MARKS[state]);
+        if (state) attr(line, "data-state", state);
       });
     });
-    drawStates();
   }
 
   /**
@@ -225,17 +238,6 @@ export function createResultsTab(ctx) {
     const button = cell.querySelector("button") ?? el("button", { type: "button", class: "xpm-open" });
     if (!button.parentNode) cell.replaceChildren(button);
     replaceText(button, text || id.slice(0, 8));
-  }
-
-  function drawStates() {
-    attr(grid, "data-plain", Boolean(over) || !body.querySelector("[data-id]")); // a group has many states
-    for (const line of /** @type {Iterable<HTMLElement>} */ (body.children)) {
-      const row = line.dataset.id ? store.byId(line.dataset.id) : undefined;
-      const cell = /** @type {HTMLElement} */ (line.firstElementChild);
-      replaceText(cell, row ? MARKS[row.state] : "");
-      attr(cell, "title", row?.state ?? null);
-      attr(line, "data-state", row?.state ?? null);
-    }
   }
 
   draw();
@@ -251,9 +253,7 @@ export function createResultsTab(ctx) {
       ctx.watch({ table: null });
     },
     update() {
-      if (!visible) return;
-      drawChooser();
-      drawStates();
+      if (visible) drawChooser();
     },
     message(msg) {
       if (msg?.t !== "table" || !Array.isArray(msg.table?.rows) || (msg.over || "") !== over) return;

@@ -295,7 +295,7 @@ export function createTimelineTab(ctx) {
   function words({ row, from, to }) {
     const clock = (/** @type {number} */ time) => new Date(time * 1000).toLocaleTimeString([], { hour12: false });
     const state = `${MARKS[row.state]} ${row.state}${row.reason ? ` (${row.reason})` : ""}`;
-    const progress = row.state === "running" && row.progress != null ? `, ${Math.round(row.progress * 100)} %` : "";
+    const progress = row.state === "running" && row.progress != null ? `, ${Math.floor(row.progress * 100)}%` : "";
     return [
       `${clean(row.task, 60)} ${row.id.slice(0, 8)}`,
       tagWords(store, row).slice(0, 8).join("  "),
