@@ -373,7 +373,8 @@ class Window:
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             path = Path(SHOTS) / f"{self.front}-{name}.png"
-            (self.page if locator is None else locator).screenshot(path=path)
+            # (Playwright would write it in a thread of its own, which stays.)
+            path.write_bytes((self.page if locator is None else locator).screenshot())
 
     # -- jobs -----------------------------------------------------------------------------------
 

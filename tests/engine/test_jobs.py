@@ -39,7 +39,7 @@ def test_jobs_are_a_tuple_of_jobs(xp, jobs):
     assert jobs[1:3] == (jobs[1], jobs[2])
     assert jobs[-1] is jobs[3]
     assert isinstance(jobs[:1] + jobs[3:], Jobs)
-    assert repr(jobs) == "Jobs(4 jobs: 1 waiting, 1 running, 1 done, 1 error)"
+    assert repr(jobs) == "Jobs(4 jobs: 1 done, 1 error, 1 running, 1 waiting)"
     assert repr(jobs[:0]) == "Jobs(0 jobs)"
 
 
@@ -91,7 +91,7 @@ def test_jobs_are_displayed_as_a_table(jobs):
     assert view.rows[0][0] == name_of(jobs[0].view())
     assert view.numeric == (False, True, False, False)
     assert view.keys == tuple(job.key for job in jobs)
-    assert view.caption == "4 jobs (1 waiting, 1 running, 1 done, 1 error)"
+    assert view.caption == "4 jobs (1 done, 1 error, 1 running, 1 waiting)"
     assert jobs[:1].view().columns == ("job", "lr", "state")
     assert name_of(jobs[2].view()) in str(jobs)
     assert name_of(jobs[2].view()) in jobs._repr_mimebundle_()["text/html"]

@@ -17,6 +17,8 @@ from xpm_nb.engine.job import Job
 from xpm_nb.engine.results import state_text, varying
 
 DIGITS = 8  # of an identifier, in a name
+# As the panel counts them: what is over, then what goes on, then what has not begun.
+_ORDER = (JobState.DONE, JobState.ERROR, *(s for s in reversed(JobState) if not s.final))
 _NAME = re.compile(r"(?P<task>\w+)_(?P<digits>[0-9a-f]{4,64})")  # fewer digits will do
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -102,7 +104,7 @@ class Jobs(tuple[Job, ...]):
 
     def _summary(self, before: str, after: str) -> str:
         counts = Counter(job.state for job in self)
-        told = ", ".join(f"{counts[state]} {state.value}" for state in JobState if counts[state])
+        told = ", ".join(f"{counts[state]} {state.value}" for state in _ORDER if counts[state])
         many = f"{len(self)} job{'' if len(self) == 1 else 's'}"
         return f"{many}{before}{told}{after}" if told else many
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xpm_nb.engine.garbage import size_text
 from xpm_nb.engine.inspection import InspectionView
 from xpm_nb.notebook.html_configs import config_html, config_text
 from xpm_nb.notebook.html_job import job_html, job_text
@@ -17,10 +18,10 @@ DAMAGED = "cannot be read"
 def inspection_html(view: InspectionView, *, stable: bool = False) -> str:
     """Show a job: its card, its parameters, its files."""
     rows = [
-        el("tr", el("td", el("code", clean(name, 200))), el("td", f"{size}", cls="xpm-num"))
+        el("tr", el("td", el("code", clean(name, 200))), el("td", size_text(size), cls="xpm-num"))
         for name, size in view.files
     ]
-    files = table(["file", "bytes"], rows, [False, True]) if rows else foot("no files")
+    files = table(["file", "size"], rows, [False, True]) if rows else foot("no files")
     more = plural(view.attempts, "earlier attempt") if view.attempts else ""
     return join(
         [

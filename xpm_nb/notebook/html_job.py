@@ -122,7 +122,7 @@ def _job_facts(view: JobView, now: float | None, stable: bool) -> list[tuple[str
         facts.append(("source", f"unknown, {source_words(view)}"))
     if view.tags:
         facts.append(("tags", tag_list(view.tags)))
-    if view.progress is not None:
+    if view.progress is not None and view.state is not JobState.DONE:
         facts.append(("progress", progress_bar(view)))
     if view.metrics:
         words = [f"{clean(n, 60)} {number_text(v)}" for n, v in view.metrics[:MAX_METRICS]]
@@ -262,7 +262,7 @@ def first_line(message: str) -> str:
 
 def text_html(text: str) -> str:
     """Show a text from its beginning."""
-    return page("output", el("pre", body(clean_log(text)), cls="xpm-log", tabindex="0"))
+    return page("output", el("pre", body(clean_log(text)), cls="xpm-log xpm-whole", tabindex="0"))
 
 
 def log_html(text: str, title: str = "") -> str:

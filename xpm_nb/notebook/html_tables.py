@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from xpm_nb.core.states import JobState
+from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import DiffRow, DiffView, TableView
 from xpm_nb.notebook.markup import Html, clean, el, foot, join, long_title, page, table
-from xpm_nb.notebook.words import MAX_TAGS, identifier_code, noted_state, plural, short, width
+from xpm_nb.notebook.words import (
+    MAX_TAGS,
+    identifier_code,
+    noted_state,
+    plural,
+    short,
+    state_mark,
+    width,
+)
 
 MAX_TABLE_ROWS = 200
 TEXT_CELL = 80  # characters of a cell in text: counts of states and the words of a plan have room
@@ -17,6 +25,7 @@ MAX_LINE = 500  # of what stands above a table
 BEST = "★"
 _DIGITS = re.compile(r"[0-9a-f]{8}")
 _STATES = {state.value: state for state in JobState}
+_REASONS = {reason.value: reason for reason in FailureReason}
 
 
 def table_html(view: TableView, *, uid: str = "") -> str:
@@ -60,7 +69,10 @@ def _state(cell: str) -> Html | None:
     word, _, about = cell.partition(" (")
     if word not in _STATES:
         return None
-    return noted_state(_STATES[word], None, [clean(about.removesuffix(")"), 90)] if about else [])
+    about = about.removesuffix(")")
+    if about in _REASONS:
+        return state_mark(_STATES[word], _REASONS[about])
+    return noted_state(_STATES[word], None, [clean(about, 90)] if about else [])
 
 
 def _notes(view: TableView, mark: str) -> list[str]:
