@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from tests.code.conftest import FakeNotebook
+from xpm_nb.code import fingerprint as prints
 from xpm_nb.code import modules
-from xpm_nb.code.fingerprint import Prints, Wanted, at_start, fingerprint, has_moved
+from xpm_nb.code.fingerprint import Prints, Wanted, at_start, fingerprint
 from xpm_nb.code.modules import KEPT
 
 HELPERS = """
@@ -269,7 +270,7 @@ def test_nothing_is_made_twice(book, monkeypatch):
     wanted = book.wanted()
     code = book.prints.of(wanted, {"Learn.x": "1"})
     with monkeypatch.context() as patched:
-        patched.setattr(modules, "reach", None)
+        patched.setattr(prints, "_made", None)
         assert book.prints.of(wanted, {"Learn.x": "1"}) is code
         assert book.prints.of(wanted, {"Learn.x": "2"}).fingerprint == code.fingerprint
     book.write("more.py", "word = 'b'\n")
@@ -278,9 +279,8 @@ def test_nothing_is_made_twice(book, monkeypatch):
 
 def test_a_change_before_the_start_is_noticed(book):
     code = book.print()
-    assert at_start(code, (str(book.folder),)) is code
+    assert at_start(code, (str(book.folder), *sys.path)) is code
     book.write("more.py", "word = 'later'\n")
-    assert has_moved(code)
     later = at_start(code, (str(book.folder), *sys.path))
     assert later.changed == "more"
     assert later.fingerprint == book.hex() != code.fingerprint

@@ -373,6 +373,87 @@ def test_a_module_that_is_written_while_it_is_imported_is_in_doubt(lab, plugged)
     assert f"while it started, these files changed: {lab.path / 'dyn.py'}" in why
 
 
+# What appears, what it says, what a job gives then, and how `why` marks that.
+APPEARS = [
+    ("prep.py", "here", ["here", "slow"], "prep (#/prep.py)  ✗ changed"),
+    ("prep/__init__.py", "package", ["package", "slow"], "prep (prep/__init__.py)  ✗ changed"),
+    ("src/fast.py", "fast", ["package", "fast", "slow"], "fast (src/fast.py)  + new"),
+    ("lab/fast.py", "lab", ["package", "fast", "lab"], "lab.fast (lab/fast.py)  + new"),
+]
+CHOICES = """
+class Chosen(Task):
+    n: Param[int]
+    def execute(self):
+        found = []
+        import prep
+        found.append(prep.WORD)
+        try:
+            import fast
+            found.append(fast.WORD)
+        except ImportError:
+            pass
+        return [*found, lab.impl.WORD, fakepkg.WORD]
+"""
+
+
+def test_modules_that_appear_where_no_file_was(lab):
+    """Each is what a job would import from then on, though no file that counted has changed."""
+
+    def put(name, text):
+        (lab.path / name).parent.mkdir(exist_ok=True)
+        (lab.path / name).write_text(text)
+
+    def install(version):
+        for old in (lab.path / "src").glob("fakepkg-*"):
+            old.rename(lab.path / f"gone-{version}")
+        put("src/fakepkg/__init__.py", f"WORD = {version!r}\n")
+        head = "Metadata-Version: 2.1\nName: fakepkg"
+        put(f"src/fakepkg-{version}.dist-info/METADATA", f"{head}\nVersion: {version}\n")
+
+    put("src/prep.py", "WORD = 'src'\n")
+    put(
+        "lab/__init__.py",
+        "try:\n  from . import fast as impl\nexcept ImportError:\n  from . import slow as impl\n",
+    )
+    put("lab/slow.py", "WORD = 'slow'\n")
+    kernel = lab.kernel()
+    kernel.run("import sys; sys.path.append('src')")
+    install("1.0")
+    kernel.run("import lab, prep, fakepkg; xp = start('appears')")
+    kernel.run(CHOICES)
+    submit = "task = Chosen.C(n={}).submit(); xp.wait(timeout_s=60)"
+    words = ["src", "slow"]
+    for n, (name, word, after, mark) in enumerate(APPEARS):
+        kernel.run(submit.format(n))
+        assert kernel.value("task.result()") == [*words, "1.0"], name
+        assert stale(kernel) == "", name
+        put(name, f"WORD = {word!r}\n")
+        words = after
+        kernel.run(submit.format(n))
+        assert stale(kernel) == "code", name
+        why = kernel.run("print(task.why())").stdout
+        assert "its code has changed" in why
+        assert mark.replace("#", lab.path.name) in why, why
+    kernel.run(submit.format(7))
+    install("2.0")
+    assert kernel.value("str(task.job.drift())") == "fakepkg 1.0 then, 2.0 now"
+    kernel.run(submit.format(8))
+    # All of this is what another kernel finds, too.
+    other = lab.kernel()
+    other.run("import sys; sys.path.append('src')")
+    other.run("import lab, prep, fakepkg; xp = start('appears')")
+    other.run(CHOICES)
+    for kernel_ in (kernel, other):
+        kernel_.run(submit.format(8))
+        assert kernel_.value("task.result()") == [*words, "2.0"]
+        assert stale(kernel_) == ""
+        assert kernel_.value("str(task.job.drift())") == ""
+        kernel_.run(submit.format(3))
+        assert stale(kernel_) == "code"
+    assert len(lab.started()) == 6
+    assert set(lab.started().values()) == {1}
+
+
 def test_texts_say_at_once_that_a_result_is_stale(lab, kernel):
     kernel.run(HELPERS.replace("x + 1", "x + 2"))
     said = "task = Answer.C(n=41).submit(); said = [str(xp.jobs), repr(task.job), repr(xp)]"

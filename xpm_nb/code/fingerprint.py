@@ -13,14 +13,14 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from xpm_nb.code import modules
 from xpm_nb.code.bytecode import parse, reads
 from xpm_nb.code.canonical import digest_of, reads_annotations, reads_documents
 from xpm_nb.code.carrier import Carried
 from xpm_nb.code.imports import bound_by
-from xpm_nb.code.modules import Import, Module, Unreadable
+from xpm_nb.code.modules import Import, Module, Reached, Unreadable
 from xpm_nb.code.pieces import Piece
 from xpm_nb.store.records import Code, CodePart
 
@@ -62,41 +62,50 @@ def fingerprint(wanted: Wanted, left_out: Mapping[str, str]) -> Code:
     left_out
         See `Code`.
     """
-    cells = _Cells(wanted)
+    return _made(wanted, _Cells(wanted), left_out)[0]
+
+
+def _made(
+    wanted: Wanted, cells: _Cells, left_out: Mapping[str, str]
+) -> tuple[Code, tuple[Reached, ...]]:
+    """Give the code with its fingerprint, and what it is made of but the cells."""
     roots = (*map(_name_of, wanted.own), *(f"-{_name_of(cls)}" for cls in wanted.needed))
     made = Code(roots=roots, left_out=dict(left_out))
     if wanted.carried.unknown:
         names = ", ".join(wanted.carried.unknown)
         text = f"the source of {names} is not known"
-        return made._replace(parts=tuple(cells.parts), unknown=text)
+        return made._replace(parts=tuple(cells.parts), unknown=text), ()
+    texts = tuple(" ".join((one.module, *one.names)) for one in cells.imports)
     try:
-        reached = modules.reach(cells.imports(), wanted.paths)
+        reached = modules.reach(cells.imports, wanted.paths)
     except (Unreadable, RecursionError) as error:
-        return made._replace(parts=tuple(cells.parts), unknown=str(error))
+        return made._replace(parts=tuple(cells.parts), unknown=str(error), imports=texts), ()
+    aside = _aside(cells.imports_aside, wanted.paths)
     parts = [*cells.parts, *_module_parts(reached.modules, len(cells.parts))]
     parts = _documented(parts, reached.modules)
     futures = _counted(wanted.carried.futures, parts, reached.modules)
-    return made._replace(
+    code = made._replace(
         fingerprint=combined(parts, futures),
         futures=futures,
         parts=tuple(_linked(parts, reached.modules)),
         packages=reached.packages,
-        aside=_aside(cells.imports_aside(), reached.modules, wanted.paths),
+        aside=_files(aside, besides=reached),
+        imports=texts,
     )
+    return code, (reached, aside)
 
 
-def _aside(
-    imports: Sequence[Import], counted: Sequence[Module], paths: Sequence[str]
-) -> tuple[str, ...]:
-    """Give the files that the script loads, and that do not count."""
-    if not imports:
-        return ()
+def _aside(imports: Sequence[Import], paths: Sequence[str]) -> Reached:
+    """Give what the script loads, and does not count."""
     try:
-        found = modules.reach(imports, paths).modules
+        return modules.reach(imports, paths) if imports else Reached((), {})
     except (Unreadable, RecursionError):  # the job will say so, if it comes to that
-        return ()
-    known = {module.path for module in counted}
-    return tuple(module.path for module in found if module.path not in known)
+        return Reached((), {})
+
+
+def _files(aside: Reached, besides: Reached) -> tuple[str, ...]:
+    known = {module.path for module in besides.modules}
+    return tuple(module.path for module in aside.modules if module.path not in known)
 
 
 def combined(parts: Iterable[CodePart], futures: Iterable[str] = ()) -> str:
@@ -177,9 +186,10 @@ class _Cells:
             made.append(CodePart(kind, name, first.place, source, _digest(kind, source), uses))
         return made
 
+    @cached_property
     def imports_aside(self) -> list[Import]:
         """Give the imports of what is carried and does not count."""
-        counted = set(self.imports())
+        counted = set(self.imports)
         found = [
             wanted
             for piece in self._all
@@ -190,7 +200,9 @@ class _Cells:
         ]
         return [wanted for wanted in dict.fromkeys(found) if wanted not in counted]
 
+    @cached_property
     def imports(self) -> list[Import]:
+        """Give the imports of what counts."""
         found: dict[Import, None] = {}
         for piece in self.pieces:
             nodes = _nodes(self._kind(piece), piece.source)
@@ -350,39 +362,28 @@ def _linked(parts: Sequence[CodePart], found: Sequence[Module]) -> Iterator[Code
 # -- as it is now -----------------------------------------------------------------------------
 
 
-def has_moved(code: Code) -> bool:
-    """Tell whether a file among the parts is not the one any more that was read."""
-    for part in code.parts:
-        if part.stamp:
-            try:
-                if modules.stamp(part.where) != tuple(part.stamp):
-                    return True
-            except Unreadable:
-                return True
-    return False
-
-
 def at_start(code: Code, paths: Sequence[str]) -> Code:
-    """Give the code as it is when a job starts: with the files as they are now.
+    """Give the code as it is when a job starts: with the modules as they are now.
 
     What changed since the submission is noted. Statements of cells stay what they were.
     """
-    if not has_moved(code):
-        return code
+    if not (code.fingerprint or code.imports or code.changed):
+        return code  # what is not known of it is no matter of modules
     cells = [part for part in code.parts if part.kind != MODULE]
-    before = {part.name: part.digest for part in code.parts if part.kind == MODULE}
-    nodes = [node for part in cells for node in _nodes(part.kind, part.source)]
-    imports = list(modules.imports_in(nodes))
-    imports += [Import(module) for module in _modules_of(code.roots)]
+    before = [part for part in code.parts if part.kind == MODULE]
     try:
-        reached = modules.reach(imports, paths)
+        reached = modules.reach(_imports_again(code, cells), paths)
     except (Unreadable, RecursionError) as error:
         return code._replace(fingerprint="", unknown=str(error), changed=str(error))
+    if code.fingerprint and _are(before, reached.modules):
+        same = dict(code.packages) == reached.packages
+        return code if same else code._replace(packages=reached.packages)
     kept = [part._replace(uses=tuple(n for n in part.uses if n < len(cells))) for part in cells]
     parts = [*kept, *_module_parts(reached.modules, len(cells))]
     parts = _documented(parts, reached.modules)
+    then = {part.name: part.digest for part in before}
     now = {part.name: part.digest for part in parts if part.kind == MODULE}
-    differ = sorted(n for n in before.keys() | now.keys() if before.get(n) != now.get(n))
+    differ = sorted(n for n in then.keys() | now.keys() if then.get(n) != now.get(n))
     return code._replace(
         fingerprint=combined(parts, code.futures),
         unknown="",
@@ -392,28 +393,60 @@ def at_start(code: Code, paths: Sequence[str]) -> Code:
     )
 
 
-def _modules_of(roots: Iterable[str]) -> list[str]:
-    names = (root.lstrip("-").partition(":")[0] for root in roots)
-    return [name for name in names if name != "__main__"]
+def _are(parts: Sequence[CodePart], found: Sequence[Module]) -> bool:
+    """Tell whether parts are these modules, from the same files, which say the same."""
+    return len(parts) == len(found) and all(
+        (part.name, part.where, tuple(part.stamp)) == (module.name, module.path, module.stamp)
+        and part.digest in (module.digest, module.documented)
+        for part, module in zip(parts, found, strict=True)
+    )
+
+
+def _imports_again(code: Code, cells: Iterable[CodePart]) -> list[Import]:
+    """Give the imports that count, of older records as far as cells and classes tell."""
+    if code.imports:
+        rows = [text.split() for text in code.imports]
+        return [Import(module, tuple(names)) for module, *names in filter(None, rows)]
+    nodes = [node for part in cells for node in _nodes(part.kind, part.source)]
+    names = (root.lstrip("-").partition(":")[0] for root in code.roots)
+    return [*modules.imports_in(nodes), *(Import(name) for name in names if name != "__main__")]
+
+
+class _Known(NamedTuple):
+    """A fingerprint, and what it was made from."""
+
+    wanted: Wanted
+    cells: _Cells
+    reached: tuple[Reached, ...]
+    code: Code
+
+    def holds(self, paths: Sequence[str]) -> bool:
+        """Tell whether modules are what they were."""
+        if not self.reached or self.wanted.paths != paths:
+            return False
+        try:
+            now = modules.reach(self.cells.imports, paths)
+        except (Unreadable, RecursionError):
+            return False
+        return self.reached == (now, _aside(self.cells.imports_aside, paths))
 
 
 class Prints:
     """Fingerprints of tasks, each made once as long as nothing that counts has changed."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, tuple[Wanted, Code]] = {}
+        self._known: dict[Any, _Known] = {}
 
     def of(self, wanted: Wanted, left_out: Mapping[str, str]) -> Code:
         """Give the code of a task, with its fingerprint."""
         # What is kept with a number keeps it from being that of another object.
         key = wanted.own, wanted.needed, id(wanted.carried)
         known = self._known.get(key)
-        if known is not None:
-            before, code = known
-            if before.paths == wanted.paths and code.fingerprint and not has_moved(code):
-                return code if code.left_out == left_out else code._replace(left_out=left_out)
-        code = fingerprint(wanted, left_out)
-        if len(self._known) > MAX_KNOWN:
-            self._known.clear()
-        self._known[key] = wanted, code
-        return code
+        if known is None or not known.holds(wanted.paths):
+            cells = _Cells(wanted) if known is None else known.cells
+            code, reached = _made(wanted, cells, left_out)
+            if len(self._known) > MAX_KNOWN:
+                self._known.clear()
+            known = self._known[key] = _Known(wanted, cells, reached, code)
+        code = known.code
+        return code if code.left_out == left_out else code._replace(left_out=left_out)

@@ -2,7 +2,8 @@
 
 Rule 1: what counts is the file, as a job that starts now would read it. No module is imported, and
 what this process has loaded of it is not asked.
-Rule 2: a file is read and parsed once for each (path, time, size).
+Rule 2: a file is read and parsed once for each state of it, and imports are followed once for each
+state of the places that they lead through.
 """
 
 from __future__ import annotations
@@ -10,21 +11,19 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-import site
 import struct
 import sys
-import sysconfig
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache, lru_cache
-from importlib.machinery import ModuleSpec, PathFinder
+from functools import lru_cache
+from importlib.machinery import ModuleSpec
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import NamedTuple
 
+from xpm_nb.code import places
 from xpm_nb.code.canonical import digest_of, documents, reads_annotations, reads_documents
-
-_PACKAGE = __name__.partition(".")[0]
-_DISTRIBUTION = "xpm-nb"
+from xpm_nb.code.places import Look
 
 Stamp = tuple[int, int]
 """When a file was written, in nanoseconds, and its size: another one means other content."""
@@ -50,13 +49,18 @@ class Module(NamedTuple):
 
     name: str
     path: str
-    stamp: Stamp
+    seen: Look
     text: str
     digest: str
     imports: tuple[Import, ...]
     reads_documents: bool = False
     documented: str = ""  # the digest, of its docstrings too
     reads_annotations: bool = False
+
+    @property
+    def stamp(self) -> Stamp:
+        """When its file was written, and its size."""
+        return self.seen.written, self.seen.size
 
     @property
     def kept(self) -> str:
@@ -138,6 +142,20 @@ def reach(imports: Iterable[Import], paths: Sequence[str]) -> Reached:
     Unreadable
         For a module of the user's own that cannot be read as Python.
     """
+    here = places.search(paths)
+    key = tuple(imports)
+    known: Reached | None = here.kept.get(key)
+    if known is None or not all(places.look(m.path) == m.seen for m in known.modules):
+        now = time.time_ns()
+        known = _follow(key, here)
+        if any(module.seen.is_young(now) for module in known.modules):
+            here.kept.pop(key, None)
+        else:
+            here.kept[key] = known
+    return known
+
+
+def _follow(imports: Iterable[Import], here: places.Search) -> Reached:
     found: dict[str, Module] = {}
     seen: set[str] = set()
     tops: set[str] = set()
@@ -148,15 +166,15 @@ def reach(imports: Iterable[Import], paths: Sequence[str]) -> Reached:
             if name in seen:
                 continue
             seen.add(name)
-            spec = _spec(name, paths)
+            spec = here.spec(name)
             if spec is None:
                 continue  # no module (a name in one), or one that a job would not find either
-            if not _is_own(name, spec):
+            if not here.is_own(name, spec):
                 tops.add(name.partition(".")[0])
             elif spec.origin is not None and spec.has_location:
                 module = found[name] = load(name, spec.origin, _package_of(name, spec))
                 pending += module.imports
-    packages = dict(sorted(pair for top in tops for pair in _distributions(top)))
+    packages = dict(sorted(pair for top in tops for pair in here.distributions(top)))
     return Reached(tuple(found[name] for name in sorted(found)), packages)
 
 
@@ -181,7 +199,13 @@ def load(name: str, path: str, package: str) -> Module:
     Unreadable
         It cannot be read as Python.
     """
-    return _load(name, path, package, stamp(path))
+    now = time.time_ns()
+    seen = places.look(path)
+    if seen is None:
+        raise Unreadable(f"{path} cannot be read: {_trouble(path)}")
+    # What was written a moment ago may be written once more, and look the same.
+    read = _load.__wrapped__ if seen.is_young(now) else _load
+    return read(name, path, package, seen)
 
 
 def stamp(path: str) -> Stamp:
@@ -192,21 +216,28 @@ def stamp(path: str) -> Stamp:
     Unreadable
         There is no such file.
     """
+    seen = places.look(path)
+    if seen is None:
+        raise Unreadable(f"{path} cannot be read: {_trouble(path)}")
+    return seen.written, seen.size
+
+
+def _trouble(path: str) -> str:
     try:
-        status = os.stat(path)
+        os.stat(path)
     except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {error.strerror}") from None
-    return status.st_mtime_ns, status.st_size
+        return error.strerror or "it is not there"
+    return "it came just now"
 
 
 @lru_cache(maxsize=2048)
-def _load(name: str, path: str, package: str, at: Stamp) -> Module:
+def _load(name: str, path: str, package: str, seen: places.Look) -> Module:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror}") from None
     if not path.endswith(".py"):  # compiled: nothing to look into
-        return Module(name, path, at, "", hashlib.sha256(data).hexdigest(), ())
+        return Module(name, path, seen, "", hashlib.sha256(data).hexdigest(), ())
     try:
         body = ast.parse(data).body  # which knows of coding: lines
         text = data.decode("utf-8", "replace")
@@ -218,7 +249,7 @@ def _load(name: str, path: str, package: str, at: Stamp) -> Module:
     return Module(
         name,
         path,
-        at,
+        seen,
         text,
         made,
         imports_in(body, package),
@@ -233,99 +264,23 @@ def documented(digest: str, body: Iterable[ast.AST]) -> str:
     return hashlib.sha256(f"{digest} {documents(body)}".encode()).hexdigest()
 
 
-# -- where modules are ------------------------------------------------------------------------
-
-
-def _spec(name: str, paths: Sequence[str]) -> ModuleSpec | None:
-    """Find a module without importing anything, not even the packages that it is in."""
-    parent, _, _ = name.rpartition(".")
-    where: Sequence[str] = paths
-    if parent:
-        above = _spec(parent, paths)
-        if above is None or above.submodule_search_locations is None:
-            return None
-        if not _is_own(parent, above):
-            return None
-        where = list(above.submodule_search_locations)
-    elif name in sys.builtin_module_names:
-        return ModuleSpec(name, None)
-    found = PathFinder.find_spec(name, list(where))
-    if found is None:  # an editable install may have a finder of its own
-        loaded = getattr(sys.modules.get(name), "__spec__", None)
-        found = loaded if isinstance(loaded, ModuleSpec) else None
-    return found
+# -- those that this process has loaded ---------------------------------------------------------
 
 
 def is_own(name: str) -> bool:
     """Tell whether a module that this process has loaded is the user's own."""
     spec = getattr(sys.modules.get(name), "__spec__", None)
-    return isinstance(spec, ModuleSpec) and _is_own(name, spec)
+    here = places.search(places.import_path())
+    return isinstance(spec, ModuleSpec) and here.is_own(name, spec)
 
 
 def where(name: str) -> str:
-    """Give the file of a module of the user's own, looked for as this process would; or ""."""
-    spec = _spec(name, sys.path)
-    if spec is None or spec.origin is None or not _is_own(name, spec):
+    """Give the file of a module of the user's own, looked for as a job would; or ""."""
+    here = places.search(places.import_path())
+    spec = here.spec(name)
+    if spec is None or spec.origin is None or not here.is_own(name, spec):
         return ""
     return spec.origin if spec.has_location else ""
-
-
-def _is_own(name: str, spec: ModuleSpec) -> bool:
-    """Tell whether a module is the user's own: it belongs to no installed distribution."""
-    top = name.partition(".")[0]
-    if top == _PACKAGE:
-        return False
-    origin = spec.origin if spec.has_location else None
-    if origin is None:  # built in, or a package without a file, whose modules are judged each
-        return spec.submodule_search_locations is not None
-    return _file_is_own(top, origin)
-
-
-@lru_cache(maxsize=4096)
-def _file_is_own(top: str, origin: str) -> bool:
-    real = os.path.realpath(origin)
-    for place in _install_places():
-        if real.startswith(place):
-            return not _distributions(top)
-    return not real.startswith(_library_places())
-
-
-@cache
-def _install_places() -> tuple[str, ...]:
-    """Give the directories that distributions are installed into, each with a slash at its end."""
-    known = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    known += [*site.getsitepackages(), site.getusersitepackages()]
-    known += [entry for entry in sys.path if any(Path(entry or ".").glob("*.dist-info"))]
-    return tuple(dict.fromkeys(f"{os.path.realpath(entry)}/" for entry in known))
-
-
-@cache
-def _library_places() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    return tuple(f"{os.path.realpath(paths[name])}/" for name in ("stdlib", "platstdlib"))
-
-
-@lru_cache(maxsize=1024)
-def _distributions(top: str) -> tuple[tuple[str, str], ...]:
-    """Give name and version of the distributions that have a top-level module."""
-    if top in sys.stdlib_module_names:
-        return ()
-    from importlib import metadata  # slow to import
-
-    name = _DISTRIBUTION if top == _PACKAGE else top
-    try:
-        found = metadata.distribution(name)
-        return ((found.metadata["Name"], found.version),)
-    except (metadata.PackageNotFoundError, ValueError):
-        names = sorted(set(_by_module().get(top, ())))
-        return tuple((name, metadata.version(name)) for name in names)
-
-
-@cache
-def _by_module() -> dict[str, list[str]]:
-    from importlib import metadata
-
-    return dict(metadata.packages_distributions())
 
 
 # -- compiled files that are out of date ------------------------------------------------------

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from xpm_nb.code import carrier, fingerprint
+from xpm_nb.code.places import import_path
 from xpm_nb.core import config as configs
 from xpm_nb.engine.host import ExecutedCells
-from xpm_nb.engine.submission import Carrier, import_path
+from xpm_nb.engine.submission import Carrier
 from xpm_nb.errors import CarrierError
 from xpm_nb.store.records import Code
 

@@ -5,19 +5,17 @@ Nothing here waits, or writes a file.
 
 from __future__ import annotations
 
-import os
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from operator import is_
 from pathlib import Path
 from types import FunctionType, MappingProxyType
 from typing import Any
 
 from xpm_nb.code import carrier
+from xpm_nb.code.places import import_path
 from xpm_nb.code.shapes import fields_of
 from xpm_nb.code.touches import touches
 from xpm_nb.code.values import NAMESPACES, is_data
@@ -173,24 +171,6 @@ def _key(paths: JobPaths, needed: Job) -> str:
     """Name a dependency: by its key in the same workspace, by its directory in another."""
     same = needed.path.parent.parent.parent == paths.workspace
     return needed.key if same else str(needed.path)
-
-
-def import_path() -> tuple[str, ...]:
-    """Give this process's import path, '' and relative entries resolved now."""
-    entries = tuple(sys.path)
-    return _import_path(entries, "" if all(map(os.path.isabs, entries)) else os.getcwd())
-
-
-@lru_cache(maxsize=4)  # the records of a sweep hold one and the same, not a copy each
-def _import_path(entries: tuple[str, ...], here: str) -> tuple[str, ...]:
-    found = list(dict.fromkeys(os.path.abspath(entry) for entry in entries if entry))
-    if "" in entries and here not in found:
-        # What lies beside a notebook comes before what is installed, and after Python's own.
-        own = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
-        own |= {os.path.join(path, "lib-dynload") for path in own}
-        last = max((n for n, entry in enumerate(found) if entry in own), default=-1)
-        found.insert(last + 1, here)
-    return tuple(found)
 
 
 def needed_jobs(task: Any) -> list[Job]:

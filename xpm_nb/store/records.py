@@ -328,6 +328,9 @@ class Code(NamedTuple):
     aside : tuple[str, ...]
         Files of the user's own that its script loads and that do not count: they belong to jobs
         that it needs.
+    imports : tuple[str, ...]
+        What it imports, as far as that counts: of each a module, and the names taken from it,
+        with blanks between. What they mean may change though no file does that is among the parts.
     """
 
     fingerprint: str = ""
@@ -339,6 +342,7 @@ class Code(NamedTuple):
     packages: Mapping[str, str] = _NOTHING
     changed: str = ""
     aside: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     format: int = FORMAT
 
     def summary(self) -> dict[str, Any]:
@@ -399,12 +403,12 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("main",), (str,)),  # of what jobs share
     **dict.fromkeys(("total", "units"), (int,)),
     **dict.fromkeys(("since", "until"), (int, float)),
-    **dict.fromkeys(("partials", "claims", "waiting"), (list,)),
+    **dict.fromkeys(("partials", "claims", "waiting", "imports"), (list,)),
     "namespace": (str, type(None)),
 }
 
 
-_TEXTS = frozenset({"dependencies", "sys_path", "partials"})
+_TEXTS = frozenset({"dependencies", "sys_path", "partials", "imports"})
 
 
 def _fields(path: Path, data: Mapping[str, Any], cls: Any) -> dict[str, Any]:
