@@ -25,7 +25,7 @@ from xpm_nb.engine.processes import Processes
 from xpm_nb.engine.shares import Shares
 from xpm_nb.errors import XpmError
 from xpm_nb.launchers.base import Launcher
-from xpm_nb.store import records
+from xpm_nb.store import leaving, records
 from xpm_nb.store.records import Failure
 
 log = logging.getLogger("xpm_nb")
@@ -238,18 +238,43 @@ class Arrivals:
         state = self._hub.plan.state(entry.id)
         if entry.id not in self._hub.plan or state.under_way:
             return  # we hear of its end
+        if state is JobState.DONE:
+            self.look_again(entry)
+            return
         found, _ = look(entry)
         waits = state in (JobState.WAITING, JobState.READY)
         if found is Found.HELD:
             self.attach(entry, slot=False)
-        elif found is Found.NOTHING or not (waits or found is Found.DONE):
-            return
-        elif state is not JobState.DONE:
+        elif found is not Found.NOTHING and (waits or found is Found.DONE):
             entry.forget_attempt()
             looking.read_record(entry)
             entry.facts.elsewhere = entry.ran = True
             self._take_in(entry, Attached(entry.id, self.needs(entry), slot=False))
             self._processes.examine(entry)
+
+    def look_again(self, entry: Entry) -> None:
+        """See whether a job that was done is so still: anybody may have taken its result away.
+
+        What waits for it has it run again, if nobody does; what ran with it is none of this.
+        """
+        if self._hub.plan.state(entry.id) is not JobState.DONE:
+            return
+        found, failure = look(entry)
+        if found is Found.HELD or (found is Found.DONE and leaving.about_to(entry.paths)):
+            self.attach(entry, slot=False)
+        elif failure is not None:
+            self._ends.spoilt(entry, failure)
+        elif found is not Found.DONE and self._waited_for(entry):
+            if entry.paths.script.exists():
+                self.begin_anew(entry)
+                return
+            text = "its files were deleted: submit the task again"
+            self._ends.spoilt(entry, Failure(FailureReason.LOST, None, text))
+
+    def _waited_for(self, entry: Entry) -> bool:
+        """Tell whether a job that is still to be started needs a job."""
+        states = (self._hub.plan.state(user.id) for user in self._hub.users(entry))
+        return any(not state.idle and state is not JobState.RUNNING for state in states)
 
     def attach(self, entry: Entry, *, slot: bool) -> None:
         """Follow a job that somebody else has."""

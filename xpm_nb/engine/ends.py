@@ -14,7 +14,6 @@ from xpm_nb.core.states import UNWRITTEN, FailureReason, JobState
 from xpm_nb.engine import limits, locked, looking, staleness, trust
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.hub import Hub
-from xpm_nb.engine.looking import look
 from xpm_nb.engine.others import Others
 from xpm_nb.errors import XpmError
 from xpm_nb.store import records, troubles
@@ -113,12 +112,9 @@ class Ends:
         """Learn whether something that a done job was made from was disowned since."""
         entry.facts.doubt = trust.doubt(entry, self._hub.dependencies(entry))
 
-    def look_again(self, entry: Entry) -> None:
-        """Find out that a result was disowned, and what was made from it."""
+    def spoilt(self, entry: Entry, failure: Failure) -> None:
+        """Take note that a job that was done is in error now, and what was made from its result."""
         hub = self._hub
-        _, failure = look(entry)
-        if failure is None or hub.plan.state(entry.id) is not JobState.DONE:
-            return
         entry.forget_attempt()
         needs = hub.plan.dependencies(entry.id)
         hub.apply(FoundFailed(entry.id, needs, failure.reason, failure.message))

@@ -18,7 +18,7 @@ from xpm_nb.engine.entries import Asked, Entry, resolve
 from xpm_nb.engine.looking import Found, superseded
 from xpm_nb.errors import LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import LaunchRequest
-from xpm_nb.store import attempts, damage, fs, locks, records, removal, tokens
+from xpm_nb.store import attempts, damage, fs, leaving, locks, records, removal, tokens
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code, Failure, JobRecord
 
@@ -208,14 +208,22 @@ def inputs_of(paths: JobPaths, keys: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def launch(entry: Entry) -> tuple[Found, Failure | None]:
+def launch(entry: Entry, needs: Iterable[JobPaths] = ()) -> tuple[Found, Failure | None]:
     """Take the job's lock (or that which `secure` took), start it and hand it the lock.
+
+    Parameters
+    ----------
+    entry : Entry
+        The job.
+    needs : iterable of JobPaths
+        What it needs, which is to be done: as `store.leaving` says.
 
     Returns
     -------
     tuple[Found, Failure or None]
         NOTHING if it was started; DONE or FAILED if somebody else ran it meanwhile, HELD if
-        somebody else has it, REFUSED if it has not the shares that it needs.
+        somebody else has it, REFUSED if it has not the shares that it needs, UNREADY if the result
+        of a job that it needs is not there (any more).
 
     Raises
     ------
@@ -242,6 +250,8 @@ def launch(entry: Entry) -> tuple[Found, Failure | None]:
                 return Found.HELD, None
         if secured is None and _take_shares(entry) is not None:
             return Found.REFUSED, None
+        if not all(map(leaving.is_there, needs)):
+            return Found.UNREADY, None
         write(entry)
         for file in files_of(entry.record):
             modules.drop_outdated(file)

@@ -27,6 +27,7 @@ class Found(Enum):
     LOST = "lost"  # it was started, and neither runs nor ended
     NOTHING = "nothing"
     REFUSED = "refused"  # something that it shares with others is not to be had now
+    UNREADY = "unready"  # the result of a job that it needs is not there
 
 
 def look(entry: Entry) -> tuple[Found, Failure | None]:

@@ -141,7 +141,7 @@ class NoteDrift:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """A job that was done is so no more: its result was disowned."""
+    """A job that was done is so no more, by what this process did: its result was disowned."""
 
     entry: Entry
 

@@ -99,7 +99,10 @@ class News:
         if cause in self._preparations:
             return self._preparations.failure(cause)
         paths = self._hub.entry_of(JobPaths.of(cause)).paths
-        return f"needs {paths.name} {paths.identifier[:8]}, which is in error"
+        how = "is in error"
+        if self._hub.plan.reason(cause) is FailureReason.DISOWNED:
+            how = f"was {self._hub.plan.message(cause)}"  # which says by whom, and why
+        return f"needs {paths.name} {paths.identifier[:8]}, which {how}"
 
     def _of_itself(self, entry: Entry, state: JobState) -> str:
         facts, text = entry.facts, ""

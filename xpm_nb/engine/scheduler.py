@@ -99,7 +99,7 @@ class Scheduler:
         arrivals = self._arrivals = Arrivals(
             hub, shares, others, preparations, ends, processes, launchers
         )
-        self._starts = Starts(hub, shares, others, ends, processes)
+        self._starts = Starts(hub, shares, others, ends, processes, arrivals)
         self._reruns = Reruns(hub, arrivals, preparations, processes)
         self._news = News(hub, others, preparations)
 
@@ -135,7 +135,8 @@ class Scheduler:
                         entry.facts.drift = text
                         self._hub.note_change(entry)
             case LookAgain(entry):
-                self._hub.guard(entry, partial(self._ends.look_again, entry))
+                self._hub.guard(entry, partial(self._arrivals.look_again, entry))
+                self._others.tell_of(entry.paths)
             case NoteError(entry, text):
                 entry.facts.callback_error = text
                 self._hub.note_change(entry)

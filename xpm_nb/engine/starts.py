@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
-from xpm_nb.core.events import Attached, Completed, Failed, Rejected, Started
+from xpm_nb.core.events import Attached, Completed, Failed, Rejected, Released, Started
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine import locked
+from xpm_nb.engine.arrivals import Arrivals
 from xpm_nb.engine.ends import Ends
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.hub import Hub, text_of
@@ -14,7 +16,8 @@ from xpm_nb.engine.looking import Found
 from xpm_nb.engine.others import Others
 from xpm_nb.engine.processes import Processes
 from xpm_nb.engine.shares import Shares
-from xpm_nb.errors import XpmError
+from xpm_nb.errors import WorkspaceError, XpmError
+from xpm_nb.store import records
 
 log = logging.getLogger("xpm_nb")
 
@@ -36,12 +39,21 @@ class Starts:
         What becomes of a job that could not be started, or is over already.
     processes : Processes
         What follows a job that was started.
+    arrivals : Arrivals
+        Look again at what a job needs, where that is not there.
     """
 
     def __init__(
-        self, hub: Hub, shares: Shares, others: Others, ends: Ends, processes: Processes
+        self,
+        hub: Hub,
+        shares: Shares,
+        others: Others,
+        ends: Ends,
+        processes: Processes,
+        arrivals: Arrivals,
     ) -> None:
         self._hub = hub
+        self._arrivals = arrivals
         self._shares = shares
         self._others = others
         self._ends = ends
@@ -64,8 +76,10 @@ class Starts:
         if hub.plan.state(entry.id) is not JobState.SCHEDULED:
             entry.let_go()
             return
+        keys = hub.plan.dependencies(entry.id)
+        needs = [hub.entries[key] for key in keys if key in hub.entries]  # the rest is prepared
         try:
-            found, failure = locked.launch(entry)
+            found, failure = locked.launch(entry, [needed.paths for needed in needs])
         except Exception as error:  # a border: a launcher may be anybody's code
             self._reject(entry, error)
             return
@@ -75,6 +89,8 @@ class Starts:
             self._processes.find_holder(entry)
         elif found is Found.REFUSED:
             hub.apply(self._shares.refused(entry))
+        elif found is Found.UNREADY:
+            self._wait_again(entry, needs)
         elif found is Found.DONE:
             self._ends.finish(entry, Completed(entry.id))
         elif failure is not None:
@@ -86,6 +102,18 @@ class Starts:
             self._processes.watch(entry)
             hub.apply(Started(entry.id))
             self._processes.limit(entry)
+
+    def _wait_again(self, entry: Entry, needs: list[Entry]) -> None:
+        """Have a job wait for what it needs: a result of that was taken away meanwhile."""
+        for needed in needs:
+            self._hub.guard(needed, partial(self._arrivals.look_again, needed))
+        for needed in needs:
+            taken = self._hub.plan.state(needed.id) is JobState.DONE
+            if taken and not records.is_done(needed.paths):
+                text = f"it needs {needed.name}, whose result is not there any more"
+                self._reject(entry, WorkspaceError(text))
+                return
+        self._hub.apply(Released(entry.id))
 
     def _reject(self, entry: Entry, error: Exception) -> None:
         log.warning("%s: not started", entry.paths.key, exc_info=True)

@@ -393,6 +393,11 @@ class JobPaths:
         return self.private / "disowned.json"
 
     @property
+    def leaving(self) -> Path:
+        """The note that somebody is about to take the result away (`store.leaving`)."""
+        return self.private / "leaving"
+
+    @property
     def cancel(self) -> Path:
         """The note that somebody asked this attempt to end."""
         return self.private / "cancel.json"
