@@ -470,3 +470,44 @@ def test_what_was_made_from_an_ignored_result_is_not_stale(lab):
         kernel.run(cell)
     assert both(kernel) == ["", ""]
     assert kernel.value("len(xp.stale())") == 0
+
+
+UNSEEN = """
+import tools
+NAME = "LIMIT"
+LIMIT = 1
+
+class Unseen(Task):
+    n: Param[int]
+    def execute(self):
+        return [tools.WORD, NAME in globals()]
+"""
+
+
+def test_what_is_not_seen_is_warned_of_where_a_result_is_reused(lab):
+    write(lab, "tools.py", "WORD = 'one'\n")
+    kernel = lab.kernel()
+    kernel.run("xp = start('unseen')")
+    kernel.run(UNSEEN)
+    kernel.run("task = Unseen.C(n=1).submit(); xp.wait(timeout_s=60)")
+    kernel.run("LIMIT = 2")
+    kernel.run("tools.WORD = 'two'")
+    said = kernel.run("again = Unseen.C(n=1).submit()  # is reused").stderr
+    assert "changes tools.WORD: the job of Unseen does not see it" in said
+    assert "looks up a name by a text that it computes (NAME in globals())" in said
+    assert kernel.value("[again.job.view().stale, again.result()]") == ["", ["one", False]]
+    assert kernel.run("for _ in range(3): Unseen.C(n=1).submit()").stderr.count("tools.WORD") == 1
+    assert "tools.WORD" in kernel.run("Unseen.C(n=2).submit()  # in another cell").stderr
+    assert "tools.WORD" in kernel.run("again.job.rerun()").stderr
+
+
+def test_the_view_says_what_is_to_be_thought_of_a_result_straight_after_its_submission(lab):
+    kernel = lab.kernel()
+    kernel.run("xp = start('at-once')")
+    kernel.run("def word():\n    return 'one'")
+    kernel.run(POLICY.format(policy=""))
+    kernel.run("task = Said.C().submit(); xp.wait(timeout_s=60)")
+    for number in range(20):
+        kernel.run(f"def word():\n    return {('one' if number % 2 else 'two')!r}")
+        seen = kernel.value("Said.C().submit().job.view().stale")
+        assert seen == ("" if number % 2 else "code"), number

@@ -148,13 +148,14 @@ def place_text(place: tuple[str, int] | None = None) -> str:
     return doors.place(*(place or user_place()))
 
 
-_WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
+# For each file (each cell is one), what was said at which of its lines.
+_WARNED: dict[str, dict[str | tuple[str, type[Warning], int], int]] = {}
 
 
 def warn(message: str, category: type[Warning] = UserWarning, *, once: bool = True) -> None:
     """Warn at the nearest line of the user's, by default once for each line and message."""
     filename, lineno = user_place()
-    registry = _WARNED if once else {}
+    registry = _WARNED.setdefault(filename, {}) if once else {}
     warnings.warn_explicit(message, category, filename, lineno, registry=registry)
 
 

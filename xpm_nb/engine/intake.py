@@ -195,14 +195,17 @@ class Intake(Judging):
         """
         live = entry.view.state in _LIVE
         done = records.is_done(entry.paths) and not live
-        known = done or live or not runs
-        carried = None if known else self._codes.carrier.carry(task, host.executed_cells)
-        code = (
-            self._codes.of(task, host.executed_cells) if policy != "ignore" or not known else None
-        )
-        if done and policy in ("rerun", "error"):
-            carried = self._code_to_rerun(entry, task, policy, code)
-        return carried, code
+        if runs and not (done or live):
+            text = self._codes.carrier.carry(task, host.executed_cells)
+            return text, self._codes.of(task, host.executed_cells)
+        if policy == "ignore":
+            return None, None
+        carried, code = self._codes.both(task, host.executed_cells)
+        if carried is not None and (done or live):  # a reuse misleads as much as a run
+            submission.tell_doubts(carried)
+        if done and policy == "error":
+            staleness.refuse(entry, code, self._loop.entry)
+        return carried if done and policy == "rerun" else None, code
 
     def _join(self, task: Any, by: str) -> None:
         """Find the job of a task that was loaded from a file, with what it made."""

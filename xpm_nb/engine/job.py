@@ -171,7 +171,13 @@ class Job(Afterwards):
         return self._entry.view.state
 
     def view(self) -> JobView:
-        """Give a frozen copy of all that is known."""
+        """Give a frozen copy of all that is known.
+
+        Straight after a submission that says also what is to be thought of a result with the code
+        as it is now: for that it may wait for the scheduler.
+        """
+        if self._entry.pending and self._entry.view.state is JobState.DONE:
+            self._loop.sync(VIEWS_S)
         return self._entry.view if self._look is None else self._look()
 
     def stdout(self) -> Path:

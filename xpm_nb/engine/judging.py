@@ -24,7 +24,7 @@ from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.looking import note_found
 from xpm_nb.engine.messages import JudgeJobs
 from xpm_nb.engine.why import Case, Why, explain, nearest
-from xpm_nb.errors import CarrierError, ConfigError, RecordError
+from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code
@@ -109,22 +109,6 @@ class Judging(Contents):
         """Give the code that a job would have now; None where its classes are not here."""
         before = code_of(entry.paths)
         return (None, None) if before is None else self._codes.now(before, host.executed_cells)
-
-    def _code_to_rerun(self, entry: Entry, task: Any, policy: str, code: Code | None) -> Any:
-        """Give what a done job is run again with, should it be stale; None if it is not to be.
-
-        Raises
-        ------
-        StaleError
-            It is stale, and that is an error.
-        """
-        if policy == "error":
-            staleness.refuse(entry, code, self._loop.entry)
-            return None
-        try:
-            return self._codes.carrier.carry(task, host.executed_cells)
-        except CarrierError:  # it is done all the same, and its code shown as unknown
-            return None
 
     # -- why ------------------------------------------------------------------------------
 
