@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from tests.chaos.inside import witness
 from tests.chaos.referee import Verdict, judge
 from tests.kernels.conftest import Kernel
@@ -87,32 +89,25 @@ LOOKS = ["xp.jobs", "xp.table()", "xp", "xp.plan()", "xp.gc()", "xp.jobs[-1].sto
 
 @dataclass(frozen=True)
 class Size:
-    """How large a run is, and how often somebody dies: means of exponential times.
+    """How large a run is, and how often somebody dies.
 
-    No more than so many kernels (`kernel_kills`): on a machine with much to do, they would die
-    before they have come anywhere.
+    Jobs are killed at exponential times (means in seconds), and so many kernels (`kernel_kills`)
+    each when so many jobs are done: however slow the machine is, all of them die, and none before
+    any has come anywhere.
     """
 
     kernels: int
     jobs: int
-    kernel_kill_s: float
+    kernel_kills: int
     job_kill_s: float
     sweep_s: float
-    kernel_kills: int
     slots: int = 2
     limit_s: float = 600.0
 
 
-SHORT = Size(kernels=3, jobs=60, kernel_kill_s=2.5, job_kill_s=0.2, sweep_s=1.0, kernel_kills=6)
-LONG = Size(
-    kernels=4,
-    jobs=1000,
-    kernel_kill_s=8.0,
-    job_kill_s=0.4,
-    sweep_s=8.0,
-    kernel_kills=60,
-    limit_s=1500.0,
-)
+SHORT = Size(kernels=3, jobs=60, kernel_kills=4, job_kill_s=0.2, sweep_s=1.0)
+LONG = Size(kernels=4, jobs=1000, kernel_kills=30, job_kill_s=0.4, sweep_s=8.0, limit_s=1500.0)
+MOST = 0.9  # of the jobs are done when the last kernel is killed
 
 
 @dataclass
@@ -144,7 +139,7 @@ class Rig:
     """
 
     def __init__(self, path: Path, size: Size, seed: int, *, lock: bool = True) -> None:
-        self.path, self.size, self.seed = path, size, seed
+        self.path, self.size, self.seed, self.lock = path, size, seed, lock
         self.chance = random.Random(seed)
         self.workspace = path / "xpm-workspace"
         for name in ("history", "running"):
@@ -158,7 +153,7 @@ class Rig:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         if not lock:
-            self.env["XPM_TEST_NO_LOCK"] = "1"
+            self.env[witness.NO_LOCK] = "1"
         self.kernels: dict[int, Kernel] = {}
         self.killed = Killed()
         self.over = threading.Event()
@@ -187,7 +182,7 @@ class Rig:
                     jobs=self.size.jobs,
                     group=GROUP,
                     report=str(self.report(number)),
-                    detach=DETACH,
+                    detach=DETACH if self.lock else 0,
                 )
             )
 
@@ -212,14 +207,16 @@ class Rig:
             found.append(f"{process['pid']}.{process['start']}")
         return found
 
-    def finished(self) -> list[bool]:
-        """Tell of each kernel whether it sees that all jobs are done."""
+    def done(self) -> list[int]:
+        """Count for each kernel how many jobs it sees done."""
         found = []
         for number in self.kernels:
-            with contextlib.suppress(OSError, ValueError):  # it has not come so far
+            try:
                 count = json.loads(self.report(number).read_text())
-                found.append(count[JobState.DONE.value] >= self.size.jobs)
-        return found + [False] * (len(self.kernels) - len(found))
+            except (OSError, ValueError):  # it has not come so far
+                count = {}
+            found.append(count.get(JobState.DONE.value, 0))
+        return found
 
     def listen(self) -> None:
         """Read what kernels said, and keep errors of their cells."""
@@ -319,25 +316,30 @@ class Rig:
             self.killed.troubles.append(f"a sweep: {type(error).__name__}: {error}")
 
     def _kill_kernels(self, deadline: float) -> None:
-        """Kill kernels and start them again, until all is done."""
-        due = time.monotonic() + self.chance.expovariate(1 / self.size.kernel_kill_s)
-        while not all(finished := self.finished()) and time.monotonic() < deadline:
+        """Kill kernels and start them again, until all is done (or the control has shown it)."""
+        most = int(MOST * self.size.jobs)
+        due = sorted(self.chance.randint(0, most) for _ in range(self.size.kernel_kills))
+        while time.monotonic() < deadline and not (self.path / witness.MET).exists():
             time.sleep(0.05)  # whoever is killed, this is the rhythm of the run, not a wait
             self.listen()
+            done = self.done()
+            if not due and min(done) >= self.size.jobs:
+                return
             if self.chance.random() < 0.05:
                 self.chance.choice(list(self.kernels.values())).send(self.chance.choice(LOOKS))
-            enough = self.killed.kernels >= self.size.kernel_kills
-            if time.monotonic() < due or enough or any(finished):  # the rest get to see it
-                continue
-            if self.chance.random() < 0.5:
-                self.kill_detached()
-            number = self.chance.choice(list(self.kernels))
-            if self.chance.random() < 0.2:
-                self._pause(self.kernels[number].pid)
-            else:
-                self.kill(number)
-                self.start(number)
-            due = time.monotonic() + self.chance.expovariate(1 / self.size.kernel_kill_s)
+            if due and max(done) >= due[0]:
+                del due[0]
+                self._strike()
+
+    def _strike(self) -> None:
+        """Kill a kernel and start it again; now and then a finisher dies, and a kernel sleeps."""
+        if self.chance.random() < 0.5:
+            self.kill_detached()
+        if self.chance.random() < 0.2:
+            self._pause(self.kernels[self.chance.choice(list(self.kernels))].pid)
+        number = self.chance.choice(list(self.kernels))
+        self.kill(number)
+        self.start(number)
 
     def _pause(self, pid: int) -> None:
         """Have a kernel sleep over what happens."""
@@ -348,11 +350,17 @@ class Rig:
 
     def end_processes(self) -> None:
         """End what is left: processes that jobs forked, and those that finish experiments."""
-        left = [".".join(note.split(".")[:2]) for note in os.listdir(self.path / "running")]
-        for process in (*self.detached(), *left):
-            if witness.lives(process):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(process.partition(".")[0]), signal.SIGKILL)
+        while left := [process for process in psutil.process_iter() if self._is_ours(process)]:
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left)
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(witness.CHAOS) == str(self.path)
+        except psutil.Error:  # it ended in between, or is a dead one that nobody waits for
+            return False
 
     def judge(self) -> Verdict:
         """Look how each job is, and judge."""

@@ -30,13 +30,13 @@ def test_nothing_runs_twice_and_nothing_is_lost(tmp_path, pytestconfig):
     print(show(rig, verdict))
     assert not verdict.complaints, show(rig, verdict)
     assert not rig.killed.troubles
-    assert rig.killed.kernels
+    assert rig.killed.kernels == SHORT.kernel_kills
     assert verdict.killed
 
 
 def test_without_the_lock_the_referee_complains(tmp_path):
     """The control: who takes a lock is told that it is theirs, and all kernels start everything."""
-    size = replace(SHORT, jobs=30, kernel_kill_s=1e9, limit_s=90)
+    size = replace(SHORT, jobs=30, kernel_kills=0, job_kill_s=1e6, limit_s=90)
     rig = Rig(tmp_path, size, 1, lock=False)
     verdict = rig.run()
     print(show(rig, verdict))
