@@ -72,3 +72,20 @@ def test_a_project_that_was_moved_is_found(module):
     before = one._replace(path="/gone/met_by_chance.py", stamp=(1, 1))
     assert loaded.present([before]) == {"/gone/met_by_chance.py": one.digest}
     assert loaded.present([Loaded("met_nowhere", "/gone/x.py", "0")]) == {"/gone/x.py": ""}
+
+
+def test_what_took_the_place_of_one_counts(module, tmp_path, monkeypatch):
+    (one,), _ = loaded.look({"met_by_chance": str(module)}, later(module))
+    nearer = tmp_path / "nearer"
+    nearer.mkdir()
+    monkeypatch.syspath_prepend(str(nearer))
+    assert loaded.present([one]) == {one.path: one.digest}
+    (nearer / "met_by_chance.py").write_text("X = 2\n")
+    assert loaded.present([one])[one.path] not in ("", one.digest)
+    assert loaded.texts([one]) == {one.path: "X = 2\n"}
+    (nearer / "met_by_chance.py").unlink()
+    assert loaded.present([one]) == {one.path: one.digest}
+    # A package in its place, and what is installed, are something else, too.
+    (tmp_path / "met_by_chance").mkdir()
+    (tmp_path / "met_by_chance" / "__init__.py").write_text("X = 3\n")
+    assert loaded.present([one])[one.path] not in ("", one.digest)

@@ -10,7 +10,7 @@ from xpm_nb.code.canonical import digest
 from xpm_nb.core import compare
 from xpm_nb.core.freshness import Making, Stale, Verdict
 from xpm_nb.engine.why import Case, Nearest, Why, explain
-from xpm_nb.store.records import Code, CodePart, Kept
+from xpm_nb.store.records import Code, CodePart, Kept, Loaded
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "why.txt"
 IDENTIFIER = "1f3a9c02" + "0" * 56
@@ -136,3 +136,19 @@ def test_another_environment_is_told_and_no_reason():
     assert view.answer.startswith("reused: ")
     assert view.details[-1].endswith("which is no reason: numpy 1.26.4 then, 2.0.1 now")
     assert "numpy" not in str(Why(explain(case("new", drift="numpy 1 then, 2 now"))))
+
+
+def test_what_is_stale_is_never_without_a_reason():
+    assert not explain(case(stale=Stale.CODE, now=code(EDITED))).details
+    details = explain(case(stale=Stale.CODE, then=None)).details
+    assert details == ("what it was is not known any more: the record of its code cannot be read",)
+    met = Loaded("tools", "/home/me/project/tools.py", "0")
+    before = code()._replace(parts=code().parts[1:3])
+    told = explain(case(stale=Stale.CODE, then=before, found=(met,)))
+    assert [row.mark for row in told.code] == ["", "", "changed"]
+    same = met._replace(digest=digest("WORD = 1\n"))
+    told = explain(case(stale=Stale.CODE, then=before, found=(same,)))
+    assert {row.mark for row in told.code} == {""}
+    assert told.details == (
+        "tools (/home/me/project/tools.py) was found by its run only, and belongs to its code now",
+    )

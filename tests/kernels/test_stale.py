@@ -454,6 +454,41 @@ def test_modules_that_appear_where_no_file_was(lab):
     assert set(lab.started().values()) == {1}
 
 
+def test_a_module_from_elsewhere_than_the_record_says(lab):
+    """The task looks in a place of its own: which file counts is not what its code says."""
+    for name in ("prep.py", "private/prep.py", "private/more.py"):
+        (lab.path / name).parent.mkdir(exist_ok=True)
+        write(lab, name, f"WORD = {name!r}\n")
+    kernel = lab.kernel()
+    kernel.run("import sys; xp = start('elsewhere')")
+    kernel.run(
+        "class Looking(Task):\n  place: Param[str]\n  def execute(self):\n"
+        "    sys.path.insert(0, self.place)\n    import prep, more\n    return [prep.WORD, more.WORD]"
+    )
+    submit = "task = Looking.C(place=os.path.abspath('private')).submit(); xp.wait(timeout_s=60)"
+    kernel.run(submit)
+    assert kernel.value("task.result()") == ["private/prep.py", "private/more.py"]
+    assert stale(kernel) == "unknown"
+    why = kernel.run("print(task.why())").stdout
+    there, here = lab.path / "private/prep.py", lab.path / "prep.py"
+    assert f"{there} (loaded as prep, in place of {here})" in why
+    # Without one in its place, the run tells of it.
+    (lab.path / "prep.py").unlink()
+    kernel.run("task.job.rerun(); xp.wait(timeout_s=60)")
+    assert stale(kernel) == ""
+    write(lab, "private/prep.py", "WORD = 'another'\n")
+    kernel.run(submit)
+    assert stale(kernel) == "code"
+    write(lab, "private/prep.py", "WORD = 'private/prep.py'\n")
+    kernel.run(submit)
+    assert stale(kernel) == ""
+    write(lab, "prep.py", "WORD = 'private/prep.py'\n")
+    kernel.run(submit)
+    assert stale(kernel) == "code"
+    why = kernel.run("print(task.why())").stdout
+    assert f"prep ({there}) was found by its run only, and belongs to its code now" in why
+
+
 def test_texts_say_at_once_that_a_result_is_stale(lab, kernel):
     kernel.run(HELPERS.replace("x + 1", "x + 2"))
     said = "task = Answer.C(n=41).submit(); said = [str(xp.jobs), repr(task.job), repr(xp)]"

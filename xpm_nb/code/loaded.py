@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from xpm_nb.code import modules
+from xpm_nb.code import modules, places
 from xpm_nb.code.modules import Unreadable
 from xpm_nb.store.records import Loaded
 
@@ -38,9 +38,10 @@ def look(files: Mapping[str, str], since: float) -> tuple[list[Loaded], list[str
         The modules, by name, and the files that may say something else than what was loaded.
     """
     found, doubtful = [], []
+    here = places.search(places.import_path())
     for name in sorted(files):
         path = files[name]
-        if not modules.is_own(name) or not _is_on_path(path):
+        if not modules.is_own(name, here) or not _is_on_path(path):
             continue
         try:
             status = os.stat(path)
@@ -65,31 +66,38 @@ def _is_on_path(path: str) -> bool:
 
 
 def present(some: Iterable[Loaded]) -> dict[str, str]:
-    """Give the digests of modules as their files are now, by the path each had; "" if it is gone.
+    """Give the digests of modules as a job would find them now, by the path each had.
 
-    A project that was moved is found where this process looks for modules.
+    Those that a job would not find by their names (a task may look in places of its own) are what
+    their files say; "" is for one that is gone.
     """
-    return {one.path: _present(one) for one in some}
+    some = tuple(some)
+    here = _here(some)
+    return {one.path: _present(one, path) for one, path in zip(some, here, strict=True)}
 
 
 def texts(some: Iterable[Loaded]) -> dict[str, str]:
-    """Give the texts of modules as their files are now, by the path each had."""
+    """Give the texts of modules as a job would find them now, by the path each had."""
+    some = tuple(some)
     found: dict[str, str] = {}
-    for one in some:
-        for path in (one.path, modules.where(one.name)):
-            with suppress(Unreadable):
-                if path and one.path not in found:
-                    found[one.path] = modules.load(one.name, path, "").kept
+    for one, path in zip(some, _here(some), strict=True):
+        with suppress(Unreadable):
+            found[one.path] = modules.load(one.name, path, "").kept
     return found
 
 
-def _present(one: Loaded) -> str:
-    for path in (one.path, modules.where(one.name)):
-        try:
-            if path and modules.stamp(path) == one.stamp:
-                return one.digest
-            if path:
-                return modules.load(one.name, path, "").digest
-        except Unreadable:
-            continue
-    return ""
+def _here(some: Sequence[Loaded]) -> list[str]:
+    """Give the files in which a job would find modules now."""
+    if not some:
+        return []
+    search = places.search(places.import_path())
+    return [modules.where(one.name, search) or one.path for one in some]
+
+
+def _present(one: Loaded, path: str) -> str:
+    try:
+        if path == one.path and modules.stamp(path) == one.stamp:
+            return one.digest
+        return modules.load(one.name, path, "").digest
+    except Unreadable:
+        return ""

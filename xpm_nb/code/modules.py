@@ -267,20 +267,17 @@ def documented(digest: str, body: Iterable[ast.AST]) -> str:
 # -- those that this process has loaded ---------------------------------------------------------
 
 
-def is_own(name: str) -> bool:
+def is_own(name: str, here: places.Search | None = None) -> bool:
     """Tell whether a module that this process has loaded is the user's own."""
     spec = getattr(sys.modules.get(name), "__spec__", None)
-    here = places.search(places.import_path())
+    here = here or places.search(places.import_path())
     return isinstance(spec, ModuleSpec) and here.is_own(name, spec)
 
 
-def where(name: str) -> str:
-    """Give the file of a module of the user's own, looked for as a job would; or ""."""
-    here = places.search(places.import_path())
+def where(name: str, here: places.Search) -> str:
+    """Give the file of a module, looked for as a job would; or "" if there is none."""
     spec = here.spec(name)
-    if spec is None or spec.origin is None or not here.is_own(name, spec):
-        return ""
-    return spec.origin if spec.has_location else ""
+    return spec.origin or "" if spec is not None and spec.has_location else ""
 
 
 # -- compiled files that are out of date ------------------------------------------------------

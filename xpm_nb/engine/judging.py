@@ -180,9 +180,11 @@ class Judging(Contents):
 
     def _with_result(self, case: Case, entry: Entry) -> Case:
         """Add what is known of a result to a case."""
-        verdict = staleness.of_entry(entry, self._loop.entry)
         made = staleness.made(entry)
-        now = entry.now or made
+        # What is shown beside the answer has to be what the answer is about.
+        here = staleness.making(case.now) or entry.now
+        verdict = staleness.judge_for(entry, here, self._loop.entry)
+        now = here or made
         kept = [one for one in records.read_kept(entry.paths) if one.fingerprint == now.fingerprint]
         return case._replace(
             verdict=verdict,

@@ -112,23 +112,29 @@ def explain(case: Case) -> WhyView:
     then = () if case.then is None else case.then.parts
     now = () if case.now is None else case.now.parts
     if then and now:
-        here = [(one, case.present.get(one.path, "")) for one in case.found]
+        counted = {part.name for part in now if part.kind == "module"}
+        here = [
+            (one, case.present.get(one.path, "")) for one in case.found if one.name not in counted
+        ]
         then = (*then, *(_part(one, one.digest, one.text) for one in case.found))
         # Without what it said then, what it says now would look as if all of it were new.
         texts = [case.texts.get(one.path, "") if one.text else "" for one, _ in here]
-        rows = zip(here, texts, strict=True)
-        now = (*now, *(_part(one, digest, text) for (one, digest), text in rows if digest))
+        pairs = zip(here, texts, strict=True)
+        now = (*now, *(_part(one, digest, text) for (one, digest), text in pairs if digest))
     roots = frozenset() if case.now is None else frozenset(_names(case.now.roots))
     show = case.kind == "computed" and bool(now)
     # Of what is pickled there is no source: its bytes differ, and tell nobody anything.
     written = not (case.then and case.then.unknown) and not (case.now and case.now.unknown)
+    rows = codetree.tree(now, then or now, roots) if show else []
+    if case.verdict is not None and case.verdict.stale is Stale.CODE and not details:
+        details = [] if any(row.mark for row in rows) else _unmarked(case)
     return WhyView(
         task=case.task,
         identifier=case.identifier,
         answer=answer,
         details=tuple(details),
         nearest=None if case.nearest is None else case.nearest.diff,
-        code=tuple(codetree.tree(now, then or now, roots)) if show else (),
+        code=tuple(rows),
         changes=tuple(codetree.changes(now, then)) if show and then and written else (),
     )
 
@@ -214,6 +220,19 @@ def _futures(case: Case) -> list[str]:
         *(line.format(name, "holds for its cells now, and did not then") for name in now - then),
         *(line.format(name, "held for its cells then, and does not now") for name in then - now),
     ]
+
+
+def _unmarked(case: Case) -> list[str]:
+    """Say what has changed where no piece of code is another one."""
+    if case.then is None or not case.then.parts:
+        return ["what it was is not known any more: the record of its code cannot be read"]
+    then = {part.name for part in case.then.parts if part.kind == "module"}
+    now = [] if case.now is None else [p.name for p in case.now.parts if p.kind == "module"]
+    return [
+        f"{one.name} ({one.path}) was found by its run only, and belongs to its code now"
+        for one in case.found
+        if one.name in now and one.name not in then
+    ] or ["the pieces of its code are put together in another way"]
 
 
 def _unknown(case: Case) -> list[str]:

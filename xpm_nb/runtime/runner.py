@@ -317,7 +317,7 @@ class RunningJob:
         late = set(_files_loaded()) - self.loaded
         changed = [*self.changed, *(f for f in records.changed_files(self.record_) if f in late)]
         self.look_at_strange()
-        return [*changed, *self.doubtful], self.found
+        return [*changed, *_loaded_elsewhere(self.record_), *self.doubtful], self.found
 
     def look_at_strange(self) -> None:
         """Note modules that the record does not name and that were not looked at before."""
@@ -549,6 +549,24 @@ def _files_loaded() -> dict[str, str]:
         if isinstance(file, str):
             found[file] = name
     return found
+
+
+def _loaded_elsewhere(record: records.JobRecord | None) -> list[str]:
+    """Name files that modules were loaded from though the record says others, and does not count.
+
+    One may have appeared after the start; the task may look for modules in other places.
+    """
+    found = []
+    counted = () if record is None else records.known_files(record)
+    for name, path in records.module_files(record).items():
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if isinstance(file, str) and file not in counted and not _is_same(file, path):
+            found.append(f"{file} (loaded as {name}, in place of {path})")
+    return found
+
+
+def _is_same(file: str, other: str) -> bool:
+    return os.path.realpath(file) == os.path.realpath(other)
 
 
 def _left_threads() -> list[Any]:

@@ -347,7 +347,7 @@ class Code(NamedTuple):
 
     def summary(self) -> dict[str, Any]:
         """Give what ``job.json`` says of it: all but the parts, of which only files are named."""
-        files = [[p.where, *p.stamp] for p in self.parts if p.stamp]
+        files = [[p.where, *p.stamp, p.name] for p in self.parts if p.stamp]
         said = {
             "fingerprint": self.fingerprint,
             "reason": self.unknown,
@@ -655,13 +655,24 @@ def known_files(record: JobRecord) -> frozenset[str]:
     return frozenset(str(file) for file in (*found, *(aside if isinstance(aside, list) else ())))
 
 
+def module_files(record: JobRecord | None) -> dict[str, str]:
+    """Give the files that the record of a job says its modules come from, by their names."""
+    listed = None if record is None else record.code.get("files")
+    found = {}
+    for row in listed if isinstance(listed, list) else ():
+        match row:
+            case [str(path), _, _, str(name)]:
+                found[name] = path
+    return found
+
+
 def changed_files(record: JobRecord | None) -> list[str]:
     """Name the files of a job's code that are not what they were when it was launched."""
     files = () if record is None else record.code.get("files", ())
     found = []
     for file in files if isinstance(files, list) else ():
         match file:
-            case [str(path), int(written), int(size)]:
+            case [str(path), int(written), int(size), *_]:
                 try:
                     now = os.stat(path)
                 except OSError:
