@@ -13,7 +13,7 @@ from xpm_nb.engine import callbacks, experiment, loop
 from xpm_nb.engine.settings import Settings
 from xpm_nb.launchers import local
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def new_kernel() -> None:

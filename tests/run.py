@@ -15,6 +15,7 @@ is missing counts as failed; what this user cannot install is skipped.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,19 @@ KERNELS = VENV / "kernels"
 EXPERIMAESTRO = VENV / "experimaestro"
 PYTHONS = VENV / "pythons"
 CELL_TIMEOUT_S = 300
+KERNEL_TIMEOUT_S = 180
+TRIES = 3  # of what fetches things from elsewhere
+PAUSE_S = 15.0  # before the second; twice as long before the third
 OWN_STEPS = ("interchange", "pythons", "matrix", "browser")  # folders of tests that need more
+# What people set for Python, kernels, tests and terminals of their own: outputs depend on it.
+FOREIGN_PREFIXES = (
+    *("XPM_", "PYTHON", "PYTEST", "HYPOTHESIS", "COV_", "COVERAGE"),
+    *("IPYTHON", "JUPYTER", "JPY_", "MPL"),
+)
+FOREIGN = {
+    *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE"),
+    "NODE_OPTIONS",
+}
 
 NODE_PACKAGES = ("typescript@7", "axe-core@4")
 # Beside the current one: the last of version 6 and the first of version 7 that we support.
@@ -71,12 +84,11 @@ def apt(*packages: str) -> None:
     if os.geteuid() != 0:
         raise Skip(f"needs {packages[0]}, and only root can install it (apt-get install)")
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    for command in (["apt-get", "update", "-qq"], install):
-        print(f"-- {' '.join(command)}", flush=True)
-        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode != 0:
-            raise Missing(f"`{' '.join(command)}` failed with exit code {done.returncode}")
+    # Somebody else may be installing just now, and of several mirrors one may not answer.
+    get = ["apt-get", "-qq", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"]
+    with contextlib.suppress(Missing):  # what is known already may do
+        fetch([*get, "update"], env)
+    fetch([*get, "install", "-y", "--no-install-recommends", *packages], env)
 
 
 def once(stamp: Path, wanted: str, make: Callable[[], None]) -> None:
@@ -87,14 +99,23 @@ def once(stamp: Path, wanted: str, make: Callable[[], None]) -> None:
     stamp.write_text(wanted)
 
 
+def fetch(command: Sequence[str], env: dict[str, str], cwd: Path = ROOT) -> None:
+    """Run a command that fetches things; again, if it fails, as networks do now and then."""
+    text = " ".join(command)
+    for count in range(1, TRIES + 1):
+        print(f"-- {text}", flush=True)
+        done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode == 0:
+            return
+        print(f"-- exit code {done.returncode}, try {count} of {TRIES}", flush=True)
+        if count < TRIES:
+            time.sleep(PAUSE_S * count)
+    raise Missing(f"`{text}` failed {TRIES} times, with exit code {done.returncode} at last")
+
+
 def run(*command: str) -> None:
     """Run a command of the installation."""
-    print(f"-- {' '.join(command)}", flush=True)
-    done = subprocess.run(
-        command, cwd=VENV, env=environment(), stdin=subprocess.DEVNULL, check=False
-    )
-    if done.returncode != 0:
-        raise Missing(f"`{' '.join(command)}` failed with exit code {done.returncode}")
+    fetch(command, environment(), VENV)
 
 
 def pip(*words: str) -> None:
@@ -254,7 +275,8 @@ def nbval() -> list[str]:
     """Every example notebook, strictly compared with what is stored in it."""
     return [
         str(PYTHON), "-m", "pytest", "--nbval", "--nbval-current-env",
-        f"--nbval-cell-timeout={CELL_TIMEOUT_S}", "-p", "no:cacheprovider",
+        f"--nbval-cell-timeout={CELL_TIMEOUT_S}",
+        f"--nbval-kernel-startup-timeout={KERNEL_TIMEOUT_S}", "-p", "no:cacheprovider",
         "-o", "timeout=0", "-o", "testpaths=", "-W", "default",
         *sorted(str(p) for p in (ROOT / "notebooks").glob("*.ipynb")),
     ]  # fmt: skip
@@ -285,7 +307,11 @@ def steps(workspace: str) -> list[Step]:
 
 def environment() -> dict[str, str]:
     """What all steps start with: nothing of who started us, the environment's programs first."""
-    plain = {k: v for k, v in os.environ.items() if not k.startswith("XPM_")}
+    plain = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(FOREIGN_PREFIXES) and k not in FOREIGN
+    }
     return plain | {
         "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -312,7 +338,11 @@ def perform(step: Step) -> tuple[str, str]:
 
 def main(names: list[str]) -> int:
     """Run the steps that are named, or all; give the exit code."""
-    install()
+    try:
+        install()
+    except (Missing, Skip) as reason:
+        print(f"\nnothing was tested: {reason}")
+        return 1
     with tempfile.TemporaryDirectory(prefix="xpm nb ' tests ") as workspace:
         every = steps(workspace)
         known = dict.fromkeys(step.name.split(",")[0] for step in every)

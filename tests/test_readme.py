@@ -25,7 +25,6 @@ def block_of_tree() -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_the_cell_gives_its_output(tmp_path):
     lab = Lab(tmp_path)
     try:
@@ -45,7 +44,7 @@ def test_the_cell_gives_its_output(tmp_path):
         (run, *_) = lab.workspace.glob("experiments/circles/xpm_nb/*/")
         for name in ("jobs.jsonl", "environment.json", "cells.ipynb"):
             assert name in block_of_tree()
-            assert (run / name).exists()
+            lab.wait_for((run / name).exists)  # it is written when nobody waits
     finally:
         for kernel in lab.kernels:
             kernel.stop()

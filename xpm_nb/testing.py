@@ -165,7 +165,7 @@ class FakeLauncher:
         """Name the jobs that were launched, in order: their task's name and parameters' hash."""
         return [handle.paths.key for handle in self.handles]
 
-    def wait_for(self, count: int, timeout_s: float = 10.0) -> list[FakeHandle]:
+    def wait_for(self, count: int, timeout_s: float = 60.0) -> list[FakeHandle]:
         """Wait until so many jobs were launched, and give them."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.handles) >= count, timeout_s):

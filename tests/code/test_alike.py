@@ -108,7 +108,11 @@ def outcome(cls):
 
 @pytest.mark.slow
 @settings(
-    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    suppress_health_check=[
+        *settings.default.suppress_health_check,
+        HealthCheck.function_scoped_fixture,
+    ],
 )
 @given(st.lists(CELLS, min_size=1, max_size=7))
 def test_a_job_computes_what_the_kernel_would(monkeypatch, cells):

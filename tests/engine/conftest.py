@@ -19,6 +19,8 @@ from xpm_nb.store.layout import Workspace
 from xpm_nb.store.records import JobRecord
 from xpm_nb.testing import FakeClock, FakeLauncher
 
+PATIENCE_S = 300  # with thousands of jobs, on a machine that has other things to do
+
 
 class Desk:
     """What a test does with jobs called a, b, c…"""
@@ -67,7 +69,7 @@ class Desk:
         entries = tuple(self.entry(n) for n in names)
         ready = threading.Event()
         self.loop.post(OpenJobs(entries, ready))
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE_S)
         return entries
 
     def restart(self, slots: int = 1) -> None:
@@ -98,7 +100,7 @@ class Desk:
         self.loop.post(RerunJobs(wanted))
 
     def sync(self) -> None:
-        assert self.loop.sync(60)
+        assert self.loop.sync(PATIENCE_S)
 
     def started(self) -> list[str]:
         self.sync()
@@ -113,7 +115,7 @@ class Desk:
         return [self.entry(n).view.state.value for n in names]
 
     def settled(self, name: str) -> JobState:
-        assert self.entry(name).settled.wait(10), self.entry(name)
+        assert self.entry(name).settled.wait(PATIENCE_S), self.entry(name)
         return self.entry(name).view.state
 
 

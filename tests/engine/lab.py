@@ -16,7 +16,7 @@ from xpm_nb.engine.opening import start
 REPOSITORY = Path(__file__).parents[2]
 
 
-def until(predicate, timeout_s=30):
+def until(predicate, timeout_s=120):
     """Wait for something that happens in another process: the only way is to look again."""
     deadline = time.monotonic() + timeout_s
     while not (value := predicate()):

@@ -158,7 +158,15 @@ def test_a_stop_lets_the_act_end_that_runs_and_begins_no_other(thread):
     thread.put(lambda: (begun.set(), gate.wait(10), out.append("first")))
     thread.put(lambda: out.append("second"))
     assert begun.wait(10)
-    threading.Timer(0.01, gate.set).start()
+
+    def open_once_it_stops():
+        with thread._changed:
+            thread._changed.wait_for(lambda: thread._stopping)
+        gate.set()
+
+    opener = threading.Thread(target=open_once_it_stops)
+    opener.start()
     thread.stop()
+    opener.join()
     assert out == ["first"]
     assert not thread._thread.is_alive()

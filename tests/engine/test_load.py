@@ -19,10 +19,11 @@ from xpm_nb.engine.messages import PART, CancelJobs, OpenJobs, Wake, in_parts
 from xpm_nb.engine.opening import start
 from xpm_nb.store import records
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 BURST = 2_000
 MANY = 1_000
+LONG_S = 600
 
 
 def busy() -> threading.Event:
@@ -31,11 +32,11 @@ def busy() -> threading.Event:
 
     def wait(keys):
         entered.set()
-        assert free.wait(120)
+        assert free.wait(LONG_S)
 
     done = loop.current().subscribe(wait)
     Learn.C(lr=-1.0).submit()
-    assert entered.wait(30)
+    assert entered.wait(LONG_S)
     done()
     return free
 
@@ -55,7 +56,7 @@ def test_a_burst_waits_and_the_cell_goes_on(xp, fake):
     assert len(xp.jobs) == BURST + 1
     assert xp.job(tasks[7]).state is JobState.UNSCHEDULED, "nobody has met it yet"
     free.set()
-    assert loop.current().sync(120)
+    assert loop.current().sync(LONG_S)
 
     states = Counter(job.state for job in xp.jobs)
     assert states == {JobState.RUNNING: 2, JobState.READY: BURST - 1}
@@ -65,7 +66,7 @@ def test_a_burst_waits_and_the_cell_goes_on(xp, fake):
     assert after[JobView] - before[JobView] <= 2 * BURST, "the job's, and the experiment's"
 
     xp.cancel(*xp.jobs)
-    assert xp.wait(120)
+    assert xp.wait(LONG_S)
     assert {job.view().reason for job in xp.jobs} == {FailureReason.CANCELLED}
     assert len(fake.handles) == 2, "no slot became free for what was to go, too"
     assert loop.current().under_way() == []
@@ -78,7 +79,7 @@ def test_the_next_kernel_has_a_burst_in_its_order(xp, fake, new_kernel):
     tasks = [Learn.C(lr=float(n)).submit() for n in range(3 * PART)]
     wanted = [xp.jobs[0].key, *(task.__xpm__.job.key for task in tasks)]
     free.set()
-    assert loop.current().sync(120)
+    assert loop.current().sync(LONG_S)
     new_kernel()
     assert fake.started() == wanted[:2], "as many as there are slots"
     for handle in fake.handles:
@@ -87,7 +88,7 @@ def test_the_next_kernel_has_a_burst_in_its_order(xp, fake, new_kernel):
     for count in range(3, 23):
         fake.finish(fake.wait_for(count)[count - 1])
     again.cancel(*again.jobs)
-    assert again.wait(120)
+    assert again.wait(LONG_S)
     assert fake.started()[2:22] == wanted[:20], "what had not begun is begun again"
 
 
@@ -102,8 +103,8 @@ def test_two_experiments_have_their_turns_in_order_of_submission(xp, fake):
     for count in range(1, len(wanted) + 2):
         fake.finish(fake.wait_for(count)[count - 1])
     assert fake.started()[1:] == wanted
-    xp.wait(60)
-    other.wait(60)
+    xp.wait(LONG_S)
+    other.wait(LONG_S)
 
 
 # -- many dependencies --------------------------------------------------------------------------
@@ -120,7 +121,7 @@ def test_a_thousand_jobs_need_one_that_fails(desk):
     assert {entry.view.state for entry in found} == {JobState.WAITING}
     desk.launcher.fail(desk.launcher.wait_for(1)[0])
     desk.settled("first")
-    assert all(entry.settled.wait(60) for entry in found)
+    assert all(entry.settled.wait(LONG_S) for entry in found)
     assert {(e.view.state, e.view.reason) for e in found} == {
         (JobState.ERROR, FailureReason.DEPENDENCY)
     }
@@ -132,7 +133,7 @@ def test_a_chain_longer_than_the_stack_fails_and_is_run_again(desk):
     desk.submit(chain[0])
     found = [desk.submit(name, before) for before, name in itertools.pairwise(chain)]
     desk.launcher.fail(desk.launcher.wait_for(1)[0])
-    assert all(entry.settled.wait(60) for entry in found)
+    assert all(entry.settled.wait(LONG_S) for entry in found)
     assert {entry.view.reason for entry in found} == {FailureReason.DEPENDENCY}
     desk.retry(chain[-1])
     desk.launcher.wait_for(2)
@@ -144,10 +145,10 @@ def test_one_job_needs_a_thousand(make_desk):
     desk = make_desk(slots=MANY)
     needed = [desk.submit(name) for name in names(MANY)]
     last = desk.submit("last", *names(MANY))
-    desk.launcher.wait_for(MANY, 60)
+    desk.launcher.wait_for(MANY, LONG_S)
     for handle in desk.launcher.handles[1:]:
         desk.launcher.finish(handle)
-    assert all(entry.settled.wait(60) for entry in needed[1:])
+    assert all(entry.settled.wait(LONG_S) for entry in needed[1:])
     desk.sync()
     assert last.view.state is JobState.WAITING
     desk.launcher.finish(desk.launcher.handles[0])

@@ -190,7 +190,7 @@ class Stubborn(Task):
     def execute(self):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         say("stubborn")
-        time.sleep(60)
+        time.sleep(600)
 
 
 class Speaks(Task):

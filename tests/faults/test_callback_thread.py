@@ -67,7 +67,8 @@ def test_a_thread_that_was_ended_from_outside_is_started_again(lab):
     xp.wait(60)
     called = []
     first.on_completed(lambda: called.append("before"))
-    until(lambda: called == ["before"])
+    assert callbacks.current().flush(60, chores=True)
+    assert called == ["before"]
     dead = thread()
     kill = ctypes.pythonapi.PyThreadState_SetAsyncExc
     assert kill(ctypes.c_ulong(dead.ident), ctypes.py_object(SystemExit)) == 1

@@ -99,7 +99,7 @@ def test_set_between_two_kernels(lab, clock, jump):
         "from tests.faults.fault_tasks import *\nfrom xpm_nb import LocalLauncher\n"
         "from xpm_nb.engine import loop\n"
         "begin(launcher=LocalLauncher(time_min=10))\nWaits.C(n=1, gate=gate).submit()\n"
-        "loop.current().sync(30)\n"
+        "assert loop.current().sync(60)\n"
     )
     assert first.wait(60) == 0
     lab.wait_said("waits 1")

@@ -12,12 +12,13 @@ pytestmark = pytest.mark.slow
 DRIVER = """
 import json, resource
 from tests.faults.fault_tasks import *
-from xpm_nb.engine import loop
+from xpm_nb.engine import callbacks, loop
 xp = begin(slots=6)
 first = [Waits.C(n=n, gate=gate).submit() for n in range(2)]
 while len(lines()) < 2: time.sleep(0.01)
 after = After.C(of=first[0]).submit()
 assert loop.current().sync(60)
+assert callbacks.current().flush(60, chores=True)  # which open files of their own
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 used = len(os.listdir("/proc/self/fd"))
 resource.setrlimit(resource.RLIMIT_NOFILE, (used + ROOM, hard))

@@ -19,7 +19,7 @@ import pytest
 from tests.faults.conftest import fill
 from tests.kernels.conftest import Lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 BEGIN = """
 from xpm_nb.engine.settings import Settings
@@ -53,7 +53,7 @@ class Notebook:
         self.lab.wait_for(lambda: text in self.lab.said())
 
     def wait_state(self, task: str, state: str) -> None:
-        self.lab.wait_for(lambda: self.kernel.value(f"{task}.state.value") == state, 20)
+        self.lab.wait_for(lambda: self.kernel.value(f"{task}.state.value") == state)
 
     def seen(self, task: str) -> str:
         """What is read at the row of a job in the panel, in its own display and in the table."""
@@ -208,6 +208,8 @@ def test_a_callback_that_takes_its_thread_with_it(notebook):
     # A thread that is ended from outside is begun anew by the next callback.
     notebook.kernel.run(
         "import ctypes\n"
+        "from xpm_nb.engine import callbacks\n"
+        "assert callbacks.current().flush(60, chores=True)\n"  # it waits for the next
         "dead = next(t for t in threading.enumerate() if t.name == 'xpm-callbacks')\n"
         "end = ctypes.pythonapi.PyThreadState_SetAsyncExc\n"
         "end(ctypes.c_ulong(dead.ident), ctypes.py_object(SystemExit))\n"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.interchange.conftest import OURS, THEIRS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 ALL = ["breaks", "plain 0.5", "prepare 1", "read 1", "use 1"]
 STATES = (

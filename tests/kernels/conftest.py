@@ -84,7 +84,7 @@ class Kernel:
         self.manager.start_kernel(cwd=str(cwd), env=env)
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=180)
 
     @property
     def pid(self) -> int:
@@ -93,7 +93,7 @@ class Kernel:
     def send(self, code: str, **options) -> str:
         return self.client.execute(code, **options)
 
-    def answer(self, msg_id: str, timeout_s: float = 90) -> Answer:
+    def answer(self, msg_id: str, timeout_s: float = 300) -> Answer:
         answer = Answer("?")
         deadline = time.monotonic() + timeout_s
         while True:
@@ -112,7 +112,7 @@ class Kernel:
                 answer.status = reply["content"]["status"]
                 return answer
 
-    def until_displayed(self, msg_id: str, timeout_s: float = 30) -> None:
+    def until_displayed(self, msg_id: str, timeout_s: float = 120) -> None:
         """Read messages up to the first display of a cell."""
         while True:
             message = self.client.get_iopub_msg(timeout=timeout_s)
@@ -141,12 +141,12 @@ class Kernel:
             answer.error = f"{content['ename']}: {content['evalue']}"
             answer.traceback = "\n".join(content["traceback"])
 
-    def run(self, code: str, timeout_s: float = 90) -> Answer:
+    def run(self, code: str, timeout_s: float = 300) -> Answer:
         answer = self.answer(self.send(code), timeout_s)
         assert answer.status == "ok", f"{code}\n-> {answer.error}\n{answer.stderr}"
         return answer
 
-    def fails(self, code: str, timeout_s: float = 90) -> Answer:
+    def fails(self, code: str, timeout_s: float = 300) -> Answer:
         answer = self.answer(self.send(code), timeout_s)
         assert answer.status == "error", f"{code}\n-> {answer}"
         return answer
@@ -215,7 +215,7 @@ class Lab:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(json.loads(path.read_text())["pid"], signal.SIGKILL)
 
-    def wait_for(self, predicate, timeout_s: float = 60):
+    def wait_for(self, predicate, timeout_s: float = 120):
         """Wait for something outside this process: the only way is to look again."""
         deadline = time.monotonic() + timeout_s
         while not (value := predicate()):

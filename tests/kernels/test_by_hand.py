@@ -8,7 +8,7 @@ import pytest
 
 from tests.kernels.conftest import rehearse
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 CELL = """
 import helper_beside

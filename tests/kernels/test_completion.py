@@ -11,7 +11,7 @@ import pytest
 from tests.kernels.conftest import Lab
 from xpm_nb.notebook.magics import VERBS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 JOBS = """
 class Square(Task):

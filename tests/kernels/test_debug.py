@@ -10,7 +10,7 @@ import pytest
 
 from tests.kernels.conftest import checksums
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 CELL = """
 class Divide(Task):

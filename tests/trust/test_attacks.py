@@ -10,6 +10,7 @@ an unsafe one · 7, 8 script in a display (see also ``notebook/test_hostile`` an
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import pickle
 import shutil
@@ -98,7 +99,7 @@ NAMES = [
 
 NAMING = """
 import itertools, json, sys
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.trust.session import hostile
 workspace, names, kinds, precious = sys.argv[1], *map(json.loads, sys.argv[2:4]), sys.argv[4]
 names = [*names, precious + "/file", precious]
@@ -108,7 +109,12 @@ for kind, name in itertools.product(kinds, names):
 parts = st.sampled_from(["..", ".", "/", "\\\\", "%2e", "\\0", "~", "a", "x" * 90, "\\u202e", "é", " "])
 texts = st.text(max_size=40) | st.lists(parts, max_size=12).map("".join)
 
-@settings(database=None, deadline=None, max_examples=int(sys.argv[5]))
+@settings(
+    database=None,
+    deadline=None,
+    max_examples=int(sys.argv[5]),
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.sampled_from(kinds), texts)
 def anything(kind, name):
     hostile(workspace, kind, name)
@@ -436,7 +442,8 @@ def test_9_10_no_secret_is_kept_or_told(lab):
     )
     lab.wait_for(lambda: list(lab.workspace.glob("jobs/*/*/*.pid")))
     for process in psutil.Process(kernel.pid).children(recursive=True):
-        assert "canary" not in " ".join(process.cmdline())
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended meanwhile
+            assert "canary" not in " ".join(process.cmdline())
     gate.touch()
     gate.with_name("gatebad").touch()
     shown = kernel.run(
@@ -493,7 +500,6 @@ def made(tmp_path_factory):
     return list(files.values()), [*folders.values(), "experiments/tour/xpm_nb"]
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("what", ["file", "nowhere", "folder"])
 def test_11_links_planted_at_each_path_that_we_make(tmp_path, made, what):
     files, folders = made
@@ -538,7 +544,6 @@ def test_12_no_code_of_the_current_folder_or_the_jobs_is_picked_up(place):
         env=place.environment(),
         capture_output=True,
         text=True,
-        timeout=100,
     )
     assert done.stdout == "['done', 'done', 'error']\n", done.stdout + done.stderr
     assert not fired.exists(), fired.read_text()

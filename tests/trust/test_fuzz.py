@@ -323,7 +323,7 @@ def tries(request):
     asked = request.config.getoption("--fuzz", default=0)
     return lambda part: settings(
         max_examples=max(1, int((asked or FUZZ) * part)),
-        deadline=60_000 if asked else None,  # a machine may have other things to do
+        deadline=60_000 if asked else None,  # only who searches hears of what takes too long
         database=None,
         suppress_health_check=list(HealthCheck),
     )
