@@ -31,8 +31,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "not-a-secret"  # the server listens on this machine only, while the tests run
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-LONG_MS = 60_000  # for what takes processes to start on a busy machine
-EXPECT_MS = 20_000  # for what is on its way
+LONG_MS = 180_000  # for what takes processes to start on a busy machine
+EXPECT_MS = 60_000  # for what is on its way
+CELL_MS = 300_000  # for a cell that waits for jobs that compute
+STARTS = 3  # of the server: somebody else may have taken its port meanwhile
 SHOTS = os.environ.get("XPM_TEST_SHOTS")  # a folder for the pictures that tests take on their way
 
 # Words of the console that are not ours and mean nothing.
@@ -101,7 +103,7 @@ def free_port() -> int:
         return int(opened.getsockname()[1])
 
 
-def wait_for(predicate: Callable[[], Any], timeout_s: float = 60) -> Any:
+def wait_for(predicate: Callable[[], Any], timeout_s: float = 180) -> Any:
     """Wait for something outside this process and the page: the only way is to look again."""
     deadline = time.monotonic() + timeout_s
     while not (value := predicate()):
@@ -117,10 +119,20 @@ class Jupyter:
         self.folder = folder
         self.root = folder / "root"
         self.root.mkdir(parents=True)
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
         self.reset_settings()
+        for left in reversed(range(STARTS)):
+            self.start()
+            try:
+                wait_for(self.answers)
+                break
+            except AssertionError:
+                if not left or self.process.poll() is None:
+                    raise
+
+    def start(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(),
@@ -131,7 +143,6 @@ class Jupyter:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_for(self.answers)
 
     def reset_settings(self) -> None:
         """Forget what pages have changed: the next one is as after the installation."""

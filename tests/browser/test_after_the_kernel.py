@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Window, only_lab
 from tests.browser.test_panel import FOUR, four
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 def test_a_page_that_is_loaded_again_is_alive(window: Window) -> None:

@@ -9,13 +9,13 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT, Window
+from tests.browser.conftest import CELL_MS, ROOT, Window
 
 NOTEBOOK = ROOT / "notebooks" / "05_live_widgets_and_magics.ipynb"
 CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
 CODE = [n for n, cell in enumerate(CELLS) if cell.cell_type == "code"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 def number(text: str) -> int:
@@ -30,7 +30,7 @@ def test_all_cells_run_and_what_they_show_is_alive(window: Window) -> None:
     window.execute("notebook:run-all-cells")
     for count, n in enumerate(CODE, start=1):
         expect(window.cell(n).locator(".jp-InputPrompt")).to_have_text(
-            f"[{count}]:", timeout=120_000
+            f"[{count}]:", timeout=CELL_MS
         )
     for kind in ("error", "stderr"):
         wrong = window.page.locator(f'[data-mime-type="application/vnd.jupyter.{kind}"]')

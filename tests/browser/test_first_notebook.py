@@ -9,13 +9,13 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT, Window
+from tests.browser.conftest import CELL_MS, ROOT, Window
 
 NOTEBOOK = ROOT / "notebooks" / "01_first_experiment.ipynb"
 CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
 CODE = [n for n, cell in enumerate(CELLS) if cell.cell_type == "code"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 def number(text: str) -> int:
@@ -29,7 +29,9 @@ def test_all_cells_run(window: Window) -> None:
     window.open("first.ipynb")
     window.execute("notebook:run-all-cells")
     for count, n in enumerate(CODE, start=1):
-        expect(window.cell(n).locator(".jp-InputPrompt")).to_have_text(f"[{count}]:")
+        expect(window.cell(n).locator(".jp-InputPrompt")).to_have_text(
+            f"[{count}]:", timeout=CELL_MS
+        )
     expect(window.page.locator('[data-mime-type="application/vnd.jupyter.error"]')).to_have_count(0)
     expect(window.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')).to_have_count(
         0

@@ -13,7 +13,7 @@ from tests.browser.conftest import ROOT, Window, only_lab
 from tests.browser.test_form import LEARN
 from tests.browser.test_panel import FOUR, four
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 AXE = Path(
     os.environ.get("XPM_TEST_AXE")

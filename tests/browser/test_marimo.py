@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import HARMLESS, LONG_MS, free_port, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 # In a module of its own: what a job runs is found there.
 TASKS = """
@@ -106,7 +106,7 @@ def marimo(tmp_path: Path) -> Iterator[str]:
     finally:
         (tmp_path / "open").touch()
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def test_panel_and_form(marimo: str, browser: Any, tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT, Window, only_lab
+from tests.browser.conftest import CELL_MS, ROOT, Window, only_lab
 
 TOUR = sorted(
     path for path in (ROOT / "notebooks").glob("*.ipynb") if path.name[:2] not in ("01", "05")
 )  # these two have tests of their own
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 # Only the end of a log may come first: of anything else, the words would be turned around.
 TURNED = """() => [...document.querySelectorAll("pre.xpm-log")].filter(pre =>
@@ -28,7 +28,7 @@ def run_all(window: Window, code: list[int], before: int) -> None:
     window.execute("notebook:run-all-cells")
     for count, n in enumerate(code, start=before + 1):
         expect(window.cell(n).locator(".jp-InputPrompt")).to_have_text(
-            f"[{count}]:", timeout=120_000
+            f"[{count}]:", timeout=CELL_MS
         )
     for kind in ("error", "stderr"):
         wrong = window.page.locator(f'[data-mime-type="application/vnd.jupyter.{kind}"]')
