@@ -33,8 +33,10 @@ class Short(Task):
 """
 SUBMIT = f"""
 xp = start("forks", slots=4)
-jobs = [Short.C(n=n).submit().job for n in range({JOBS})]
-xp.wait(timeout_s=100)
+jobs = []
+while len(jobs) < {JOBS} or len(forks) < {JOBS}:  # as long as it takes for so many of both
+    jobs += [Short.C(n=n).submit().job for n in range(len(jobs), len(jobs) + 25)]
+    xp.wait()
 from xpm_nb.store import holders, locks
 kept = [job for job in jobs if locks.held(job._entry.paths)]
 those = [holder for job in kept for holder in holders.holders(job._entry.paths.lock)]
@@ -53,15 +55,16 @@ def test_forks_of_the_kernel_never_keep_the_lock_of_a_job(lab):
     kernel = lab.kernel()
     kernel.run(JOB)
     kernel.run(FORKS)
-    kernel.run(SUBMIT, timeout_s=240)
+    kernel.run(SUBMIT, timeout_s=800)
     try:
         assert kernel.value("[str(holder) for holder in those]") == []
         assert kernel.value("len(kept)") == 0
-        assert kernel.value("[job.state.value for job in jobs]") == ["done"] * JOBS
+        states = kernel.value("[job.state.value for job in jobs]")
+        assert set(states) == {"done"}
         living = kernel.value(LIVING)
         assert all(living)
-        assert len(living) > JOBS, "there was a fork for each launch, and more"
+        assert len(living) >= JOBS
     finally:
         kernel.run(END)
     assert set(lab.started().values()) == {1}
-    assert len(lab.started()) == JOBS
+    assert len(lab.started()) == len(states)

@@ -210,6 +210,11 @@ def test_a_killed_process_leaves_no_lock_and_no_half_file(paths, spawn):
 def test_waiting_can_be_interrupted(paths, spawn):
     with cache.hold(paths, "x"):
         process = spawn("""
+        import signal
+        def once(*_):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGINT, once)
         try:
             print("waits", flush=True)
             with cache.hold(paths, "x"):
