@@ -189,3 +189,22 @@ def test_a_form_without_a_kernel_says_so(window: Window) -> None:
     window.page.evaluate("window.jupyterapp.shell.currentWidget.context.sessionContext.shutdown()")
     expect(form.locator('[data-act="submit"]')).to_be_disabled()
     expect(form.locator(".xpm-form-note")).to_contain_text("kernel")
+
+
+WIDE = """
+Wide = type("Wide", (Config,), {"__annotations__": {f"p{n}": Param[int] for n in range(200)}, "__module__": "__main__"})
+"""
+
+
+@only_lab
+def test_many_parameters_are_folded(window: Window) -> None:
+    window.start(WIDE, "Wide.C(**{f'p{n}': n for n in range(200)})")
+    window.run(1)
+    window.run(2)
+    form = window.output(2).locator(".xpm-form")
+    lines, rest = form.locator(".xpm-tree tbody tr"), form.locator('[data-act="rest"]')
+    expect(lines).to_have_count(60)
+    expect(rest).to_have_text("… and 140 more lines")
+    rest.click()
+    expect(lines).to_have_count(200)
+    expect(rest).to_be_hidden()

@@ -151,6 +151,18 @@ def test_many_that_fail_alike_are_told_why_once():
     assert page.count("the same message as above") == 29
 
 
+def test_a_long_name_leaves_room_for_the_identifier():
+    page = html.jobs_html([job(text="x", task="A" * 70)])
+    assert rows_of(page)[1][0] == f"{'A' * 27}… {digits('x')[:8]}"
+    assert f'title="{"A" * 70}"' in page
+
+
+def test_a_text_of_a_table_has_room_for_its_last_column():
+    view = TableView(("task", "needs", "plan"), (("T" * 90, "N" * 90, "p" * 70),), (False,) * 3)
+    row = html.table_text(view).splitlines()[-1]
+    assert row == f"{'T' * 39}…  {'N' * 39}…  {'p' * 70}"
+
+
 def test_a_remark_is_no_error():
     jobs = [job(JobState.UNSCHEDULED, message="it runs when a job needs it")]
     page = html.jobs_html(jobs)

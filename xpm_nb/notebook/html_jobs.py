@@ -55,6 +55,7 @@ MAX_URGENT = 40  # jobs in error or running behind the last row that are shown a
 MAX_LAYOUT = 2_000  # jobs whose graph is laid out again for each picture while they change
 MAX_BOXES = 12  # jobs that are drawn one by one: a saved picture cannot be zoomed
 MAX_METRIC_COLUMNS = 8
+MAX_NAME = 28  # characters of a task's name beside an identifier, as in the panel
 MAX_NOTES = 12_000  # characters of messages and of what callbacks said, of all rows together
 
 
@@ -213,7 +214,10 @@ class _Columns:
 
     def cells(self, job: JobView, asides: Sequence[str]) -> list[Html]:
         """Give the cells of a job's row."""
-        cells = [el("td", clean(job.task, 60), " ", identifier_code(job.identifier))]
+        name: object = clean(job.task, MAX_NAME)
+        if full := long_title(job.task, MAX_NAME):
+            name = el("span", name, title=full)
+        cells = [el("td", name, " ", identifier_code(job.identifier))]
         cells.append(el("td", noted_state(job.state, job.reason, asides)))
         values, figures = dict(job.tags), dict(job.metrics)
         cells += [_tag_cell(values.get(name, ""), number) for name, number in self.tags.items()]

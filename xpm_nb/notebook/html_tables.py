@@ -20,6 +20,7 @@ from xpm_nb.notebook.words import (
 
 MAX_TABLE_ROWS = 200
 TEXT_CELL = 80  # characters of a cell in text: counts of states and the words of a plan have room
+TEXT_NAME = 40  # of one with more behind it
 TEXT_ROWS = 60  # of a table in text/plain
 MAX_LINE = 500  # of what stands above a table
 BEST = "★"
@@ -94,13 +95,23 @@ def table_text(view: TableView) -> str:
     best = set(view.best)
     grid = [[clean(name, 40) for name in view.columns]]
     grid += [
-        [("* " if (i, j) in best else "") + clean(cell, TEXT_CELL) for j, cell in enumerate(row)]
+        [
+            ("* " if (i, j) in best else "") + clean(cell, _room(view, j))
+            for j, cell in enumerate(row)
+        ]
         for i, row in enumerate(view.rows[:TEXT_ROWS])
     ]
     lines = [*captions, *aligned(grid, view.numeric)]
     if len(view.rows) > TEXT_ROWS:
         lines.append(f"… and {plural(len(view.rows) - TEXT_ROWS, 'more row')}")
     return "\n".join([*lines, *_notes(view, "*")])
+
+
+def _room(view: TableView, column: int) -> int:
+    """Say how many characters a cell may have in text: at the end of a line there are more."""
+    name = view.columns[column] if column < len(view.columns) else ""
+    last = column == len(view.columns) - 1
+    return TEXT_CELL if last or name in ("state", "plan") else TEXT_NAME
 
 
 def aligned(grid: Sequence[Sequence[str]], numeric: Sequence[bool] = ()) -> list[str]:

@@ -164,10 +164,11 @@ def _node(node: GraphNode, box: tuple[float, float]) -> Html:
     counts = _counts(node)
     columns = 4 if not 50 <= width <= 1_000 else int((width - 16) / 7.5)
     label, sub = clean(node.label, 80), clean(node.sublabel, 60)
+    letters = max(4, int(columns * 0.87))  # bold ones are wider
     return el(
         "g",
         el("rect", width=_n(width), height=_n(height), rx="4", cls="b"),
-        el("text", fit(label, columns), x="9", y=_n(height / 2 - 4), font_weight="600"),
+        el("text", fit(label, letters), x="9", y=_n(height / 2 - 4), font_weight="600"),
         el("text", fit(sub, columns), x="9", y=_n(height / 2 + 11), cls="d", font_size="11"),
         _marks(counts, width, height, columns - len(fit(sub, columns))),
         _share(counts, width, height),

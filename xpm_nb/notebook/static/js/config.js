@@ -60,6 +60,7 @@ import { clean } from "./format.js";
 
 /** Mark of each fate: for the eye, always beside its words. @type {Record<string, string>} */
 const FATE_MARKS = { computed: "✓", stale: "!", running: "▶", waiting: "○", failed: "✗", new: "+", none: "" };
+const FIRST_ROWS = 60; // until all are asked for
 const MOST_ROWS = 1000; // that are shown at once
 const WHOLE_TREE = 40; // rows of a tree that is shown unfolded from the start
 const SHORT_LIST = 12; // parameters of a config that is unfolded on the first level
@@ -196,6 +197,7 @@ export function renderConfig({ model, el: host }) {
   let patience = 0;
   let lost = kernelGone(model); // no kernel, or none that answers
   let allNames = false;
+  let most = FIRST_ROWS;
 
   const page = configPage();
   page.root.addEventListener("keydown", (event) => event.stopPropagation());
@@ -213,6 +215,12 @@ export function renderConfig({ model, el: host }) {
   page.more.addEventListener("click", () => {
     allNames = true;
     draw();
+  });
+
+  page.rest.addEventListener("click", () => {
+    most = MOST_ROWS;
+    draw();
+    page.root.querySelector("button")?.focus({ preventScroll: true });
   });
 
   /** @returns {FormView | null} */
@@ -307,7 +315,7 @@ export function renderConfig({ model, el: host }) {
   /** @param {FormView} now */
   function drawTree(now) {
     const all = treeRows(now.config, folds);
-    const rows = all.slice(0, MOST_ROWS);
+    const rows = all.slice(0, all.length > most + SHORT_NAMES ? most : MOST_ROWS);
     places = sharedPlaces(now.config);
     const keys = new Set(rows.map((row) => row.key));
     for (const [key, line] of lines) {
@@ -328,8 +336,9 @@ export function renderConfig({ model, el: host }) {
       if (page.body.children[index] !== line.row) page.body.insertBefore(line.row, page.body.children[index] ?? null);
       line.update(row);
     });
-    replaceText(page.rest, all.length > rows.length ? `… and ${all.length - rows.length} more lines` : "");
+    replaceText(page.rest, all.length > rows.length ? `… and ${(all.length - rows.length).toLocaleString("en")} more lines` : "");
     page.rest.hidden = all.length <= rows.length;
+    page.rest.disabled = most === MOST_ROWS;
     page.table.hidden = rows.length === 0;
     page.empty.hidden = rows.length > 0;
   }
@@ -505,7 +514,7 @@ function configPage() {
   const body = el("tbody");
   const columns = ["parameter", "value", "about it"].map((text) => el("th", { scope: "col", text }));
   const table = el("table", { class: "xpm-tree" }, caption, el("thead", { class: "xpm-unseen" }, el("tr", {}, columns)), body);
-  const rest = el("p", { class: "xpm-form-line" });
+  const rest = el("button", { type: "button", class: "xpm-link xpm-rest", "data-act": "rest" });
   const empty = el("p", { class: "xpm-form-line", text: "no parameters" });
   const inside = el("span");
   const outside = el("span");
@@ -652,7 +661,7 @@ function fieldFor(kind, row, commit) {
     input.addEventListener("change", () => commit(String(input.checked)));
     const set = (/** @type {string} */ text) => {
       input.checked = /^true$/i.test(text);
-      replaceText(word, input.checked ? "true" : "false");
+      replaceText(word, input.checked ? "True" : "False"); // as Python writes it
     };
     return { node: el("label", { class: "xpm-check" }, input, word), input, set };
   }
