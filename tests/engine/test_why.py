@@ -147,7 +147,8 @@ def test_what_is_stale_is_never_without_a_reason():
     told = explain(case(stale=Stale.CODE, then=before, found=(met,)))
     assert [(row.name, row.mark) for row in told.code if row.mark] == [("tools", "changed")]
     same = met._replace(digest=digest("WORD = 1\n"))
-    told = explain(case(stale=Stale.CODE, then=before, found=(same,)))
+    there = {same.path: same.digest}
+    told = explain(case(stale=Stale.CODE, then=before, found=(same,), present=there))
     assert {row.mark for row in told.code} == {""}
     assert told.details == (
         "tools (/home/me/project/tools.py) was found by its run only, and belongs to its code now",
