@@ -315,3 +315,71 @@ def test_a_module_that_is_gone_is_named_with_what_to_do(lab, tricky):
         "No module named 'helper_module': install it; if it lay beside the notebook, copy it into "
         f"{lab.path / 'project'}\n"
     )
+
+
+ODD = """
+import json, mylib.ops as ops
+import mylib.deep
+from mylib import ops as function
+def f(x, acc=[]):
+    acc.append(x)
+    return len(acc)
+class Odd(Task):
+    x: Param[int]
+    sizes: Param[list[int]] = [1, 2]
+    def execute(self):
+        import re, mylib.deep, json
+        flag = None
+        print("kept")
+        open("some.txt", "w").write("x")
+        return [f(1), f(2), flag == None, ops.scale(2), function(1), mylib.deep.ONE]
+"""
+
+
+@pytest.fixture
+def mylib(lab):
+    (lab.path / "mylib").mkdir()
+    (lab.path / "mylib" / "__init__.py").write_text("def ops(x):\n    return 'function'\n")
+    (lab.path / "mylib" / "ops.py").write_text("def scale(x):\n    return x * 3\n")
+    (lab.path / "mylib" / "deep.py").write_text("ONE = 1\n")
+
+
+AGAIN = """
+import sys
+sys.path[:0] = ["project", "."]
+from xpm_nb import start
+from {name}.tasks import {cls}
+xp = start("{name}", workspace="xpm-workspace")
+task = {cls}.C(x=2).submit()
+xp.wait(timeout_s=60)
+print(task.result())
+"""
+
+
+def test_the_package_is_the_code_of_the_cells_whatever_a_formatter_would_make_of_it(lab, mylib):
+    (lab.path / "ruff.toml").write_text(
+        'unsafe-fixes = true\n[lint]\nselect = ["F", "T20", "B", "SIM", "RUF", "E", "PL"]\n'
+    )
+    kernel = lab.kernel()
+    kernel.run(f'{ODD}\nxp = start("odd")\ntask = Odd.C(x=1).submit()\nxp.wait(timeout_s=60)')
+    kernel.run('xp.export("project")')
+    (lab.path / "ruff.toml").unlink()
+    text = (lab.path / "project" / "odd" / "tasks.py").read_text()
+    for line in (
+        "def f(x, acc=[]):  # noqa: B006 as in the notebook",
+        '        print("kept")',
+        "        import mylib.deep  # isort: skip",
+    ):
+        assert line in text, text
+    check_style(lab.path / "project")
+    here = kernel.value("task.result()")
+    assert run(lab, "-c", AGAIN.format(name="odd", cls="Odd")).strip().endswith(repr(here))
+
+
+def test_an_experiment_may_have_the_name_of_anything(lab):
+    kernel = lab.kernel()
+    kernel.run(SMALL)
+    for name in ("class", "lambda", "None"):
+        kernel.run(f'xp = start("{name}"); Double.C(n=1).submit(); xp.wait(timeout_s=60)')
+        assert kernel.value(f'xp.export("to-{name}").package') == f"{name.lower()}_tasks"
+        assert run(lab, f"to-{name}/run.py").startswith("1 job: 1 done\n")

@@ -54,9 +54,13 @@ def module_text(
     for statement in statements:
         if isinstance(statement.node, ast.Import | ast.ImportFrom):
             alone = _is_alone(statement, statements)
-            tops = _tops(statement.node)
-            group = next((own[i] for i, some in enumerate(apart) if tops & set(some)), imports)
-            (group if alone else body).append(statement.source)
+            if alone:
+                for part, source in _parted(statement.node, statement.source):
+                    tops = _tops(part)
+                    at = (own[i] for i, some in enumerate(apart) if tops & set(some))
+                    next(at, imports).append(source)
+            else:
+                body.append(statement.source)
         else:
             body.append(with_names(statement.source, left))
     if left:
@@ -64,6 +68,18 @@ def module_text(
     blocks = ["".join(lines) for lines in (imports, *own) if lines]
     parts = [f'"""{doc}"""\n', f"\n{SPLIT}\n".join(blocks)]
     return "\n".join(part for part in parts if part) + "\n\n" + "\n\n".join(body)
+
+
+def _parted(
+    node: ast.Import | ast.ImportFrom, source: str
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
+    """Take apart an import of several modules, which may belong to different places."""
+    if isinstance(node, ast.ImportFrom) or len(node.names) == 1:
+        yield node, source
+        return
+    for alias in node.names:
+        one = ast.Import([alias])
+        yield one, f"{ast.unparse(one)}\n"
 
 
 def _tops(node: ast.Import | ast.ImportFrom) -> set[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import keyword
 import os
 import re
 import sys
@@ -27,7 +28,7 @@ from xpm_nb.core.identifier import namespaced
 from xpm_nb.core.names import own_name
 from xpm_nb.core.spelled import Spelling
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import staging
+from xpm_nb.engine import staging, tidying
 from xpm_nb.engine.job import Job
 from xpm_nb.errors import ExportError
 from xpm_nb.store.files import write_text
@@ -149,7 +150,8 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any, accept: Ac
     files[f"{name}/__init__.py"] = _init_text(xp.name, name, public)
     files["run.py"] = _run_text(xp, jobs, f"{name}.tasks", target, list(roots))
     with staging.staged(target, files) as stage:
-        staging.format_files(stage, files)
+        theirs = (f"{name}/tasks.py",)
+        tidying.tidy(stage, [path for path in files if path not in theirs], theirs, apart)
         planned = staging.planned(stage, name, xp.name)
         _check_identifiers(jobs, planned)
         written = {path: (stage / path).read_text("utf-8") for path in files}
@@ -337,7 +339,7 @@ def _notes(
 def _package_name(experiment: str, target: Path) -> str:
     """Turn an experiment's name into one that can be imported, and means nothing else."""
     name = re.sub(r"\W", "_", experiment.lower())
-    if not name.isidentifier() or name in sys.stdlib_module_names or name in ("run", "xpm_nb"):
+    if not name.isidentifier() or not _is_free(name):
         name = f"{name if name[:1].isidentifier() else f'experiment_{name}'}_tasks"
     with suppress(ImportError, ValueError):
         spec = importlib.util.find_spec(name)
@@ -345,6 +347,12 @@ def _package_name(experiment: str, target: Path) -> str:
             here = Path(spec.origin).resolve().parent == (target / name).resolve()
             return name if here else f"{name}_tasks"
     return name
+
+
+def _is_free(name: str) -> bool:
+    """Tell whether a name can be that of a package, and is not needed for something else."""
+    taken = keyword.iskeyword(name) or name in sys.stdlib_module_names
+    return not taken and name not in ("run", "xpm_nb")
 
 
 def _first_party(modules: Iterable[str], target: Path) -> dict[Path, set[str]]:

@@ -1,4 +1,4 @@
-"""An exported package, tried before anybody gets it: written aside, formatted, and planned.
+"""An exported package, tried before anybody gets it: written aside, and planned.
 
 The trial is a process of its own, without IPython. It says of each task which identifier it has in
 the package, and from what it would be made there.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ from xpm_nb.store import files, locks
 from xpm_nb.store.files import write_text
 
 TRIAL_S = 120.0
-FORMAT_S = 60.0
 
 # Executed by the trial, after `where`, `name` and `answers`.
 _TRIAL = """
-import sys
+import importlib, sys
 sys.path[0] = where
-import run, {package}
+import run
+importlib.import_module({package!r})
 assert "IPython" not in sys.modules, "the package imports IPython"
 from xpm_nb import RunMode, experiment
 from xpm_nb.engine import staging
@@ -70,16 +70,6 @@ def staged(target: Path, texts: Mapping[str, str]) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def format_files(stage: Path, names: Iterable[str]) -> None:
-    """Have ruff put files in order, where it is installed."""
-    found = shutil.which("ruff", path=os.path.dirname(sys.executable)) or shutil.which("ruff")
-    if found is None:
-        return
-    for words in (["check", "--fix", "--extend-select", "I,F401", "--exit-zero"], ["format"]):
-        with suppress(OSError, subprocess.TimeoutExpired):
-            _run([found, *words, "--quiet", "--no-cache", *names], stage, FORMAT_S)
-
-
 def planned(stage: Path, package: str, experiment: str) -> dict[str, Making]:
     """Plan the tasks of a staged package in a fresh process.
 
@@ -97,7 +87,7 @@ def planned(stage: Path, package: str, experiment: str) -> dict[str, Making]:
         answers = Path(folder, "answers")
         head = f"where, name, answers = {str(stage)!r}, {experiment!r}, {str(answers)!r}\n"
         try:
-            code, said = _run(
+            code, said = run(
                 [sys.executable, "-c", head + _TRIAL.format(package=package)], stage, TRIAL_S
             )
         except subprocess.TimeoutExpired:
@@ -108,7 +98,7 @@ def planned(stage: Path, package: str, experiment: str) -> dict[str, Making]:
         return {str(row.get("key")): Making.of(row) for row in files.read_lines(answers)[0]}
 
 
-def _run(words: Sequence[str], stage: Path, timeout_s: float) -> tuple[int, str]:
+def run(words: Sequence[str], stage: Path, timeout_s: float) -> tuple[int, str]:
     """Run a program in a staged package; give its exit code, and what it wrote as errors."""
     env = {key: value for key, value in os.environ.items() if key != "PYTHONSTARTUP"}
     with locks.no_forks():  # a fork of a cell would keep its streams open
