@@ -15,7 +15,7 @@ from xpm_nb.core import config as configs
 from xpm_nb.core import doors
 from xpm_nb.core.config import RunMode
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import host, outlook, settings, staleness, submission
+from xpm_nb.engine import host, outlook, settings, staleness, submission, unguarded
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.experiment import Experiment, current, guard, live, place, started
 from xpm_nb.engine.job import error_of
@@ -81,7 +81,10 @@ def submit(task: Any, **options: Any) -> Any:
     ------
     NoExperimentError
         If none is open.
+    ConfigError
+        If a job does so because it imports a module that does.
     """
+    unguarded.check_import()
     return _current_for(task, "nowhere to go").submit(task, **options)
 
 
@@ -98,6 +101,7 @@ def _open(
     durable: bool | None,
 ) -> tuple[Experiment, bool]:
     """Give the live experiment of that name, or open it; tell whether it was opened now."""
+    unguarded.check_import()
     check_name(name, "an experiment's name")
     if namespace is not None:
         check_name(namespace, "a namespace")
@@ -112,6 +116,7 @@ def _open(
         text = f"the workspace {workspace.root} belongs to the user {owner}: it is only looked at"
         warnings.warn(text, UserWarning, stacklevel=3)
     if mode is not RunMode.DRY_RUN:  # which writes nothing
+        unguarded.check_place(workspace.root)
         workspace.create()
         if text := trial.trouble(workspace):
             warnings.warn(text, UserWarning, stacklevel=3)
@@ -196,9 +201,9 @@ def start(
     Raises
     ------
     WorkspaceError
-        If the workspace cannot be written.
+        If the workspace cannot be written, or lies in the directory of a job.
     ConfigError
-        If the name cannot be one.
+        If the name cannot be one, or a job imports a module that opens an experiment.
     """
     xp, _ = _open(
         name,

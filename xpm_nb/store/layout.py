@@ -85,6 +85,19 @@ def inside(root: Path, path: Path) -> Path:
     return path
 
 
+def job_around(path: Path) -> JobPaths | None:
+    """Give the job in whose directory a path lies, None if it lies in none.
+
+    A job's directory is ``jobs/<type name>/<64 hex>``, and is there.
+    """
+    real = Path(os.path.realpath(path))
+    for place in (real, *real.parents):
+        is_one = _HEX.fullmatch(place.name) and place.parent.parent.name == "jobs"
+        if is_one and place.is_dir():
+            return JobPaths.of(place)
+    return None
+
+
 def stranger(root: Path) -> str:
     """Name the other user to whom a workspace belongs, "" if it is ours, or not there.
 
