@@ -395,6 +395,32 @@ CARRIED = {
         ],
         (5, {1: "a"}),
     ),
+    "a field set by another name": (
+        [
+            "from dataclasses import dataclass\n@dataclass\nclass Cfg:\n  lr: float\n  n: int = 2",
+            "CFG = Cfg(0.1)\nCFG.lr = 0.2",
+            "other = CFG\nother.n = 10",
+            "CFG.n += 1",
+            "class Learn:\n  def execute(self): return CFG.lr, CFG.n",
+        ],
+        (0.2, 11),
+    ),
+    "both names of a list": (
+        [
+            "A = [1]",
+            "B = A\nB.append(2)\nA.append(3)",
+            "class Learn:\n  def execute(self):\n    B.append(4)\n    return A.pop(), A, B is A",
+        ],
+        (4, [1, 2, 3], True),
+    ),
+    "a default dict of a function": (
+        [
+            "from collections import defaultdict\nOFF = 3\nD = defaultdict(lambda: OFF, a=1)",
+            "D['b'] = 2",
+            "class Learn:\n  def execute(self): return D['a'], D['b'], D['c']",
+        ],
+        (1, 2, 3),
+    ),
     "names of modules that nobody imports": (
         ["class Learn:\n  def execute(self): return __name__"],
         "__main__",
@@ -599,6 +625,43 @@ REFUSED = {
         ["N = 2", "class Learn:\n  n = N * 2\n  def execute(self): return self.n", "N = 3"],
         ["Learn.n (In[2], line 1) is 4, and would be 6"],
     ),
+    "a field of an instance that another name was given to": (
+        [
+            "from dataclasses import dataclass\n@dataclass\nclass Cfg:\n  lr: float\n  n: int = 2",
+            "model = [Cfg(0.1), Cfg(0.3)]",
+            "def change(c): c.n = 10\nchange(model[1])",
+            LEARN,
+        ],
+        ["`model[1].n` is 10 now, and would be 2 if it were made again", "run In[2] again"],
+    ),
+    "the function of a default dict": (
+        [
+            "from collections import defaultdict\nf = lambda: 1\nmodel = defaultdict(f)",
+            "f = lambda: 2",
+            LEARN,
+        ],
+        ["`model.default_factory`, <lambda>, is another one now", "run In[1] again"],
+    ),
+    "what a partial holds": (
+        ["from functools import partial\nK = 0\nmodel = partial(max, K, b=1)", "K = 5", LEARN],
+        ["`model.args[0]` is 0 now, and would be 5 if it were made again", "run In[1] again"],
+    ),
+    "a function in a table": (
+        ["f = lambda x: x\nmodel = {'a': f}", "f = lambda x: 2", LEARN],
+        ["`model['a']`, <lambda>, is another one now", "run In[1] again"],
+    ),
+    "a table that functions fill": (
+        [
+            "model = {}\ndef put(name):\n  def deco(f):\n    model[name] = [f]\n    return f\n"
+            "  return deco",
+            "@put('a')\ndef f(): pass",
+            LEARN,
+        ],
+        [
+            "`model['a']` is there now, and would not be if it were made again",
+            "or run In[1] again, and then the cells that fill it.",
+        ],
+    ),
     "a list of an older class": (
         ["class A: x = 1", "model = [A]", "class A: x = 2", LEARN],
         ["In[2], line 1 sets to [A]", "run In[2] again"],
@@ -714,6 +777,11 @@ REGISTERED = {
         ["REG = [len]\ndef reg(n):\n  def deco(f):\n    REG.append(f)\n    return f\n  return deco", "@reg(1)\ndef f(): return 1"],
         "[REG[0]('ab'), REG[1]()]",
         [2, 1],
+    ),
+    "by a decorator that wraps": (
+        ["import functools\nREG = {}\ndef reg(name, scale=1):\n  def deco(f):\n    @functools.wraps(f)\n    def w(*a): return f(*a) * scale\n    REG[name] = w\n    return w\n  return deco", "@reg('a', scale=2)\ndef f(): return 1", "@reg('b')\ndef g(): return 5"],
+        "{name: h() for name, h in REG.items()}",
+        {"a": 2, "b": 5},
     ),
     "by the classes derived from one": (
         ["REG = set()\nclass Base:\n  def __init_subclass__(cls): REG.add(cls)", "class X(Base):\n  def f(self): return 3"],

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from xpm_nb.code import differing
 from xpm_nb.code.cells import Statement, functions_in
 from xpm_nb.code.drift import Refused
 from xpm_nb.code.imports import import_gives
@@ -123,15 +124,24 @@ def _assignment_refusal(
             "Read it from the environment inside the function that needs it",
         )
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    for target in targets:
-        for name, part in _unpacked(target, made):
-            if name == meaning.name and same_value(part, meaning.value, origins.alike):
-                return None
+    parts = [p for t in targets for name, p in _unpacked(t, made) if name == meaning.name]
+    if any(same_value(part, meaning.value, origins.alike) for part in parts):
+        return None
+    found = differing.place(parts[-1], meaning.value, origins.alike) if parts else None
+    filled = found is not None and found.added
     return Refused(
         f"which {place} sets to {_shown(ast.unparse(node.value))}, "
-        f"but is {_now(meaning.value, meaning.space)} now",
-        f"{_MAKE_PARAM}run {place.partition(',')[0]} again",
+        f"but {_difference(meaning, found)}",
+        f"{_MAKE_PARAM}run {place.partition(',')[0]} again"
+        + (", and then the cells that fill it" if filled else ""),
     )
+
+
+def _difference(meaning: Meaning, place: differing.Place | None) -> str:
+    """Say in what a value is not what its statement makes it."""
+    if place is not None and place.path and not differing.is_small(meaning.value):
+        return place.told(meaning.name)
+    return f"is {_now(meaning.value, meaning.space)} now"
 
 
 def _is_secret(meaning: Meaning) -> bool:
@@ -285,10 +295,8 @@ def unbound(value: Any, *, imported: bool) -> Refused:
 def _now(value: Any, space: Mapping[str, Any]) -> str:
     """Describe a live value without running code of its own."""
     kind = type(value)
-    if kind in (int, float, complex, bool, str, bytes, type(None)):
-        return _shown(repr(value))
-    if kind in (list, tuple, dict, set) and len(value) < 20:
-        return _shown("".join(repr(value)))
+    if differing.is_small(value):
+        return differing.shown(value)
     former = is_data(value) and space.get(kind.__name__, kind) is not kind
     return f"of {'an earlier' if former else 'type'} {kind.__qualname__}"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 import ast
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from xpm_nb.code.touches import SPOKEN, Touch, is_filling
 from xpm_nb.code.values import NotPlain, evaluate, same_value
 
 _HELD = (list, dict, set)
+_ATOMS = (bool, int, float, complex, str, bytes, type(None))  # which nothing changes
 _DEFINED = (FunctionType, type, staticmethod, classmethod, property, type(None))
 _MISSING = object()
 
@@ -272,11 +273,12 @@ def _written(node: ast.AST, name: str) -> ast.expr | None:
     return None
 
 
-def chain(cells: Cells, name: str) -> list[Statement]:
+def chain(cells: Cells, name: str, space: Mapping[str, Any]) -> list[Statement]:
     """Give the statements that may have made a global value, in order of execution.
 
     The first is the latest that gives the name a value without reading what it was; the others
-    change that, or make a new value of it. Nothing if there is no such first one.
+    change that, also by another name that it was given, or make a new value of it. Nothing if there
+    is no such first one.
     """
     found: list[Statement] = []
     for statement in reversed([s for s in cells.binders(name) if not is_import(s)]):
@@ -285,8 +287,25 @@ def chain(cells: Cells, name: str) -> list[Statement]:
             break
     if not found or reads_itself(found[0], name):
         return []
-    later = [s for s in cells.touching(name) if s.order > found[0].order and s not in found]
-    return sorted([*found, *later], key=lambda s: s.order)
+    names = {name: found[0].order}
+    for other, binders in _other_names(cells, name, space):
+        if binders[-1].order > found[0].order:
+            names[other] = binders[-1].order
+            found.append(binders[-1])
+    later = [s for n, order in names.items() for s in cells.touching(n) if s.order > order]
+    return sorted(dict.fromkeys((*found, *later)), key=lambda s: s.order)
+
+
+def _other_names(
+    cells: Cells, name: str, space: Mapping[str, Any]
+) -> Iterator[tuple[str, list[Statement]]]:
+    """Give the other names that a value was given by ``B = A``, with what binds them."""
+    value = space.get(name)
+    for other in names_of(name, value, space)[1:] if type(value) not in _ATOMS else ():
+        binders = cells.binders(other)
+        match binders[-1].node if binders else None:
+            case ast.Assign(targets=[ast.Name()], value=ast.Name(id=given)) if given == name:
+                yield other, binders
 
 
 def reads_itself(statement: Statement, name: str) -> bool:

@@ -23,7 +23,7 @@ from xpm_nb.code.binding import (
     unbound,
     unfit,
 )
-from xpm_nb.code.cells import Cells, Statement
+from xpm_nb.code.cells import Cells, Statement, functions_in
 from xpm_nb.code.drift import Context, Refused, check_decorators, check_defaults
 from xpm_nb.code.imports import import_gives, import_text, is_dotted, is_import
 from xpm_nb.code.origin import Origins
@@ -143,13 +143,13 @@ class Finding:
         To run the cell again would make it what it is now.
         """
         cell = statement.cell
-        chain = changes.chain(self._ground.cells, meaning.name)
+        chain = changes.chain(self._ground.cells, meaning.name, meaning.space)
         after = [s for s in chain if s.cell == cell and s.order > statement.order]
         return changed_by(meaning, after[-1]) if after and chain[0] == statement else refused
 
     def _remade(self, user: Piece, name: str, value: Any) -> list[Piece]:
         """Give the pieces that make a plain value together; none if one alone does, or none do."""
-        statements = changes.chain(self._ground.cells, name)
+        statements = changes.chain(self._ground.cells, name, user.space)
         if len(statements) < 2 or unfit(Meaning(name, value, user.space), statements):
             return []
         if not changes.reads_itself(statements[-1], name):
@@ -161,12 +161,13 @@ class Finding:
         if not changes.make(name, value, statements, user.space, self._ground.origins.alike):
             return []
         made: list[Piece] = []
+        names = {name, *(n for s in statements for n in s.binds if user.space.get(n) is value)}
         for statement in statements:
             piece = self._ground.piece(statement, user.space, user.root)
             piece.compared = True
-            if made:
-                piece.now[name] = [*made]
-                piece.settled.add(name)
+            for other in names & {bound for before in made for bound in before.binds}:
+                piece.now[other] = [*made]
+                piece.settled.add(other)
             made.append(piece)
         return made
 
@@ -204,14 +205,22 @@ class Finding:
     def _registering(
         self, item: type | FunctionType, name: str, space: Mapping[str, Any]
     ) -> Statement | None:
-        """Give the definition of what a decorator or a base class has put into a container."""
-        statement = self.statement_of(item)
-        if statement is None or not isinstance(statement.node, DEFINITIONS):
-            return None
-        for used in used_at_once(statement.cell.text, statement.index):
-            by = self.statement_of(space.get(used))
-            if by is not None and by.key != statement.key and name in by.reads.later:
-                return statement
+        """Give the definition of what a decorator or a base class has put into a container.
+
+        A decorator may have put in what it has wrapped the function in (`functools.wraps`).
+        """
+        for part in [item] if isinstance(item, type) else functions_in(item):
+            statement = self.statement_of(part)
+            if statement is None or not isinstance(statement.node, DEFINITIONS):
+                continue
+            for used in used_at_once(statement.cell.text, statement.index):
+                by = self.statement_of(space.get(used))
+                if by is not None and by.key != statement.key and name in by.reads.later:
+                    if isinstance(statement.node, ast.ClassDef):
+                        return statement
+                    context = Context(space, self._ground.origins)
+                    check_decorators(item, statement, statement.node, context)
+                    return statement
         return None
 
     def statement_of(self, value: object) -> Statement | None:

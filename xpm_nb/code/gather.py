@@ -320,7 +320,7 @@ class Gathering:
             if name in piece.settled:
                 continue
             found = self._base(piece, name, line) or self._resolve(piece, name, line)
-            if found:
+            if found and name not in piece.settled:  # finding may have settled it
                 piece.now[name] = found
         for name, line in reads.later.items():
             piece.later += self._resolve(piece, name, line)

@@ -293,8 +293,8 @@ class _Comparison:
             case list() | tuple():
                 return len(a) == len(b) and all(map(self.same, a, b))
             case dict():
-                return self.same(list(a.items()), list(b.items())) and (
-                    getattr(a, "default_factory", None) is getattr(b, "default_factory", None)
+                return self.same(list(a.items()), list(b.items())) and self._same_parts(
+                    a, b, ("default_factory",)
                 )
             case set() | frozenset():
                 return bool(a == b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
