@@ -216,6 +216,86 @@ def test_policies(lab):
     assert kernel.fails("start('policies', stale='x')").error.startswith("ConfigError: stale=: 'x'")
 
 
+CHAIN = """
+class Middle(Task):
+    said: Param[Said]
+    def execute(self):
+        return 1
+
+class Top(Task):
+    middle: Param[Middle]
+    k: Param[int] = 0
+    def execute(self):
+        return 2
+"""
+
+
+@pytest.fixture
+def chain(lab):
+    """A kernel with three jobs in a chain, and then another helper of the first."""
+
+    def make(policy):
+        kernel = lab.kernel()
+        kernel.run(f"xp = start('chain', stale={policy!r})")
+        kernel.run("def word():\n    return 'one'")
+        kernel.run(POLICY.format(policy=""))
+        kernel.run(CHAIN)
+        kernel.run("said = Said.C().submit(); middle = Middle.C(said=said).submit()")
+        kernel.run("top = Top.C(middle=middle).submit(); xp.wait(timeout_s=60)")
+        kernel.run("def word():\n    return 'two'")
+        return kernel
+
+    return make
+
+
+SEEN = "[job.view().stale for job in (said.job, middle.job, top.job)]"
+
+
+def test_an_input_that_is_not_submitted_again_is_looked_at_too(chain):
+    kernel = chain("warn")
+    kernel.run("top = Top.C(middle=middle).submit(); xp.wait(timeout_s=60)")
+    assert kernel.value(SEEN) == ["code", "input", "input"]
+    kernel.run("new = Top.C(middle=middle, k=1).submit(); xp.wait(timeout_s=60)")
+    assert kernel.value("new.job.view().stale") == "input", "it was made from what is stale"
+    assert "its code has changed" in kernel.run("print(middle.why())").stdout
+    kernel.run("def word():\n    return 'one'")
+    kernel.run("new = Top.C(middle=middle, k=1).submit(); xp.wait(timeout_s=60)")
+    assert kernel.value(SEEN) == ["", "", ""]
+    assert kernel.value("new.job.view().stale") == ""
+
+
+def test_why_looks_at_inputs_too(chain):
+    kernel = chain("warn")
+    assert "Middle" in kernel.run("print(top.why())").stdout.partition("stale")[2]
+    assert kernel.value(SEEN) == ["code", "input", "input"]
+
+
+def test_why_of_a_task_that_was_not_submitted_looks_at_inputs_too(chain):
+    kernel = chain("warn")
+    assert "an input has changed" in kernel.run("print(xp.why(Top.C(middle=middle)))").stdout
+
+
+def test_a_stale_input_is_an_error_where_that_is_asked_for(chain):
+    kernel = chain("error")
+    error = kernel.fails("Top.C(middle=middle).submit()").error
+    assert error.startswith("StaleError: Top ")
+    assert "an input has changed since" in error
+    error = kernel.fails("Top.C(middle=middle, k=1).submit()").error
+    assert error.startswith("StaleError: Top needs the result of Middle ")
+    assert "an input has changed since" in error
+    number = kernel.value("middle.job.identifier[:8]")
+    assert f"%xpm keep {number}" in error
+    kernel.run("middle.job.keep('words do not matter')")
+    kernel.run("new = Top.C(middle=middle, k=1).submit(); xp.wait(timeout_s=60)")
+    assert kernel.value("[new.result(), new.job.view().stale]") == [2, ""]
+
+
+def test_what_a_stale_input_was_used_for_runs_again_where_that_is_asked_for(chain):
+    kernel = chain("rerun")
+    kernel.run("top = Top.C(middle=middle).submit(); xp.wait(timeout_s=60)")
+    assert kernel.value("top.job.view().attempt") == 2
+
+
 def test_a_new_kernel_knows_what_other_code_made(lab):
     first = lab.kernel()
     first.run("xp = start('later')")

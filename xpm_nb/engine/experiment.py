@@ -31,6 +31,7 @@ from xpm_nb.engine.handing import Handing
 from xpm_nb.engine.intake import Intake
 from xpm_nb.engine.job import Job, run_again
 from xpm_nb.engine.jobs import Jobs
+from xpm_nb.engine.judging import Looked
 from xpm_nb.engine.keeping import Keeping
 from xpm_nb.engine.listening import inside
 from xpm_nb.engine.messages import (
@@ -106,6 +107,7 @@ class Experiment(Handing, Intake, Keeping):
         self._environ = {}
         self._read: dict[str, tuple[int, int]] = {}  # how the lists of runs were when read
         self._codes = Codes()
+        self._looked = Looked(0, set(), {})
         self._comparing = Comparing(workspace, self._known, self._loop)
         self._namesakes = Namesakes(workspace, namespace, host.notebook)
         self._run = Run(

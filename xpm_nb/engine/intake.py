@@ -158,7 +158,10 @@ class Intake(Judging):
         entry = _dry_entry(paths, record) if dry else self._loop.entry(paths, record)
         policy = staleness.policy_of(cls, self.stale_policy)
         runs = not dry and mode is not RunMode.PREPARE
+        self._judge_needs(needs, wait=policy == "error")
         carried, code = self._code_of(task, entry, policy, runs=runs)
+        if policy == "error" and carried is not None:
+            staleness.refuse_needs(configs.local_name(cls), (job.view() for job in needs))
         options = replace(options, stale=policy)
         item = self._item(entry, task, given)
         assert item.job is not None

@@ -5,10 +5,10 @@ Nothing here starts or ends a job.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from xpm_nb.code import loaded
 from xpm_nb.core import config as configs
@@ -18,13 +18,13 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import host, outlook, staleness, submission
 from xpm_nb.engine.codes import Codes
 from xpm_nb.engine.contents import Contents
-from xpm_nb.engine.entries import Entry
+from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.looking import note_found
 from xpm_nb.engine.messages import JudgeJobs
 from xpm_nb.engine.why import Case, Why, explain, nearest
-from xpm_nb.errors import ConfigError, RecordError
+from xpm_nb.errors import ConfigError, RecordError, XpmError
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code
@@ -34,10 +34,29 @@ MAX_ASKED = 100  # of these results that are asked why
 SYNC_S = 1.0  # how long a look at the jobs waits for the scheduler, at most
 
 
+class Looked(NamedTuple):
+    """What was looked at since a cell began: its code stays what it is until the next one.
+
+    Attributes
+    ----------
+    executed : int
+        How many cells were executed.
+    entries : set of str
+        `Entry.id` of the jobs.
+    codes : dict
+        The present code of results, by what they were made from.
+    """
+
+    executed: int
+    entries: set[str]
+    codes: dict[tuple[str, str], Code | None]
+
+
 class Judging(Contents):
     """The part of `Experiment` that knows with which code results were made."""
 
     _codes: Codes
+    _looked: Looked
 
     def stale(self, *, unknown: bool = False) -> Jobs:
         """Look which results are stale, with the code as it is now, and give their jobs.
@@ -80,21 +99,64 @@ class Judging(Contents):
         )
 
     def judge(self, jobs: Iterable[Job]) -> None:
-        """Look whether results are stale, with the code as it is now; their views say so then."""
+        """Look whether results are stale, with the code as it is now; their views say so then.
+
+        What they were made from is looked at with them, however indirectly they need it.
+        """
         self._loop.sync(SYNC_S)  # what ended just now is known then
-        found: dict[tuple[str, str], Code | None] = {}
-        wanted = []
-        for job in jobs:
-            entry = job.entry
-            if entry.view.state is not JobState.DONE or job.dry:
-                continue
-            made = staleness.made(entry)
-            mark = made.fingerprint, str(made.left_out)
-            if mark not in found:
-                found[mark] = self._now(entry)[1]
-            wanted.append((entry, found[mark]))
-        self._loop.post(JudgeJobs(tuple(wanted)))
+        some = self._with_needs((job.entry for job in jobs if not job.dry), set())
+        self._loop.post(JudgeJobs(tuple(self._with_code(some, {}))))
         self._loop.sync(SYNC_S)
+
+    def _judge_needs(self, needs: Iterable[Job], *, wait: bool) -> None:
+        """Look whether the results that a task is about to use are stale.
+
+        Each is looked at once while a cell is executed: thousands of tasks may use the same.
+
+        Parameters
+        ----------
+        needs : iterable of Job
+            What the task uses.
+        wait : bool
+            Until their views say so; otherwise they say so before the task is taken in.
+        """
+        cells = host.compiled()
+        executed = 0 if cells is None else len(cells[1])
+        if executed != self._looked.executed:
+            self._looked = Looked(executed, set(), {})
+        some = self._with_needs((job.entry for job in needs), self._looked.entries)
+        if wanted := tuple(self._with_code(some, self._looked.codes)):
+            self._loop.post(JudgeJobs(wanted))
+            if wait:
+                self._loop.sync(SYNC_S)
+
+    def _with_needs(self, some: Iterable[Entry], seen: set[str]) -> list[Entry]:
+        """Give jobs and what they need, however indirectly, but for those that were seen before."""
+        found, pending = [], list(some)
+        while pending:
+            entry = pending.pop()
+            if entry.id not in seen:
+                seen.add(entry.id)
+                found.append(entry)
+                for key in entry.facts.dependencies:
+                    with suppress(XpmError):  # a damaged record names no job
+                        pending.append(self._loop.entry(resolve(entry.paths, key)))
+        return found
+
+    def _with_code(
+        self, some: Iterable[Entry], found: dict[tuple[str, str], Code | None]
+    ) -> Iterator[tuple[Entry, Code | None]]:
+        """Give those of some jobs that are done, with the code that they would have now.
+
+        What is found is kept, for jobs that were made from the same.
+        """
+        for entry in some:
+            if entry.view.state is JobState.DONE:
+                made = staleness.made(entry)
+                mark = made.fingerprint, str(made.left_out)
+                if mark not in found:
+                    found[mark] = self._now(entry)[1]
+                yield entry, found[mark]
 
     def _accept(self, jobs: Iterable[Job], there: Mapping[str, Making], reason: str) -> int:
         """Accept fresh results for code that is the same in another place; see `Accept`."""
@@ -159,6 +221,8 @@ class Judging(Contents):
     def _case(self, task: Any) -> Case:
         paths = outlook.place_of(task, self.workspace, self.namespace)
         name = configs.local_name(configs.info(task).cls)
+        with suppress(ConfigError):  # what it needs was not submitted: nothing of it is stale
+            self.judge(submission.needed_jobs(task))
         fate, view = self._outlook_of(paths)
         elsewhere = fate.kind == "running" and (view is None or view.elsewhere)
         code = self._codes.of(task, host.executed_cells)

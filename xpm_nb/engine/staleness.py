@@ -20,6 +20,7 @@ from typing import Any
 from xpm_nb.code import loaded
 from xpm_nb.core.freshness import Making, Stale, Verdict, judge
 from xpm_nb.core.states import JobState
+from xpm_nb.core.views import JobView
 from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.errors import ConfigError, RecordError, StaleError, XpmError
 from xpm_nb.store import attempts, records
@@ -174,6 +175,25 @@ def refuse(entry: Entry, code: Code | None, entry_of: Callable[[JobPaths], Entry
         "stale='rerun', or accept it with job.keep(\"why\") (%xpm keep "
         f"{entry.paths.identifier[:8]})"
     )
+
+
+def refuse_needs(who: str, needs: Iterable[JobView]) -> None:
+    """Raise for a task that is about to use a result that is stale.
+
+    Raises
+    ------
+    StaleError
+        Naming the result, what has changed and what can be done.
+    """
+    words = {kind.value: WORDS[kind] for kind in CHANGED}
+    for view in needs:
+        if view.stale in words:
+            number = view.identifier[:8]
+            raise StaleError(
+                f"{who} needs the result of {view.task} {number}, but {words[view.stale]} since "
+                f"(stale='error'): submit that first, with stale='rerun', or accept it with "
+                f'job.keep("why") (%xpm keep {number})'
+            )
 
 
 def keep(entry: Entry, entry_of: Callable[[JobPaths], Entry], reason: str) -> bool:
