@@ -21,6 +21,7 @@ from xpm_nb.core.events import (
     Rejected,
     Released,
     Remove,
+    Removed,
     Rerun,
     Retry,
     Started,
@@ -222,6 +223,8 @@ class Anything(RuleBasedStateMachine):
                     self.held.pop(key, None)
                 case Remove(key):
                     assert key not in self.alive
+                    if int(key) % 2 and self.plan.spent(key):  # others need those of the rest
+                        effects += self.plan.apply(Removed(key), self.now)
 
     def used(self, pool):
         return sum(n for needs in self.held.values() for p, n in needs if p == pool)
@@ -383,7 +386,7 @@ def test_the_machine_knows_all_events():
     """What is not drawn above is found by the plan itself."""
     drawn = {
         *(Submit, FoundDone, FoundFailed, Rerun, Started, TimeLimit, Failed, Completed, Vanished),
-        *(Released, Rejected, Refused, Cancel, Taken, Attached),
+        *(Released, Rejected, Refused, Cancel, Taken, Attached, Removed),
     }
     assert set(KINDS) == drawn | set(FOUND_BY_THE_PLAN)
 

@@ -49,6 +49,11 @@ class Spent(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Removed(Event):
+    """Its files are gone: it is as if it had not been run."""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundDone(Event):
     """Its marker already says done."""
 
@@ -207,7 +212,7 @@ class Retry(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Remove(Effect):
-    """Remove its files, so that it is as if it had not been run."""
+    """Remove its files, unless the workspace tells that somebody else needs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +285,15 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
             Released: _W,
             Cancel: _R,
         },
-        _D: {Submit: _D, FoundDone: _D, FoundFailed: _E, Attached: _R, Rerun: _W, Spent: _U},
+        _D: {
+            Submit: _D,
+            FoundDone: _D,
+            FoundFailed: _E,
+            Attached: _R,
+            Rerun: _W,
+            Spent: _D,
+            Removed: _U,
+        },
         _E: {Submit: _W, Offer: _U, FoundDone: _D, FoundFailed: _E, Attached: _R, Rerun: _W},
     }
 )

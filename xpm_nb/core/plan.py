@@ -164,6 +164,17 @@ class Plan:
         """Give the jobs that need a job."""
         return tuple(self._nodes[key].dependents) if key in self._nodes else ()
 
+    def spent(self, key: str) -> bool:
+        """Tell whether the files of a done job are to go, as no job here needs them any more.
+
+        Asked when a job that needs it has just ended well: what was found done says nothing of what
+        is going to be submitted next.
+        """
+        if self._transient.get(key) is not TransientMode.REMOVE:
+            return False
+        node = self._nodes[key]
+        return node.state is JobState.DONE and not node.in_need
+
     def next_deadline(self) -> float | None:
         """Say when `tick` has something to do, None if nothing is due."""
         nodes = [self._nodes[key] for key in self._limited]
@@ -411,7 +422,7 @@ class Plan:
         if node.state is JobState.READY and node.missing:  # run again while this one was under way
             out.append((node, DependencyReopened(node.key)))
         if node.state is JobState.DONE and old.under_way:
-            spent = [key for key in node.dependencies if self._spent(key)]
+            spent = [key for key in node.dependencies if self.spent(key)]
             out += [(self._nodes[key], Spent(key)) for key in spent]
         if node.state is old or not (node.state.final or old.final):
             return out
@@ -439,17 +450,6 @@ class Plan:
             return event
         waited_for = any(self.state(key) is JobState.WAITING for key in node.dependents)
         return event if waited_for else Offer(event.key, event.dependencies)
-
-    def _spent(self, key: str) -> bool:
-        """Tell whether the files of a done job are not needed any more.
-
-        Asked when a job that needs it has just ended well: what was found done says nothing of what
-        is going to be submitted next.
-        """
-        if self._transient.get(key) is not TransientMode.REMOVE:
-            return False
-        node = self._nodes[key]
-        return node.state is JobState.DONE and not node.in_need
 
     def _ask_to_end(self, node: Node, now: float, effects: list[Effect]) -> None:
         if node.kill_at is None:  # the second reason to end gives no more time than the first

@@ -89,16 +89,20 @@ class Afterwards:
         Raises
         ------
         ConfigError
-            It is not done, a running job may read its files, or no reason is given.
+            It is not done, a running job (of this kernel or another) may read its files, or no
+            reason is given.
         """
         self._loop.sync(VIEWS_S)
         entry = self._entry
         if not entry.over() or entry.view.state is not JobState.DONE:
             state = entry.view.state.value
             raise ConfigError(f"{entry.name} has no result to disown: it is {state}")
-        if text := looking.Uses(self._loop.under_way(), self._loop.entry).reader(entry):
-            raise ConfigError(f"{entry.name} cannot be disowned now: {text}")
-        trust.disown(entry.paths, entry.name, reason)
+        uses = looking.Uses(self._loop.under_way(), self._loop.entry)
+
+        def obstacle() -> str:
+            return uses.reader(entry) or self._loop.readers.running(entry.paths)
+
+        trust.disown(entry.paths, entry.name, reason, obstacle)
         self._loop.post(LookAgain(entry))
         self._loop.sync(VIEWS_S)
 

@@ -39,7 +39,7 @@ class Item:
         self.tags = tags
         self.submitted = submitted
         self.run = run  # "" for the one under way
-        self.listed = False  # in the run under way
+        self.listed = ""  # the `TransientMode` with which it is in the list of the run under way
         self.job: Job | None = None
         self._of: JobView | None = None
         self._made: JobView | None = None

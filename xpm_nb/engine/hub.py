@@ -22,6 +22,7 @@ from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.engine.messages import Clock, Watcher
+from xpm_nb.engine.readers import Readers
 from xpm_nb.errors import InternalError, XpmError
 from xpm_nb.store import locks, troubles
 from xpm_nb.store.layout import JobPaths
@@ -45,6 +46,8 @@ class Hub:
         Gives the entry of a directory, making it if need be.
     act : callable
         Carries out one effect for one job.
+    readers : Readers
+        Know who may read whose files.
 
     Attributes
     ----------
@@ -59,11 +62,13 @@ class Hub:
         watcher: Watcher,
         entry_of: Callable[[JobPaths], Entry],
         act: Callable[[Entry, Effect], None],
+        readers: Readers,
     ) -> None:
         self.plan = plan
         self.clock = clock
         self.watcher = watcher
         self.entry_of = entry_of
+        self.readers = readers
         self.entries: dict[str, Entry] = {}
         self._act = act
         self._effects: deque[Effect] = deque()

@@ -276,8 +276,8 @@ class Intake(Judging):
             # What is submitted again without tags keeps those it has.
             before = item.tags if known else {}
             tags = record.tags or before
-            listed = known and item.listed and tags == item.tags
-            item.listed = item.listed or mode is RunMode.NORMAL
+            listed = known and item.listed == record.transient and tags == item.tags
+            item.listed = record.transient if mode is RunMode.NORMAL else item.listed
             again = known and entry.view.state is not JobState.ERROR
             item.update(tags, item.submitted if again else record.submitted)
             self._earlier.pop(entry.id, None)
@@ -296,6 +296,7 @@ class Intake(Judging):
             tags=tags,
             submitted=record.submitted,
             launcher=record.launcher,
+            transient=record.transient,
         )
         # What is not to be run is not listed: opening the experiment again would run it.
         new = mode is RunMode.NORMAL and not listed

@@ -445,6 +445,7 @@ def run_again(
     """
     over = [job for job in dict.fromkeys(jobs) if job.dry or job.entry.over()]
     ids, uses = {job.entry.id for job in over}, looking.Uses(loop.under_way(), loop.entry)
+    free: set[str] = set()
     for job in over:
         entry, text = job.entry, ""
         if entry.dry:
@@ -452,7 +453,7 @@ def run_again(
         elif asked.get(entry.id) is None and not entry.paths.script.is_file():
             text = f"nothing says what it runs: delete {entry.paths.done} and submit it again"
         elif job.state is JobState.DONE:
-            text = uses.obstacle(entry, ids)
+            text = uses.obstacle(entry, ids) or loop.readers.running(entry.paths, free)
         if text:
             raise ConfigError(f"{entry.name} cannot be run again: {text}")
     for job in over:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from xpm_nb.code import fingerprint, modules
@@ -16,38 +16,53 @@ from xpm_nb.core.freshness import Making
 from xpm_nb.core.states import FailureReason
 from xpm_nb.engine.entries import Asked, Entry, resolve
 from xpm_nb.engine.looking import Found, superseded
-from xpm_nb.errors import LaunchError, RecordError, XpmError
+from xpm_nb.errors import ConfigError, LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import LaunchRequest
 from xpm_nb.store import attempts, damage, fs, leaving, locks, records, removal, tokens
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code, Failure, JobRecord
 
+Obstacle = Callable[[], str]
 
-def prepare(entry: Entry, *, again: bool = False) -> Found:
+BUSY = "somebody has it just now"
+
+
+def prepare(entry: Entry, *, again: Obstacle | None = None) -> Found:
     """Make the directory ready for a run: old attempt away, script, parameters and record there.
 
     Parameters
     ----------
     entry : Entry
         The job.
-    again : bool
-        Although it is done.
+    again : callable, optional
+        Although it is done: says who needs its result, "" if nobody does.
 
     Returns
     -------
     Found
         NOTHING if the job can be launched now or later, else what is in the way (HELD, DONE).
+
+    Raises
+    ------
+    ConfigError
+        Somebody needs its result, and so it stays.
     """
     entry.paths.create()
     lock = locks.try_lock(entry.paths)
     if lock is None:
         return Found.HELD
     try:
-        if again and locks.legacy_holder(entry.paths) is not None:
+        if again is None:
+            if records.is_done(entry.paths):
+                return Found.DONE
+            write(entry, retries=0)
+            return Found.NOTHING
+        if locks.legacy_holder(entry.paths) is not None:
             return Found.HELD
-        if records.is_done(entry.paths) and not again:
-            return Found.DONE
-        write(entry, retries=0)
+        with leaving.announced(entry.paths):
+            if text := again():
+                raise ConfigError(text)
+            write(entry, retries=0)
         return Found.NOTHING
     finally:
         lock.release()
@@ -71,14 +86,33 @@ def prepare_retry(entry: Entry) -> None:
         lock.release()
 
 
-def remove(entry: Entry) -> bool:
-    """Remove the files of a job that is done, unless somebody has it; tell whether it was done."""
-    lock = locks.try_lock(entry.paths)
+def remove(entry: Entry, obstacle: Obstacle) -> str:
+    """Remove the files of a job that is done, unless somebody needs them.
+
+    Parameters
+    ----------
+    entry : Entry
+        The job.
+    obstacle : callable
+        Says who needs them, "" if nobody does.
+
+    Returns
+    -------
+    str
+        Why they stay, "" if they are gone.
+    """
+    paths = entry.paths
+    lock = locks.try_lock(paths)
     if lock is None:
-        return False
+        return BUSY
     try:
-        removal.remove_files(entry.paths)
-        return True
+        if not records.is_done(paths):
+            return "it is not done any more"
+        with leaving.announced(paths):
+            if text := obstacle():
+                return text
+            removal.remove_files(paths)
+        return ""
     finally:
         lock.release()
 

@@ -26,6 +26,7 @@ from xpm_nb.engine import settings
 from xpm_nb.engine.arrivals import LauncherOf
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.messages import Clock, Message, SetSlots, Wake, in_parts
+from xpm_nb.engine.readers import Readers
 from xpm_nb.engine.scheduler import Scheduler
 from xpm_nb.errors import InternalError
 from xpm_nb.launchers.local import LocalLauncher
@@ -74,6 +75,7 @@ class Loop:
         launchers: Mapping[str, LauncherOf] | None = None,
     ) -> None:
         self.clock: Clock = clock or _SystemClock()
+        self.readers = Readers()
         self.slots = slots
         self._pid = os.getpid()
         self._inbox: deque[Message] = deque()
@@ -100,6 +102,7 @@ class Loop:
             self.entry,
             LAUNCHERS if launchers is None else launchers,
             refresh_hz,
+            self.readers,
         )
 
     # -- for every thread -----------------------------------------------------------------

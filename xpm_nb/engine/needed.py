@@ -47,6 +47,7 @@ class Needed:
         self.referenced: set[str] = set()
         self.now: set[str] = set()
         self.mentioned: set[str] = set()
+        self._users: dict[str, set[str]] = {}
 
     def why(self, paths: JobPaths) -> str:
         """Say who needs a job now, "" if nobody does."""
@@ -54,9 +55,14 @@ class Needed:
             self.look(besides=paths.key)  # which we hold ourselves
         if paths.key in (self._busy() if self._busy is not None else ()):
             return f"{name_of(paths)} is under way in this kernel"
-        if paths.key in self.now:
+        begun = any(is_held(self.jobs[key]) for key in self._using(paths.key))
+        if begun or paths.key in self.now:
             return f"{name_of(paths)} runs, waits, or is needed by what does"
         return ""
+
+    def _using(self, key: str) -> set[str]:
+        """Give the jobs that need a job, directly or not."""
+        return _closure({key}, self._users) - {key}
 
     def _runs(self) -> list[RunPaths]:
         return [run for xp in self._workspace.experiments() for run in xp.runs()]
@@ -77,7 +83,7 @@ class Needed:
         by_identifier: dict[str, list[str]] = {}
         for key, paths in self.jobs.items():
             by_identifier.setdefault(paths.identifier, []).append(key)
-        texts = {key: _mentions(paths) for key, paths in self.jobs.items()}
+        texts = {key: identifiers_of(paths) for key, paths in self.jobs.items()}
         needs = {
             key: {other for found in mine for other in by_identifier.get(found, ())} - {key}
             for key, mine in texts.items()
@@ -86,9 +92,15 @@ class Needed:
         saved_keys = {key for found in saved for key in by_identifier.get(found, ())}
         self.referenced = _closure(listed | saved_keys, needs)
         busy = set(self._busy()) if self._busy is not None else set()
-        runs = {k for k, paths in self.jobs.items() if k != besides and _held(paths)} | busy
+        runs = {k for k, paths in self.jobs.items() if k != besides and is_held(paths)} | busy
         over = {key: outcome_of(paths) for key, paths in self.jobs.items()}
-        stuck = self._stuck({key for key, how in over.items() if how not in ("", "done")}, needs)
+        self._users = {}
+        for key, mine in needs.items():
+            for other in mine:
+                self._users.setdefault(other, set()).add(key)
+        # What waits for something that has failed waits for nothing.
+        bad = {key for key, how in over.items() if how not in ("", "done")}
+        stuck = _closure(bad, self._users)
         waits = {key for key in listed & self.jobs.keys() if not over[key]} - stuck
         self.now = _closure(runs | waits, needs)
         self.mentioned = saved.union(*texts.values())
@@ -114,14 +126,6 @@ class Needed:
                     if path.is_symlink():
                         yield "/".join(Path(os.readlink(path)).parts[-2:])
 
-    def _stuck(self, bad: set[str], needs: dict[str, set[str]]) -> set[str]:
-        """Give the jobs that wait for what has failed, and so for nothing."""
-        users: dict[str, set[str]] = {}
-        for key, mine in needs.items():
-            for other in mine:
-                users.setdefault(other, set()).add(key)
-        return _closure(bad, users)
-
 
 def _closure(start: Iterable[str], needs: dict[str, set[str]]) -> set[str]:
     found, stack = set(start), list(start)
@@ -132,13 +136,14 @@ def _closure(start: Iterable[str], needs: dict[str, set[str]]) -> set[str]:
     return found
 
 
-def _held(paths: JobPaths) -> bool:
+def is_held(paths: JobPaths) -> bool:
+    """Tell whether somebody has a job; also if that cannot be told."""
     with suppress(OSError):
         return locks.held(paths) or locks.legacy_holder(paths) is not None
     return True  # it cannot be asked
 
 
-def _mentions(paths: JobPaths) -> set[str]:
+def identifiers_of(paths: JobPaths) -> set[str]:
     """Give the identifiers that stand in what a job is."""
     return (_identifiers(paths.params) | _identifiers(paths.record)) - {paths.identifier}
 

@@ -150,7 +150,8 @@ class Reruns:
             _refuse(entry, f"no launcher is known for {entry.record.launcher}")
             return
         try:
-            found = locked.prepare(entry, again=True)
+            again = partial(self._hub.readers.running, entry.paths)
+            found = locked.prepare(entry, again=again)
         except (XpmError, OSError) as error:
             if records.is_done(entry.paths):
                 _refuse(entry, str(error))

@@ -55,6 +55,7 @@ from xpm_nb.engine.news import News
 from xpm_nb.engine.others import Others
 from xpm_nb.engine.preparations import Preparations
 from xpm_nb.engine.processes import Processes
+from xpm_nb.engine.readers import Readers
 from xpm_nb.engine.reruns import Reruns
 from xpm_nb.engine.shares import Shares
 from xpm_nb.engine.starts import Starts
@@ -78,6 +79,8 @@ class Scheduler:
         For each launcher type, what makes one from its stored form.
     refresh_hz : float
         How often files of running jobs are read.
+    readers : Readers, optional
+        Know who may read whose files.
     """
 
     def __init__(
@@ -88,9 +91,11 @@ class Scheduler:
         entry_of: Callable[[JobPaths], Entry],
         launchers: Mapping[str, LauncherOf],
         refresh_hz: float,
+        readers: Readers | None = None,
     ) -> None:
         self.plan = plan
-        hub = self._hub = Hub(plan, clock, watcher, entry_of, self._act)
+        readers = readers or Readers()
+        hub = self._hub = Hub(plan, clock, watcher, entry_of, self._act, readers)
         shares = self._shares = Shares(hub)
         others = self._others = Others(hub, self._notice)
         preparations = self._preparations = Preparations(hub)
@@ -177,6 +182,7 @@ class Scheduler:
         self._others.tick(now)
         self._shares.tick(now)
         self._reruns.tick(now)
+        self._starts.tick(now)
         self._processes.tick(now)
 
     def next_deadline(self) -> float | None:
@@ -187,6 +193,7 @@ class Scheduler:
             self._others,
             self._shares,
             self._reruns,
+            self._starts,
             self._processes,
         )
         times = [part.next_deadline() for part in parts]

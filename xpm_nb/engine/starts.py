@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from xpm_nb.core.events import Attached, Completed, Failed, Rejected, Released, Started
-from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.events import Attached, Completed, Failed, Rejected, Released, Removed, Started
+from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import locked
 from xpm_nb.engine.arrivals import Arrivals
 from xpm_nb.engine.ends import Ends
@@ -14,13 +14,14 @@ from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.hub import Hub, text_of
 from xpm_nb.engine.looking import Found
 from xpm_nb.engine.others import Others
-from xpm_nb.engine.processes import Processes
+from xpm_nb.engine.processes import Processes, delay_s
 from xpm_nb.engine.shares import Shares
 from xpm_nb.errors import WorkspaceError, XpmError
 from xpm_nb.store import records
 
 log = logging.getLogger("xpm_nb")
 
+AGAIN = 20  # how often we try to remove files that are needed for a moment more: some 30 s
 REMOVED = "transient: its files were removed, as all that needed them is done"
 
 
@@ -58,6 +59,7 @@ class Starts:
         self._others = others
         self._ends = ends
         self._processes = processes
+        self._removals: dict[str, tuple[Entry, float, int]] = {}  # when to try, and which time
 
     def take(self, entry: Entry) -> None:
         """Take the lock of a job and its shares, as far as they are to be had."""
@@ -126,12 +128,51 @@ class Starts:
         locked.prepare_retry(entry)
         entry.forget_attempt()
 
-    def remove(self, entry: Entry) -> None:
-        """Remove the files of a transient job that nothing needs any more."""
+    # -- taking away ----------------------------------------------------------------------
+
+    def remove(self, entry: Entry, tries: int = 0) -> None:
+        """Remove the files of a transient job that nothing needs any more.
+
+        Or that nothing will need soon: it is tried again for a while, as the last job that needed
+        them may be about to end, and another process be at it too.
+        """
+        if not self._hub.plan.spent(entry.id):
+            return
+        soon = [""]
         try:
-            gone = locked.remove(entry)
+            text = locked.remove(entry, partial(self._needed, entry, soon))
         except (XpmError, OSError) as error:  # what is left, the next attempt moves away
             log.warning("%s: cannot remove its files: %s", entry.paths.key, error)
-            gone = False
+            text = f"they could not be removed: {error}"
+        self._hub.note_change(entry)
+        if records.is_done(entry.paths):
+            entry.facts.note = f"its files stay: {text}"
+            if (text == locked.BUSY or soon[0]) and tries < AGAIN:
+                at = self._hub.clock.monotonic() + delay_s(tries)
+                self._removals[entry.id] = (entry, at, tries + 1)
+            return
         entry.forget_attempt()
-        entry.facts.note = REMOVED if gone else "its files could not be removed"
+        entry.facts.note = f"its files are not all gone: {text}" if text else REMOVED
+        self._hub.apply(Removed(entry.id))
+        self._others.tell_of(entry.paths)
+
+    def _needed(self, entry: Entry, soon: list[str]) -> str:
+        """Say why the files of a job stay; also note there if that may be over soon.
+
+        Only what was run to be removed is: what others ask for counts, and so do the others.
+        """
+        readers, paths = self._hub.readers, entry.paths
+        if records.transient_mode(records.read_job(paths)) is not TransientMode.REMOVE:
+            return "it was run without the wish to remove them"
+        soon[0] = "" if (text := readers.keeping(paths)) else readers.needing(paths)
+        return text or soon[0]
+
+    def next_deadline(self) -> float | None:
+        """Say when `tick` has something to do, None if nothing is due."""
+        return min((at for _, at, _ in self._removals.values()), default=None)
+
+    def tick(self, now: float) -> None:
+        """Try again to remove what could not be."""
+        for key in [key for key, (_, at, _) in self._removals.items() if at <= now]:
+            entry, _, tries = self._removals.pop(key)
+            self._hub.guard(entry, partial(self.remove, entry, tries))

@@ -10,11 +10,11 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from xpm_nb.engine.entries import Entry
 from xpm_nb.errors import ConfigError
-from xpm_nb.store import attempts, locks, records
+from xpm_nb.store import attempts, leaving, locks, records
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Disowned
 
@@ -22,7 +22,7 @@ LOCK_S = 3.0  # how long a process may take to end after it has written its mark
 LOOK_S = 0.02
 
 
-def disown(paths: JobPaths, name: str, reason: str) -> Disowned:
+def disown(paths: JobPaths, name: str, reason: str, obstacle: Callable[[], str]) -> Disowned:
     """Take the result of a job away, under its lock.
 
     Parameters
@@ -33,11 +33,13 @@ def disown(paths: JobPaths, name: str, reason: str) -> Disowned:
         What messages call it.
     reason : str
         Why; kept with it.
+    obstacle : callable
+        Says who needs the result, "" if nobody does.
 
     Raises
     ------
     ConfigError
-        No reason is given, the job is not done (any more), or somebody holds it.
+        No reason is given, the job is not done (any more), or somebody holds it or needs it.
     """
     if not isinstance(reason, str) or not reason.strip():
         raise ConfigError('disown() takes the reason, for who comes after you: disown("bad data")')
@@ -52,7 +54,10 @@ def disown(paths: JobPaths, name: str, reason: str) -> Disowned:
         if locks.legacy_holder(paths) is not None or not records.is_done(paths):
             raise ConfigError(f"{name} cannot be disowned: it is not done any more")
         note = Disowned(f"{_user()}@{os.uname().nodename}", time.time(), reason.strip())
-        attempts.disown(paths, note)
+        with leaving.announced(paths):
+            if text := obstacle():
+                raise ConfigError(f"{name} cannot be disowned now: {text}")
+            attempts.disown(paths, note)
         return note
     finally:
         lock.release()

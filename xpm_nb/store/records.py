@@ -264,13 +264,17 @@ class Disowned(NamedTuple):
 
 
 class RunJob(NamedTuple):
-    """One line of a run's list of jobs; `job` is ``jobs/<type name>/<64 hex>``."""
+    """One line of a run's list of jobs; `job` is ``jobs/<type name>/<64 hex>``.
+
+    ``transient``: value of the `TransientMode` with which the run asked for it.
+    """
 
     job: str
     task: str
     tags: Mapping[str, Any] = _NOTHING
     submitted: float = 0.0
     launcher: Mapping[str, Any] = _NOTHING
+    transient: str = TransientMode.NONE.value
 
 
 class CodePart(NamedTuple):
@@ -931,8 +935,26 @@ def read_run_jobs(run: RunPaths) -> list[RunJob]:
 def read_run_list(run: RunPaths) -> tuple[list[RunJob], int]:
     """Read a run's list of jobs, and count the lines that cannot be understood."""
     found, damaged = read_all_lines(run.jobs)
-    rows, others = _run_jobs(run, found)
+    rows, _, others = _run_jobs(run, found)
     return rows, damaged + others
+
+
+def read_run_news(run: RunPaths, offset: int) -> tuple[list[RunJob], set[str], int]:
+    """Read what stands in a run's list of jobs after an offset.
+
+    Returns
+    -------
+    tuple[list[RunJob], set[str], int]
+        The jobs; those (`RunJob.job`) of which nothing before counts; the offset for the next call.
+
+    Raises
+    ------
+    RecordError
+        The list cannot be read.
+    """
+    found, offset = read_lines(run.jobs, offset)
+    rows, gone, _ = _run_jobs(run, found)
+    return rows, gone, offset
 
 
 def read_run_end(run: RunPaths, size_bytes: int) -> tuple[list[RunJob], bool]:
@@ -941,8 +963,10 @@ def read_run_end(run: RunPaths, size_bytes: int) -> tuple[list[RunJob], bool]:
     return _run_jobs(run, read_lines(run.jobs, before)[0])[0], before > 0
 
 
-def _run_jobs(run: RunPaths, found: Sequence[Mapping[str, Any]]) -> tuple[list[RunJob], int]:
-    """Take the jobs of lines, and count those that cannot be understood."""
+def _run_jobs(
+    run: RunPaths, found: Sequence[Mapping[str, Any]]
+) -> tuple[list[RunJob], set[str], int]:
+    """Take the jobs of lines, those that were deleted, and count what cannot be understood."""
     rows: list[RunJob] = []
     gone: set[str] = set()
     damaged = 0
@@ -957,7 +981,7 @@ def _run_jobs(run: RunPaths, found: Sequence[Mapping[str, Any]]) -> tuple[list[R
             continue
         if row.job not in gone:
             rows.append(row)
-    return rows[::-1], damaged
+    return rows[::-1], gone, damaged
 
 
 def forget_run_job(run: RunPaths, job: str, deleted: float) -> None:

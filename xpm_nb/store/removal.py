@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from xpm_nb.errors import WorkspaceError
-from xpm_nb.store import fs, locks
+from xpm_nb.store import fs, leaving, locks
 from xpm_nb.store.layout import DELETING, PRIVATE, CachePaths, JobPaths, check_ours
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -75,6 +75,7 @@ def remove_job(paths: JobPaths, obstacle: Callable[[], str]) -> None:
         directory(paths.workspace, paths.path.parent.parent.name, paths.type_name) as parent,
         _opened(paths.identifier, parent, paths.path) as job,
         _locked(paths, job),
+        leaving.announced(paths),
     ):
         if text := obstacle():
             raise WorkspaceError(text)
@@ -135,7 +136,7 @@ def remove_files(paths: JobPaths) -> None:
         It cannot be deleted.
     """
     seen = {paths.script, paths.params, paths.legacy_lock, paths.private}
-    ours = {paths.record, paths.code, paths.lock}
+    ours = {paths.record, paths.code, paths.lock, paths.leaving}
     with (
         directory(
             paths.workspace, paths.path.parent.parent.name, paths.type_name, paths.identifier
