@@ -167,8 +167,11 @@ class _Place:
 
     def told(self, paths: JobPaths) -> str:
         """Say which job that is, and of which experiments."""
-        names = ", ".join(self.asked.get(paths.key, ()))
-        return f"{name_of(paths)} (of {names})" if names else name_of(paths)
+        who, names = name_of(paths), ", ".join(self.asked.get(paths.key, ()))
+        with suppress(RecordError):
+            record = records.read_job(paths)
+            who = who if record is None else f"{record.task} {paths.identifier[:8]}"
+        return f"{who} (of {names})" if names else who
 
     def waits(self, paths: JobPaths) -> bool:
         """Tell whether a job is going to run, as far as that can be known.
