@@ -28,6 +28,7 @@ from xpm_nb.core.views import JobView, as_json
 from xpm_nb.engine import hub, inspection, loop, postmortem, reading, scheduler, story, surroundings
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.messages import OpenJobs
+from xpm_nb.engine.readers import Readers
 from xpm_nb.engine.reading import Curves, Files
 from xpm_nb.engine.source import Source
 from xpm_nb.errors import XpmError
@@ -218,6 +219,10 @@ def readers(job, run, token, folder):
         for row in records.read_run_jobs(run):
             workspace.job_at(row.job)
 
+    def who_reads():
+        asked = Readers()
+        asked.running(job), asked.needing(job), asked.keeping(job), asked.experiments(job)
+
     def line():
         for row in files.read_lines(job.progress)[0]:
             str(row)
@@ -268,7 +273,12 @@ def readers(job, run, token, folder):
         "progress": [lines],
         "metrics": [(job.metrics, lambda: Curves(job.metrics).points(None, 10))],
         "outputs": [(job.outputs, lambda: records.read_outputs(job))],
-        "run": [(run.jobs, listed), (run.jobs, lambda: records.read_run_end(run, 100))],
+        "run": [
+            (run.jobs, listed),
+            (run.jobs, lambda: records.read_run_end(run, 100)),
+            (run.jobs, lambda: records.read_run_news(run, 0)),
+        ],
+        "readers": [(p, who_reads) for p in (run.jobs, job.record, job.params)],
         "meaning": [
             (folder / "meaning.json", lambda: records.read_meaning(folder / "meaning.json"))
         ],
