@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import sys
 
@@ -12,6 +14,7 @@ from xpm_nb.code import fingerprint as prints
 from xpm_nb.code import modules
 from xpm_nb.code.fingerprint import Prints, Wanted, at_start, fingerprint
 from xpm_nb.code.modules import KEPT
+from xpm_nb.store.records import Code
 
 HELPERS = """
 # a comment
@@ -291,6 +294,48 @@ def test_a_change_before_the_start_is_noticed(book):
     (book.folder / "more.py").unlink()
     gone = at_start(later, (str(book.folder), *sys.path))
     assert gone.fingerprint != code.fingerprint
+
+
+def test_what_names_mean_at_the_start(book, monkeypatch):
+    book.cell(TASK.replace("tools.text()", "tools.text(), __import__('optional')"))
+    code, paths = book.print(), (str(book.folder / "nearer"), str(book.folder), *sys.path)
+    (book.folder / "nearer").mkdir()
+    assert at_start(code, paths) == code
+    book.write("nearer/more.py", "word = 'a'\n")
+    same = at_start(code, paths)
+    assert (same.fingerprint, same.changed) == (code.fingerprint, "")
+    assert str(book.folder / "nearer" / "more.py") in [part.where for part in same.parts]
+    book.write("optional.py", "import more\n")
+    later = at_start(same, paths)
+    assert later.changed == "optional"
+    assert later.fingerprint == book.hex() != code.fingerprint
+    # Through the record, another kernel may start it.
+    kept = Code(**json.loads(json.dumps(later._asdict())) | {"parts": later.parts})
+    assert at_start(kept, paths) is kept
+
+
+def test_a_module_that_only_another_kernel_could_find(book, monkeypatch):
+    """One has a finder of an editable install, and the one that starts the job has not."""
+    away = book.folder.parent / f"{book.folder.name}-away"
+    away.mkdir()
+    (away / "tools.py").write_text("import more, less\ndef text():\n    return more.word\n")
+    (away / "less.py").write_text("x = 1\n")
+    (book.folder / "tools.py").unlink()
+    with monkeypatch.context() as patched:
+        for name in ("tools", "less"):
+            file = str(away / f"{name}.py")
+            spec = importlib.util.spec_from_file_location(name, file)
+            patched.setitem(sys.modules, name, importlib.util.module_from_spec(spec))
+        code = book.cell(TASK).print()
+    modules_ = {part.name for part in code.parts if part.kind == "module"}
+    assert modules_ == {"less", "more", "noted", "tools"}
+    paths = (str(book.folder), *sys.path)
+    sys.modules.pop("tools", None)
+    assert at_start(code, paths) is code
+    (away / "less.py").write_text("x = 2\n")
+    assert at_start(code, paths).changed == "less"
+    (away / "less.py").unlink()
+    assert at_start(code, paths).changed == "less"
 
 
 def test_a_file_written_twice_within_a_second_is_compiled_again(book):

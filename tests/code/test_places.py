@@ -340,3 +340,11 @@ def test_the_path_of_jobs(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", ["/a", "", library, "b", "/a"])
     expected = ("/a", library, str(tmp_path), str(tmp_path / "b"))
     assert places.import_path() == expected
+
+
+def test_the_path_of_jobs_from_a_folder_that_is_gone(monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setattr(sys, "path", ["/a", "", "b"])
+    assert places.import_path() == ("/a",)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -371,8 +372,10 @@ def at_start(code: Code, paths: Sequence[str]) -> Code:
         return code  # what is not known of it is no matter of modules
     cells = [part for part in code.parts if part.kind != MODULE]
     before = [part for part in code.parts if part.kind == MODULE]
+    # Another kernel may have submitted it, whose imports had finders that this one has not.
+    off = {part.name: part.where for part in before if not _is_below(part.where, paths)}
     try:
-        reached = modules.reach(_imports_again(code, cells), paths)
+        reached = modules.reach(_imports_again(code, cells), paths, off)
     except (Unreadable, RecursionError) as error:
         return code._replace(fingerprint="", unknown=str(error), changed=str(error))
     if code.fingerprint and _are(before, reached.modules):
@@ -391,6 +394,10 @@ def at_start(code: Code, paths: Sequence[str]) -> Code:
         packages=reached.packages,
         changed=", ".join(differ),
     )
+
+
+def _is_below(file: str, paths: Iterable[str]) -> bool:
+    return any(file.startswith(os.path.join(path, "")) for path in paths)
 
 
 def _are(parts: Sequence[CodePart], found: Sequence[Module]) -> bool:

@@ -14,16 +14,18 @@ import os
 import struct
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
-from importlib.util import cache_from_source
+from importlib.util import cache_from_source, spec_from_file_location
 from pathlib import Path
 from typing import NamedTuple
 
 from xpm_nb.code import places
 from xpm_nb.code.canonical import digest_of, documents, reads_annotations, reads_documents
 from xpm_nb.code.places import Look
+
+_NOTHING: Mapping[str, str] = {}
 
 Stamp = tuple[int, int]
 """When a file was written, in nanoseconds, and its size: another one means other content."""
@@ -127,7 +129,9 @@ def _called(node: ast.Call) -> str:
     return text if isinstance(text, str) and not text.startswith(".") else ""
 
 
-def reach(imports: Iterable[Import], paths: Sequence[str]) -> Reached:
+def reach(
+    imports: Iterable[Import], paths: Sequence[str], off: Mapping[str, str] = _NOTHING
+) -> Reached:
     """Follow imports through all modules of the user's own.
 
     Parameters
@@ -136,6 +140,8 @@ def reach(imports: Iterable[Import], paths: Sequence[str]) -> Reached:
         Where to begin.
     paths
         Where modules are looked for, as a job would.
+    off
+        The files of modules, by name, that no path leads to: where the search finds none, these.
 
     Raises
     ------
@@ -143,11 +149,11 @@ def reach(imports: Iterable[Import], paths: Sequence[str]) -> Reached:
         For a module of the user's own that cannot be read as Python.
     """
     here = places.search(paths)
-    key = tuple(imports)
+    key = tuple(imports), tuple(off.items())
     known: Reached | None = here.kept.get(key)
     if known is None or not all(places.look(m.path) == m.seen for m in known.modules):
         now = time.time_ns()
-        known = _follow(key, here)
+        known = _follow(key[0], here, off)
         if any(module.seen.is_young(now) for module in known.modules):
             here.kept.pop(key, None)
         else:
@@ -155,7 +161,7 @@ def reach(imports: Iterable[Import], paths: Sequence[str]) -> Reached:
     return known
 
 
-def _follow(imports: Iterable[Import], here: places.Search) -> Reached:
+def _follow(imports: Iterable[Import], here: places.Search, off: Mapping[str, str]) -> Reached:
     found: dict[str, Module] = {}
     seen: set[str] = set()
     tops: set[str] = set()
@@ -167,6 +173,8 @@ def _follow(imports: Iterable[Import], here: places.Search) -> Reached:
                 continue
             seen.add(name)
             spec = here.spec(name)
+            if spec is None and places.look(file := off.get(name, "")) is not None:
+                spec = spec_from_file_location(name, file)
             if spec is None:
                 continue  # no module (a name in one), or one that a job would not find either
             if not here.is_own(name, spec):

@@ -89,11 +89,14 @@ class Search:
     def __init__(self, paths: tuple[str, ...]) -> None:
         self.paths = paths
         self.kept: dict[Any, Any] = {}
+        self._began = time.time_ns()
         self._seen: dict[str, Look | None] = {}
         self._young = False
+        self._finders: dict[str, Any] = {}
         self._specs: dict[str, ModuleSpec | None] = {}
         self._strays: dict[str, ModuleSpec | None] = {}  # on no path: what this process knew
         self._own: dict[tuple[str, str], bool] = {}
+        self._folders: dict[str, str] = {}
 
     def holds(self) -> bool:
         """Tell whether everything that was looked at is as it was."""
@@ -130,7 +133,7 @@ class Search:
         last = name.rpartition(".")[2]
         for entry in where:
             seen = self._look(entry)
-            finder = None if seen is None else self._finder(entry, seen)
+            finder = None if seen is None else self._finder(entry)
             if finder is None:
                 continue
             if seen is not None and seen.is_directory:
@@ -149,13 +152,16 @@ class Search:
 
     def _look(self, path: str) -> Look | None:
         if path not in self._seen:
-            now = time.time_ns()
             seen = self._seen[path] = look(path)
-            self._young |= seen is not None and seen.is_young(now)
+            self._young |= seen is not None and seen.is_young(self._began)
         return self._seen[path]
 
-    def _finder(self, entry: str, seen: Look) -> Any:
-        return _finder_of(entry) if self._young else _finder(entry, seen)
+    def _finder(self, entry: str) -> Any:
+        if entry not in self._finders:
+            seen = self._look(entry)
+            young = seen is None or seen.is_young(self._began)
+            self._finders[entry] = _finder_of(entry) if young else _finder(entry, seen)
+        return self._finders[entry]
 
     def _stray(self, name: str) -> ModuleSpec | None:
         """Give what this process has loaded: an editable install may have a finder of its own."""
@@ -177,10 +183,18 @@ class Search:
         return self._own[top, origin]
 
     def _file_is_own(self, top: str, origin: str) -> bool:
-        real = os.path.realpath(origin)
+        real = self._real(origin)
         if any(real.startswith(place) for place in self._installs):
             return not self.distributions(top)
         return not real.startswith(_library_places())
+
+    def _real(self, file: str) -> str:
+        if os.path.islink(file):
+            return os.path.realpath(file)
+        folder, name = os.path.split(file)
+        if folder not in self._folders:  # many files are in one
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], name)
 
     def distributions(self, top: str) -> tuple[tuple[str, str], ...]:
         """Give name and version of the distributions that have a top-level module."""
@@ -214,7 +228,13 @@ def search(paths: Sequence[str]) -> Search:
 def import_path() -> tuple[str, ...]:
     """Give the path of the jobs of this process, '' and relative entries resolved now."""
     entries = tuple(sys.path)
-    return _import_path(entries, "" if all(map(os.path.isabs, entries)) else os.getcwd())
+    here = ""
+    if not all(map(os.path.isabs, entries)):
+        try:
+            here = os.getcwd()
+        except OSError:  # it was deleted, and what is in it is not to be had
+            entries = tuple(filter(os.path.isabs, entries))
+    return _import_path(entries, here)
 
 
 @lru_cache(maxsize=4)  # the records of a sweep hold one and the same, not a copy each
