@@ -18,7 +18,7 @@ from xpm_nb.engine.entries import Asked, Entry, resolve
 from xpm_nb.engine.looking import Found, superseded
 from xpm_nb.errors import ConfigError, LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import LaunchRequest
-from xpm_nb.store import attempts, damage, fs, leaving, locks, records, removal, tokens
+from xpm_nb.store import attempts, damage, fs, leaving, locks, owners, records, removal, tokens
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code, Failure, JobRecord
 
@@ -133,8 +133,9 @@ def write(entry: Entry, *, retries: int | None = None) -> None:
         Nothing says what is to be run.
     """
     paths, asked = entry.paths, entry.asked
+    new = asked is not None and asked.script is not None and asked.params is not None
+    _check_own(paths, new=new)
     record = asked.record if asked is not None else records.read_job(paths)
-    new = asked is not None and asked.script is not None
     if record is None or not (new or paths.script.exists()):
         raise RecordError(f"{paths.path} does not say what is to be run: submit the task again")
     if any(path.exists() for path in (paths.done, paths.failed, paths.process, paths.stdout)):
@@ -151,6 +152,16 @@ def write(entry: Entry, *, retries: int | None = None) -> None:
     record = record._replace(code=_write_code(entry, record))
     records.write_job(paths, record)
     entry.note_record(record)
+
+
+def _check_own(paths: JobPaths, *, new: bool) -> None:
+    """Check that what is about to be started is what its user wrote; `new` if it is yet to be."""
+    if new:
+        owners.take_back(paths)
+    doubt = owners.doubt_of_job(paths, new=new)
+    if doubt is not None:
+        way = "move that directory away" if new else "submit the task again"
+        raise RecordError(f"{doubt.text}: it is not executed; {way} ({doubt.remedy})")
 
 
 def secure(entry: Entry) -> tokens.Refusal | None:

@@ -23,7 +23,7 @@ from xpm_nb.engine.listening import inside
 from xpm_nb.engine.options import check_name, launcher_of, run_mode_of
 from xpm_nb.engine.why import Why
 from xpm_nb.errors import ConfigError, FailedExperiment, NoExperimentError
-from xpm_nb.store import trial
+from xpm_nb.store import owners, trial
 from xpm_nb.store.layout import Workspace, stranger
 
 SHOWN = 10  # failed jobs that a FailedExperiment describes
@@ -118,6 +118,8 @@ def _open(
     if mode is not RunMode.DRY_RUN:  # which writes nothing
         unguarded.check_place(workspace.root)
         workspace.create()
+        for text in owners.notes(workspace):
+            warnings.warn(text, UserWarning, stacklevel=3)
         if text := trial.trouble(workspace):
             warnings.warn(text, UserWarning, stacklevel=3)
     with guard:

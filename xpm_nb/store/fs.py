@@ -5,6 +5,8 @@ Rule 1: nothing else opens, makes, fills, renames, links, deletes or locks a fil
 (`tests/store/test_nth_call.py`), as the tests of SQLite do: https://www.sqlite.org/testing.html.
 Rule 2: callers say ``fs.replace(…)``: who puts another function here puts it there for all of them.
 Rule 3: a function is one act and decides nothing. What an error means is for the caller to say.
+Rule 4: whatever the umask allows, nobody but its user can write what is made here: parts of it are
+executed as that user (`store.owners`).
 """
 
 # No `from __future__ import annotations`: every job imports this, and it would cost a moment each.
@@ -15,7 +17,7 @@ from pathlib import Path
 Name = Path | str  # with a `dir_fd`, relative to that directory
 
 
-def open_fd(path: Name, flags: int, mode: int = 0o666, *, dir_fd: int | None = None) -> int:
+def open_fd(path: Name, flags: int, mode: int = 0o644, *, dir_fd: int | None = None) -> int:
     """Open a file or directory; no program that is started inherits the descriptor."""
     return os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=dir_fd)
 
@@ -52,14 +54,28 @@ def unlink(path: Name, *, dir_fd: int | None = None) -> None:
     os.unlink(path, dir_fd=dir_fd)
 
 
-def mkdir(path: Name, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+def mkdir(path: Name, mode: int = 0o755, *, dir_fd: int | None = None) -> None:
     """Make a directory that is not there."""
     os.mkdir(path, mode, dir_fd=dir_fd)
 
 
 def make_directories(path: Path) -> None:
     """Make a directory, and those above it, as far as they are not there."""
-    path.mkdir(parents=True, exist_ok=True)
+    missing = []  # (`Path.mkdir` makes those above with all rights that the umask leaves)
+    while not path.is_dir() and path != path.parent:
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, 0o755)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+
+
+def chmod(fd: int, mode: int) -> None:
+    """Change the rights of a file or directory that is open."""
+    os.fchmod(fd, mode)
 
 
 def rmdir(path: Name, *, dir_fd: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """What `execute` returned: JSON where that comes back equal, else a pickle.
 
-Rule 1: only `load_result` ever unpickles, and only when somebody asks for the result of a job.
+Rule 1: only `load_result` ever unpickles, and only when somebody asks for the result of a job, and
+only what nobody else can have written.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpm_nb.errors import RecordError
+from xpm_nb.store import owners
 from xpm_nb.store.files import FORMAT, exact_json, open_file, read_object, write_bytes, write_json
 from xpm_nb.store.layout import JobPaths
 
@@ -44,7 +46,8 @@ def load_result(paths: JobPaths) -> Any:
     Raises
     ------
     RecordError
-        The file is damaged, or says why the value could not be kept.
+        The file is damaged, says why the value could not be kept, or is a pickle that another
+        user could have written.
     """
     try:
         data = read_object(paths.result_json)
@@ -60,6 +63,7 @@ def load_result(paths: JobPaths) -> Any:
         return data["value"]
     try:
         with open_file(paths.result_pickle) as file:
+            _check_own(paths, file.fileno())
             pickled = file.read()
     except FileNotFoundError:
         return None
@@ -74,6 +78,15 @@ def load_result(paths: JobPaths) -> Any:
         raise RecordError(
             f"{paths.result_pickle} cannot be loaded: {what}; {_run_again(paths)}"
         ) from error
+
+
+def _check_own(paths: JobPaths, fd: int) -> None:
+    doubt = owners.doubt(paths.workspace, (paths.path, paths.private, paths.result_pickle), fd)
+    if doubt is not None:
+        raise RecordError(
+            f"{doubt.text}, and the result is a pickle, which executes what it says: it is not "
+            f"loaded; {_run_again(paths)} ({doubt.remedy})"
+        )
 
 
 def _run_again(paths: JobPaths) -> str:
