@@ -11,7 +11,6 @@ import pytest
 
 from tests.code.conftest import FakeNotebook
 from xpm_nb.code import fingerprint as prints
-from xpm_nb.code import modules
 from xpm_nb.code.fingerprint import Prints, Wanted, at_start, fingerprint
 from xpm_nb.code.modules import KEPT
 from xpm_nb.store.records import Code
@@ -338,30 +337,6 @@ def test_a_module_that_only_another_kernel_could_find(book, monkeypatch):
     assert at_start(code, paths).changed == "less"
 
 
-def test_a_file_written_twice_within_a_second_is_compiled_again(book):
-    path = book.folder / "more.py"
-    compiled = modules.cache_from_source(str(path))
-
-    def compile_():
-        import py_compile
-
-        py_compile.compile(str(path), compiled)
-
-    compile_()
-    modules.drop_outdated(str(path))
-    assert os.path.exists(compiled)  # it is good
-    at = path.stat().st_mtime_ns
-    whole = at - at % 1_000_000_000 + 500_000_000
-    os.utime(path, ns=(whole, whole))
-    compile_()
-    os.utime(compiled, ns=(whole + 10, whole + 10))
-    path.write_text("word = 'b'\n")
-    os.utime(path, ns=(whole + 20, whole + 20))
-    modules.drop_outdated(str(path))
-    assert not os.path.exists(compiled)
-    modules.drop_outdated(str(path))
-
-
 def test_docstrings_count_where_code_reads_them(book):
     other = HELPERS.replace("Its docstring.", "Another.")
     plain = book.hex()
@@ -448,3 +423,12 @@ def test_annotations_that_a_module_reads(book):
     before = book.hex()
     book.cell("from __future__ import annotations").cell(HELPERS).cell(TASK)
     assert book.hex() != before
+
+
+def test_the_start_of_what_was_in_the_middle_of_an_edit(book):
+    book.write("more.py", "word = (\n")
+    code, paths = book.print(), (str(book.folder), *sys.path)
+    assert at_start(code, paths).unknown == code.unknown
+    book.write("more.py", "word = 'whole'\n")
+    whole = at_start(code, paths)
+    assert (whole.unknown, whole.fingerprint) == ("", book.hex())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import marshal
 import os
 import struct
 import sys
@@ -294,23 +295,42 @@ def where(name: str, here: places.Search) -> str:
 def drop_outdated(path: str) -> bool:
     """Remove the compiled form of a file if Python would take it although the file has changed.
 
-    Python compares whole seconds and sizes: what is written twice within a second is not seen.
+    Python compares whole seconds and sizes: what is written twice within a second is not seen, nor
+    is another file in the place of one (by its name, or by a link) that was written with it.
 
     Returns
     -------
     bool
-        Whether there was one: who has imported the file may have got what it said before.
+        Whether that said something else: who has imported the file may have got it.
     """
     try:
         compiled = cache_from_source(path)
         source, made = os.stat(path), os.stat(compiled)
-        if made.st_mtime_ns > source.st_mtime_ns:
-            return False
+        came_ns = max(source.st_mtime_ns, source.st_ctime_ns, os.lstat(path).st_ctime_ns)
         with open(compiled, "rb") as file:
             flags, seconds, size = struct.unpack("<4x3I", file.read(16))
-        if flags == 0 and (seconds, size) == (int(source.st_mtime), source.st_size):
+            if flags == 0:
+                taken = (seconds, size) == (int(source.st_mtime) & 0xFFFFFFFF, source.st_size)
+                if made.st_mtime_ns > came_ns or not taken:
+                    return False
+            elif flags != _UNCHECKED:
+                return False
+            rest = file.read()
+        differs = not _is_of(path, rest)
+        if differs or flags == 0:
             os.unlink(compiled)
-            return True
+        return differs
     except (OSError, NotImplementedError, struct.error):
-        pass  # there is none that could be taken
-    return False
+        return False  # there is none that could be taken
+
+
+_UNCHECKED = 0b01  # compiled with a digest of the file, which Python does not look at
+
+
+def _is_of(path: str, compiled: bytes) -> bool:
+    """Tell whether code is what a file says."""
+    try:
+        now = compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+        return bool(marshal.loads(compiled) == now)
+    except (SyntaxError, ValueError, EOFError, TypeError):
+        return False

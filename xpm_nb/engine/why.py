@@ -237,7 +237,11 @@ def _unmarked(case: Case) -> list[str]:
 
 def _unknown(case: Case) -> list[str]:
     if case.changed:
-        return [f"while it started, these files changed: {case.changed}"]
+        of_itself = [] if case.then is None else [case.then.unknown]
+        return [
+            *(f"the code that made it: {reason}" for reason in of_itself if reason),
+            f"while it started, these files changed: {case.changed}",
+        ]
     if not case.made.fingerprint:
         reason = "" if case.then is None else case.then.unknown
         return [f"the code that made it: {reason or 'nothing says what it was'}"]
