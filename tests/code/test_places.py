@@ -289,7 +289,10 @@ def test_what_is_in_an_archive_is_not_known(project):
     with zipfile.ZipFile(project.folder / "all.zip", "w") as file:
         file.writestr("met_m.py", "x = 1\n")
     project.paths = (str(project.folder / "all.zip"), *project.paths)
-    assert project.found(M).endswith("all.zip/met_m.py cannot be read: Not a directory")
+    said = project.found(M)
+    assert said.endswith(
+        "all.zip/met_m.py cannot be read: it is in an archive, into which nobody looks"
+    )
 
 
 def test_what_is_found_off_the_path(project, monkeypatch):

@@ -234,6 +234,8 @@ def stamp(path: str) -> Stamp:
 def _trouble(path: str) -> str:
     try:
         os.stat(path)
+    except NotADirectoryError:
+        return "it is in an archive, into which nobody looks"
     except OSError as error:
         return error.strerror or "it is not there"
     return "it came just now"
