@@ -16,6 +16,7 @@ The tree, by who can mend it::
     ├── the world's
     │   ├── MissingFileError (KeyError)       a file that a job's directory does not have
     │   ├── WorkspaceError                    a directory that cannot be used
+    │   ├── NoResultError                     a job that is not done (any more)
     │   ├── RecordError                       a file that cannot be understood
     │   │   └── MissingClassError             it names classes that are not there
     │   ├── LaunchError                       a job that could not be started
@@ -92,6 +93,13 @@ class MissingFileError(XpmError, KeyError):
 
 class WorkspaceError(XpmError):
     """A workspace directory cannot be used (not writable, not a directory)."""
+
+
+class NoResultError(XpmError):
+    """A job has no result, or not the one that was being read: its marker of success is not there.
+
+    Whoever asks looks again how the job is; no user meets this.
+    """
 
 
 class RecordError(XpmError):

@@ -3,16 +3,23 @@ from __future__ import annotations
 import collections
 import enum
 import math
+import shutil
 import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.store.conftest import HEX
-from xpm_nb.errors import RecordError
+from tests.store.conftest import HEX, RECORD
+from xpm_nb.errors import NoResultError, RecordError
 from xpm_nb.store import attempts, files, records, results
 from xpm_nb.store.layout import Workspace
+
+
+@pytest.fixture
+def job(job):
+    records.write_done(job)
+    return job
 
 
 class Text(str):
@@ -68,6 +75,7 @@ def test_any_result_comes_back(tmp_path_factory, value):
     base = tmp_path_factory.mktemp("result")
     job = Workspace(base).job("m.learn", HEX).create()
     results.store_result(job, value)
+    records.write_done(job)
     assert repr(results.load_result(job)) == repr(value)
 
 
@@ -113,7 +121,7 @@ def test_only_load_result_unpickles(job, tmp_path):
         records.read_job,
         records.read_process,
         records.read_times,
-        records.read_outcome,
+        records.read_failed,
         records.read_params,
         results.load_result,
         records.read_pid,
@@ -128,7 +136,100 @@ def test_only_load_result_unpickles(job, tmp_path):
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]"])
 def test_a_damaged_result_says_what_to_do(job, text):
-    job.result_json.parent.mkdir(parents=True, exist_ok=True)
     job.result_json.write_text(text)
     with pytest.raises(RecordError, match=r"run the job again, delete .*done and submit it again"):
+        results.load_result(job)
+
+
+# -- whose result it is ---------------------------------------------------------------------------
+
+
+def ended(job, value, number=1):
+    """Write what an attempt leaves that ended well."""
+    records.write_job(job, RECORD._replace(attempt=number))
+    records.write_times(job, 1.0, 2.0, result=results.store_result(job, value))
+    records.write_done(job)
+
+
+def again(job):
+    """Another process has run it again, to its end."""
+    attempts.archive_attempt(job)
+    ended(job, "of the second", 2)
+
+
+def disowned(job):
+    attempts.disown(job, records.Disowned("me", 1.0, "bad"))
+
+
+def put_back(job):
+    """Somebody began to move it away, and could not: all is as it was."""
+    away = job.path.parent / "away"
+    names = (job.done, job.result_json)
+    for step in (1, -1):
+        for path in names[::step]:
+            (path if step == 1 else away / path.name).rename(
+                away / path.name if step == 1 else path
+            )
+
+
+@pytest.mark.parametrize("what", [again, disowned, put_back])
+@pytest.mark.parametrize("when", ["before the read", "after it"])
+def test_a_result_whose_marker_changed_meanwhile_is_not_given(job, monkeypatch, what, when):
+    (job.path.parent / "away").mkdir()
+    ended(job, "of the first")
+    read, todo = results.read_object, [what]
+
+    def read_and_meanwhile(path):
+        if when == "before the read" and todo:
+            todo.pop()(job)
+        found = read(path)
+        if todo:
+            todo.pop()(job)
+        return found
+
+    monkeypatch.setattr(results, "read_object", read_and_meanwhile)
+    with pytest.raises(NoResultError):
+        results.load_result(job)
+    assert not todo
+
+
+def test_without_a_marker_there_is_no_result(job):
+    ended(job, 3)
+    job.done.unlink()
+    with pytest.raises(NoResultError):
+        results.load_result(job)
+    job.result_json.write_text("{")  # what is damaged there is nobody's
+    with pytest.raises(NoResultError):
+        results.load_result(job)
+    shutil.rmtree(job.path)
+    with pytest.raises(NoResultError):
+        results.load_result(job)
+
+
+@pytest.mark.parametrize("value", [3, {1, 2}, "unstorable"])
+def test_a_result_that_was_deleted_is_not_none(job, value):
+    ended(job, threading.Lock() if value == "unstorable" else value)
+    for path in (job.result_json, job.result_pickle):
+        path.unlink(missing_ok=True)
+    with pytest.raises(RecordError, match=r"result\.(json|pickle) was deleted; to run the job again"):
+        results.load_result(job)
+    assert value != {1, 2} or not job.result_json.exists()
+
+
+def test_none_is_a_result(job):
+    ended(job, None)
+    assert results.load_result(job) is None
+
+
+def test_what_was_written_by_others_has_no_note(job):
+    ended(job, 3)
+    job.result_json.unlink()
+    records.write_times(job, 1.0, 2.0)  # as before there were notes
+    assert results.load_result(job) is None
+    shutil.rmtree(job.private)
+    assert results.load_result(job) is None  # experimaestro has no such directory
+    records.write_params(job, {"workspace": "", "version": 3, "objects": []})
+    assert results.load_result(job) is None
+    records.write_params(job, {"workspace": "", "version": 3, "format": 1, "objects": []})
+    with pytest.raises(RecordError, match=r"\.experimaestro was deleted; to run the job again"):
         results.load_result(job)

@@ -364,10 +364,11 @@ def test_6_no_loader_loads_again():
 
 def test_6_a_damaged_result_is_not_looked_for_elsewhere(tmp_path):
     from xpm_nb.errors import RecordError
-    from xpm_nb.store import results
+    from xpm_nb.store import records, results
     from xpm_nb.store.layout import Workspace
 
     job = Workspace(tmp_path / "ws").create().job("m.learn", "ab" * 32).create()
+    records.write_done(job)
     job.result_json.write_text("{")
     job.result_pickle.write_bytes(pickle.dumps(Bomb(tmp_path / "fired")))
     with pytest.raises(RecordError, match=r"result\.json is damaged"):

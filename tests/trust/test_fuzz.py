@@ -198,6 +198,13 @@ def readers(job, run, token, folder):
     apart.path.mkdir()
     need = tokens.Need("gpu", 1)
 
+    def result():
+        records.write_done(job)  # without it there is none
+        try:
+            results.load_result(job)
+        finally:
+            job.done.unlink()
+
     def params():
         document = records.read_params(job)
         if document is not None:
@@ -268,8 +275,8 @@ def readers(job, run, token, folder):
         "times": [(job.outcome, lambda: records.read_times(job))],
         "changed": [(job.outcome, lambda: records.read_changed(job))],
         "failed": [(job.failed, lambda: records.read_outcome(job))],
-        "result": [(job.result_json, lambda: results.load_result(job))],
-        "pickled": [(job.result_pickle, lambda: results.load_result(job))],
+        "result": [(job.result_json, result)],
+        "pickled": [(job.result_pickle, result)],
         "progress": [lines],
         "metrics": [(job.metrics, lambda: Curves(job.metrics).points(None, 10))],
         "outputs": [(job.outputs, lambda: records.read_outputs(job))],
@@ -472,6 +479,7 @@ def test_a_result_that_is_too_deep_says_so(desk):
     for _ in range(files.MAX_DEPTH + 50):
         value = [value]
     results.store_result(desk.job, value)
+    records.write_done(desk.job)
     with pytest.raises(XpmError, match=r"the result is not kept: list cannot be stored"):
         results.load_result(desk.job)
 

@@ -92,6 +92,7 @@ class RunningJob:
         self.looked_at: set[str] = set()  # modules that its record does not name
         self.found: list[records.Loaded] = []  # those among them that are the user's own
         self.doubtful: list[str] = []  # files that may say something else than what was loaded
+        self.kept = ""  # what was kept of what it returned
 
     # --- the three ways ---
 
@@ -211,7 +212,7 @@ class RunningJob:
                     _end_of_a_fork()
             _flush()
             report.close_job()
-            results.store_result(self.moved(), value)
+            self.kept = results.store_result(self.moved(), value)
         except BaseException as error:  # the border round execute(): whatever it is, it is recorded
             failure, text = _describe(error, signals.received)
             failure = self.asked_to_end(error, failure)
@@ -238,7 +239,7 @@ class RunningJob:
         try:
             paths = self.moved()
             records.set_aside_done(paths)
-            records.write_times(paths, started, ended, *self.met())
+            records.write_times(paths, started, ended, *self.met(), result=self.kept)
             durable = records.sync_outputs(paths, self.record_)
             if failure is None:
                 records.write_done(paths)

@@ -34,7 +34,15 @@ from xpm_nb.store.files import (
     write_json,
     write_text,
 )
-from xpm_nb.store.layout import PRIVATE, JobPaths, RunPaths, Workspace, make_directory, make_next
+from xpm_nb.store.layout import (
+    PRIVATE,
+    JobPaths,
+    RunPaths,
+    Workspace,
+    gone,
+    make_directory,
+    make_next,
+)
 
 _NOTHING: Mapping[str, Any] = {}  # the default of all fields that are objects; never changed
 
@@ -500,6 +508,13 @@ def read_params(paths: JobPaths) -> dict[str, Any] | None:
     return read_object(paths.params)
 
 
+def is_of_ours(paths: JobPaths) -> bool:
+    """Tell from its parameters whether we made a job's directory, and not experimaestro."""
+    with suppress(RecordError):
+        return "format" in (read_params(paths) or {})
+    return False
+
+
 def write_process(paths: JobPaths, record: ProcessRecord) -> None:
     """Say which process runs the job: ``process.json``, and ``<NAME>.pid`` for experimaestro."""
     write_json(paths.process, record._asdict())
@@ -610,13 +625,17 @@ def write_times(
     ended: float,
     changed: Sequence[str] = (),
     loaded: Sequence[Loaded] = (),
+    result: str = "",
 ) -> None:
     """Keep when an attempt started and ended; written before the marker.
 
-    With the files of its code that changed while it started: nobody knows which it ran. And with
-    the modules that nothing but its run could tell of.
+    With the files of its code that changed while it started: nobody knows which it ran. With the
+    modules that nothing but its run could tell of. And with what `results.store_result` says that
+    it has kept, without which a file that was lost would be taken for a result that is None.
     """
     data: dict[str, Any] = {"format": FORMAT, "started": started, "ended": ended}
+    if result:
+        data["result"] = result
     if changed:
         data["changed"] = ", ".join(changed)
     if loaded:
@@ -649,6 +668,24 @@ def read_met(paths: JobPaths, *, texts: bool = False) -> tuple[str, tuple[Loaded
                 text = str(more[0]) if more and texts else ""
                 found.append(Loaded(name, path, digest, (written, size), text))
     return str(data.get("changed") or ""), tuple(found)
+
+
+def read_result_note(paths: JobPaths) -> str | None:
+    """Say what the last attempt noted of its result: "none", or the file that holds it.
+
+    Returns
+    -------
+    str or None
+        "" if the attempt ran with an earlier version, which noted nothing; None if how it ended was
+        not written at all, as by experimaestro.
+
+    Raises
+    ------
+    RecordError
+        The file that should say it is damaged.
+    """
+    data = read_object(paths.outcome)
+    return None if data is None else str(data.get("result") or "")
 
 
 def known_files(record: JobRecord) -> frozenset[str]:
@@ -823,6 +860,22 @@ def is_done(paths: JobPaths) -> bool:
     if not paths.done.is_file():  # a directory of that name is no marker
         return False
     return paths.outcome.exists() or not paths.process.exists()
+
+
+def done_mark(paths: JobPaths) -> tuple[int, ...] | None:
+    """Tell one marker of success from any other; None if it is not there.
+
+    As an attempt is moved away its marker goes first, and as one ends it comes last: what is read
+    between two looks that give the same belongs to that marker. One that was moved away and is put
+    back counts as another.
+    """
+    if gone(paths.workspace) or not is_done(paths):
+        return None
+    try:
+        found = os.stat(paths.done)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
 def set_aside_done(paths: JobPaths) -> bool:
