@@ -211,7 +211,9 @@ def test_a_result_that_was_deleted_is_not_none(job, value):
     ended(job, threading.Lock() if value == "unstorable" else value)
     for path in (job.result_json, job.result_pickle):
         path.unlink(missing_ok=True)
-    with pytest.raises(RecordError, match=r"result\.(json|pickle) was deleted; to run the job again"):
+    with pytest.raises(
+        RecordError, match=r"result\.(json|pickle) was deleted; to run the job again"
+    ):
         results.load_result(job)
     assert value != {1, 2} or not job.result_json.exists()
 

@@ -271,6 +271,16 @@ class Arrivals:
             text = "its files were deleted: submit the task again"
             self._ends.spoilt(entry, Failure(FailureReason.LOST, None, text))
 
+    def renew(self, entry: Entry) -> None:
+        """Take over what another attempt of a job has left that is done, and was before."""
+        if looking.superseded(entry):
+            entry.forget_attempt()
+            entry.facts.elsewhere = True
+        _read_done(entry, None)
+        self._ends.doubt(entry)
+        self._ends.judge(entry)
+        self._hub.note_change(entry)
+
     def _waited_for(self, entry: Entry) -> bool:
         """Tell whether a job that is still to be started needs a job."""
         states = (self._hub.plan.state(user.id) for user in self._hub.users(entry))

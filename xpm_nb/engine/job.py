@@ -21,16 +21,17 @@ from xpm_nb.engine.afterwards import Afterwards
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.messages import CancelJobs, JudgeJobs, RerunJobs, RetryJobs
+from xpm_nb.engine.messages import CancelJobs, JudgeJobs, MissResult, RerunJobs, RetryJobs
 from xpm_nb.engine.reading import Files, tail
 from xpm_nb.engine.source import Source
 from xpm_nb.engine.waiting import VIEWS_S, flush, seconds, settled, wait_for
-from xpm_nb.errors import ConfigError, JobError, RecordError
+from xpm_nb.errors import ConfigError, JobError, NoResultError, RecordError
 from xpm_nb.launchers.base import Launcher
 from xpm_nb.store import files, records, results
 from xpm_nb.store.layout import numbered
 
 TAIL_LINES = 20  # of each log, where a failure is told
+READ_AGAIN = 10  # how often a result may be replaced while somebody asks for it
 
 
 class Job(Afterwards):
@@ -282,17 +283,33 @@ class Job(Afterwards):
     def result(self) -> Any:
         """Give what ``execute`` returned; waits for the end.
 
+        Of a job that another kernel runs again meanwhile, that is the end of this.
+
         Raises
         ------
         JobError
-            It ended in error: with its traceback, its last lines, and where its logs are.
+            It ended in error: with its traceback, its last lines, and where its logs are. Or it was
+            done, and its result was disowned or deleted since.
+        RecordError
+            What is kept of its result cannot be read.
         """
-        with waiting.while_waiting():
-            wait_for([self._entry], self._loop, None)
-            flush(None)
-        if self.state is not JobState.DONE:
-            raise self.error()
-        return results.load_result(self._entry.paths)
+        for _ in range(READ_AGAIN):
+            with waiting.while_waiting():
+                wait_for([self._entry], self._loop, None)
+                flush(None)
+            view = self._entry.view
+            if view.state is not JobState.DONE:
+                raise error_of(view, self._entry)
+            try:
+                return results.load_result(self._entry.paths)
+            except NoResultError:  # what we know of it is old
+                self._entry.expect()
+                self._loop.post(MissResult(self._entry))
+        raise JobError(
+            f"{self._entry.name} is run again all the time: its result was replaced {READ_AGAIN} "
+            "times while it was asked for",
+            identifier=self.identifier,
+        )
 
     def error(self) -> JobError:
         """Describe how it ended badly."""
@@ -470,6 +487,8 @@ def error_of(view: JobView, entry: Entry) -> JobError:
     who = f"{view.task} {view.identifier[:8]}"
     if view.state is not JobState.ERROR:
         text = f"{who} has no result: it is {view.state.value}"
+        if view.state is JobState.DONE:
+            text = f"{who} has no error: it is done"
         return JobError(text, identifier=view.identifier)
     reason = view.reason or FailureReason.FAILED
     parts = [f"{who} ended in error ({reason.value}): {view.message}"]

@@ -147,6 +147,13 @@ class LookAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class MissResult:
+    """Somebody asked for the result of a job that is said to be done, and it is not there."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
 class SetSlots:
     """How many jobs may run at once."""
 
@@ -199,6 +206,7 @@ Message = (
     | Listen
     | CancelJobs
     | LookAgain
+    | MissResult
     | RetryJobs
     | RerunJobs
     | JudgeJobs

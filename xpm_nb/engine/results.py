@@ -17,7 +17,7 @@ from xpm_nb.core.freshness import badges
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView, TableView
 from xpm_nb.engine.figures import Best, Spread, best_rows, check_best, is_number, spread, way_of
-from xpm_nb.errors import ConfigError, RecordError, WorkspaceError
+from xpm_nb.errors import ConfigError, NoResultError, RecordError, WorkspaceError
 from xpm_nb.store import results
 from xpm_nb.store.layout import JobPaths
 
@@ -224,15 +224,24 @@ class Results:
         attempt = job.attempt, job.ended
         known = self._known.get(job.path)
         if known is None or known[0] != attempt:
-            known = self._known[job.path] = attempt, json_result(job)
+            try:
+                known = self._known[job.path] = attempt, json_result(job)
+            except NoResultError:  # not now: what is known of the job is old
+                return None
         return known[1]
 
 
 def json_result(job: JobView) -> Any:
-    """Read a result where it is JSON, else None; nothing is ever unpickled for a table."""
+    """Read a result where it is JSON, else None; nothing is ever unpickled for a table.
+
+    Raises
+    ------
+    NoResultError
+        The job is not done any more.
+    """
     try:
         paths = JobPaths.of(job.path)
-        return results.load_result(paths) if paths.result_json.exists() else None
+        return results.load_result(paths) if results.is_json(paths) else None
     except (RecordError, WorkspaceError, OSError):
         return None
 

@@ -11,6 +11,7 @@ a module of its own:
 `processes.Processes`  a job under way: who has it, how long, and that it ended
 `ends.Ends`            how it ended, and what is to be thought of its result
 `reruns.Reruns`        what is over and run again
+`missed.Missed`        what is over and whose result is not there
 `news.News`            views, and who is told of them
 `shares`, `others`     what is shared with other jobs; what other processes do
 `preparations`         what has to be ready before a job
@@ -39,6 +40,7 @@ from xpm_nb.engine.messages import (
     Listen,
     LookAgain,
     Message,
+    MissResult,
     NoteDrift,
     NoteError,
     OpenJobs,
@@ -51,6 +53,7 @@ from xpm_nb.engine.messages import (
     Wake,
     Watcher,
 )
+from xpm_nb.engine.missed import Missed
 from xpm_nb.engine.news import News
 from xpm_nb.engine.others import Others
 from xpm_nb.engine.preparations import Preparations
@@ -106,6 +109,7 @@ class Scheduler:
         )
         self._starts = Starts(hub, shares, others, ends, processes, arrivals)
         self._reruns = Reruns(hub, arrivals, preparations, processes)
+        self._missed = Missed(hub, arrivals, ends)
         self._news = News(hub, others, preparations)
 
     # -- what the loop calls --------------------------------------------------------------
@@ -142,6 +146,10 @@ class Scheduler:
             case LookAgain(entry):
                 self._hub.guard(entry, partial(self._arrivals.look_again, entry))
                 self._others.tell_of(entry.paths)
+            case MissResult(entry):
+                self._hub.guard(entry, partial(self._missed.look, entry))
+                entry.met()
+                self._hub.note_change(entry)
             case NoteError(entry, text):
                 entry.facts.callback_error = text
                 self._hub.note_change(entry)

@@ -69,6 +69,15 @@ def load_result(paths: JobPaths) -> Any:
     return _value(paths, data) if pickled is None else _unpickled(paths, pickled)
 
 
+def is_json(paths: JobPaths) -> bool:
+    """Tell whether a result is kept as JSON, which anybody may read; raises `NoResultError`."""
+    mark = records.done_mark(paths)
+    found = paths.result_json.exists()
+    if mark is None or records.done_mark(paths) != mark:
+        raise NoResultError(f"{paths.done} is not there, or was replaced just now")
+    return found
+
+
 def _read(paths: JobPaths) -> tuple[dict[str, Any] | None, bytes | None]:
     """Read the file in which a result is, JSON or pickle; neither if that was None."""
     try:
