@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
 
@@ -160,6 +161,47 @@ def test_functions_of_a_file_that_was_run(kernel):
     kernel.run("class Learn(Task):\n  def execute(self): return part()")
     assert kernel.execute("Learn") == 2
     assert "# --- part.py\n" in kernel.source
+
+
+def test_a_file_that_was_edited_and_run_again(kernel):
+    part = kernel.cwd / "part.py"
+    text = "K = 2\ndef part(): return K\n"
+    part.write_text(text)
+    kernel.run(f"{BASE}\n%run part.py")
+    kernel.run("class Learn(Task):\n  def execute(self): return part()")
+    assert kernel.execute("Learn") == 2
+    part.write_text(text.replace("return K", "return 10 * K"))
+    kernel.run("%run part.py")
+    assert kernel.execute("Learn") == 20
+    part.write_text(text.replace("return K", "return 10 * K").replace("K = 2", "K = 3"))
+    assert kernel.execute("Learn") == 20, "that is not executed yet"
+    kernel.run("%run part.py")
+    assert kernel.execute("Learn") == 30
+
+
+def write_notebook(path, *cells):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    nbformat.write(notebook, path)
+
+
+def test_a_notebook_that_was_run(kernel):
+    path = kernel.cwd / "helpers.ipynb"
+    write_notebook(
+        path, f"{BASE}\nimport math\nK = 2", "M = math.floor(2.5)\ndef part(): return K * M"
+    )
+    kernel.run("%%time\n1")
+    kernel.run("%run helpers.ipynb")
+    kernel.run("class Learn(Task):\n  def execute(self): return part() + math.ceil(0.5)")
+    assert kernel.execute("Learn") == 5
+    assert "# --- helpers.ipynb\n" in kernel.source
+    write_notebook(
+        path, f"{BASE}\nimport math\nK = 7", "M = math.floor(2.5)\ndef part(): return K * M"
+    )
+    kernel.run("K = 5")
+    kernel.run("%run helpers.ipynb")
+    assert kernel.execute("Learn") == 15
+    kernel.run("K = 5")
+    assert kernel.execute("Learn") == 11
 
 
 def test_the_history_may_be_reset(kernel):

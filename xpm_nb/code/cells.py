@@ -19,12 +19,14 @@ import functools
 import linecache
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+from xpm_nb.code import scripts
 from xpm_nb.code.bytecode import (
     Reads,
     compiled,
@@ -54,6 +56,8 @@ class Cell:
         Lines that the person sees above the text (that of the cell magic).
     whole : bool
         Whether it was compiled in one piece, as scripts are; cells are compiled by statements.
+    part : int
+        Its place among texts of one execution number: cells of a notebook that a cell has run.
     """
 
     number: int
@@ -61,6 +65,7 @@ class Cell:
     text: str
     shift: int = 0
     whole: bool = False
+    part: int = 0
 
     def place(self, line: int) -> str:
         """Name a line of the text: ``In[3], line 2``."""
@@ -100,9 +105,9 @@ class Statement:
         return touches(self.cell.text)[self.index]
 
     @property
-    def order(self) -> tuple[int, str, int]:
+    def order(self) -> tuple[int, int, str, int]:
         """When it was executed last, to be compared."""
-        return (self.cell.number, self.cell.name, self.index)
+        return (self.cell.number, self.cell.part, self.cell.name, self.index)
 
     @property
     def binds(self) -> frozenset[str]:
@@ -189,13 +194,13 @@ class Cells:
 
     def _find_file(self, filename: str) -> tuple[Cell, ...]:
         number = self._numbers.get(filename, _number_in(filename))
-        cached = "".join(linecache.getlines(filename))
         if number is None and filename in self._sources:
             return (Cell(0, "python -c", _unix(self._sources[filename]), whole=True),)
-        if number is None:
-            if cached:  # a file, or what `python -c` executes (Python 3.13 and later)
-                return (Cell(0, os.path.basename(filename), _unix(cached), whole=True),)
-            number = 0
+        if number is None:  # a file, or what `python -c` executes (Python 3.13 and later)
+            name = os.path.basename(filename)
+            texts = scripts.texts_of(filename, _live_codes(), _holds)
+            return tuple(Cell(0, name, _unix(text), whole=True) for text in texts)
+        cached = "".join(linecache.getlines(filename))
         text = self._texts.get(number, "")
         found = []
         # linecache cuts lines at more characters than Python does: the executed text is better.
@@ -205,18 +210,20 @@ class Cells:
             # The body of %%capture is a cell in its own right, which no history has. IPython 9
             # counts it as the one that comes after the cell it stands in.
             shift = int("run_cell_magic(" in text)
-            if not shift and "run_cell_magic(" in self._texts.get(number - 1, ""):
+            ran = notebook_run(text)
+            if not shift and not ran and "run_cell_magic(" in self._texts.get(number - 1, ""):
                 number, shift = number - 1, 1
-            name = f"In[{number}]" if number else os.path.basename(filename)
-            found.append(Cell(number, name, _unix(cached), shift))
+            name = ran or (f"In[{number}]" if number else os.path.basename(filename))
+            part = list(self._numbers).index(filename) + 1 if ran else 0
+            found.append(Cell(number, name, _unix(cached), shift, part=part))
         return tuple(found)
 
     @cached_property
     def all(self) -> tuple[Cell, ...]:
         """Every cell, in order of execution; the body of a cell magic comes after its cell."""
         by_text: dict[str, Cell] = {}
-        for name in self._scripts:
-            by_text.update((cell.text, cell) for cell in self.of_file(name))
+        for name in self._scripts:  # as they were executed last
+            by_text.update((cell.text, cell) for cell in self.of_file(name)[:1])
         for name in self._numbers:
             for cell in self.of_file(name):
                 if cell.text not in by_text or by_text[cell.text].number < cell.number:
@@ -225,7 +232,7 @@ class Cells:
             cell = Cell(number, f"In[{number}]", _unix(text))
             if text.strip() and by_text.get(cell.text, cell).number <= number:
                 by_text[cell.text] = cell
-        in_order = sorted(by_text.values(), key=lambda cell: cell.number)
+        in_order = sorted(by_text.values(), key=lambda cell: (cell.number, cell.part))
         return tuple(part for cell in in_order for part in (cell, *_bodies(cell)))
 
     @cached_property
@@ -282,6 +289,26 @@ class Cells:
             or filename in self._scripts
             or _number_in(filename) is not None
         )
+
+
+def notebook_run(text: str) -> str:
+    """Name the notebook whose cells a cell has executed by ``%run``, "" if it has none."""
+    match = re.search(r"run_line_magic\('run', '(?:[^']*[\s/])?([^'/\s]+\.ipy(?:nb)?)", text)
+    return match[1] if match else ""
+
+
+def _holds(text: str, code: CodeType) -> bool:
+    """Tell whether a script gives a code object."""
+    cell = Cell(0, "", text, whole=True)
+    return any(statement.holds(code) for statement in cell.statements(future_flags(code)))
+
+
+def _live_codes() -> Iterator[CodeType]:
+    """Give the code of the functions of ``__main__`` and of the methods of its classes."""
+    for value in list(vars(sys.modules["__main__"]).values()):
+        parts = vars(value).values() if isinstance(value, type) else [value]
+        for part in parts:
+            yield from (function.__code__ for function in functions_in(part))
 
 
 def functions_in(value: object) -> Iterator[FunctionType]:

@@ -7,8 +7,12 @@ when this package is loaded later; hooks such as ``pre_run_cell`` would see only
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import linecache
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
+
+from xpm_nb.code.cells import notebook_run
 
 
 def executed_cells(shell: Any) -> tuple[dict[str, int], dict[int, str]]:
@@ -30,9 +34,34 @@ def executed_cells(shell: Any) -> tuple[dict[str, int], dict[int, str]]:
     texts = {n: text for n, text in enumerate(shell.history_manager.input_hist_parsed) if text}
     known = getattr(shell.compile, "_filename_map", None)
     if known is not None:
-        return dict(known), texts
+        return _with_run(known, texts), texts
     raw = shell.history_manager.input_hist_raw
     return {shell.compile.get_code_name(raw[n], texts[n], n): n for n in texts}, texts
+
+
+def _with_run(known: Mapping[str, int], texts: Mapping[int, str]) -> dict[str, int]:
+    """Add the cells of notebooks that were executed by ``%run``.
+
+    IPython compiles them apart and counts them nowhere; Python's cache of lines has them in order.
+    They are of the cell that has run the notebook.
+    """
+    runs = [n for n, text in texts.items() if notebook_run(text)]
+    if not runs:
+        return dict(known)
+    folders = {os.path.dirname(name) for name in known if not name.startswith("<")}
+    found: dict[str, int] = {}
+    last = 0
+    for name, entry in list(linecache.cache.items()):
+        if name in known:
+            last = known[name]
+            found[name] = last
+        elif len(entry) > 1 and entry[1] is None and _is_cells(name, folders):  # of no file
+            found[name] = next((n for n in runs if n >= last), runs[-1])
+    return dict(known) | found
+
+
+def _is_cells(filename: str, folders: Collection[str]) -> bool:
+    return os.path.dirname(filename) in folders or filename.startswith("<ipython-input-")
 
 
 class Cells(Mapping[str, int]):
