@@ -14,6 +14,7 @@ from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.errors import ConfigError
 from xpm_nb.launchers.local import LocalLauncher
 from xpm_nb.store import locks, records
+from xpm_nb.store.layout import JobPaths
 
 TIMEOUT = FailureReason.TIMEOUT
 RESUMES = {"resumable": True}
@@ -237,3 +238,31 @@ def test_a_kernel_that_is_killed_between_two_attempts(lab):
     assert (job.state, job.view().attempt) == (JobState.DONE, 3)
     assert job.result() == [1, 2, 3]
     assert lab.said() == ["step 1", "step 2", "step 3"]
+
+
+@pytest.mark.slow
+def test_a_time_limit_holds_when_its_kernel_is_gone(lab):
+    code = (
+        "from tests.engine.long_tasks import *\n"
+        "from xpm_nb import LocalLauncher\n"
+        "xp = begin(launcher=LocalLauncher(time_min=5 / 60), slots=2)\n"
+        "Steps.C(steps=2).submit(); Deaf.C().submit(); xp.wait()\n"
+    )
+    kernel = lab.kernel(code)
+    until(lambda: set(lab.said()) == {"step 1", "deaf"})
+    kernel.send_signal(signal.SIGKILL)
+    kernel.wait(60)
+    scripts = list(lab.workspace.glob("jobs/*/*/*.py"))
+    assert len(scripts) == 2
+    until(lambda: all(path.with_suffix(".failed").exists() for path in scripts))
+    for path in scripts:
+        until(lambda path=path: not locks.held(JobPaths.of(path.parent)))
+        assert records.read_failed(JobPaths.of(path.parent)).reason is TIMEOUT
+    xp = begin(lab)
+    xp.wait(60)
+    deaf, steps = sorted(xp.jobs, key=lambda job: job.view().attempt)
+    assert (steps.state, steps.view().attempt, steps.result()) == (JobState.DONE, 2, [1, 2])
+    assert (deaf.state, deaf.view().attempt) == (JobState.ERROR, 1)
+    for job in (steps, deaf):
+        assert "asked to end by itself, as no kernel did: timeout" in str(job.story())
+    assert sorted(lab.said()) == ["deaf", "step 1", "step 2"]

@@ -92,6 +92,8 @@ def _attempt(paths: JobPaths, number: int) -> Iterator[Line]:
     note = records.read_end_note(paths)
     if note is not None:
         by = f", by process {note.by}" if note.by else ""
+        if process is not None and note.by == process.pid:
+            by = " by itself, as no kernel did"
         text = f"asked to end{by}: {note.reason.value}"
         lines.append(Line(records.written_at(paths.cancel), text))
     ended = None if times is None else times.ended

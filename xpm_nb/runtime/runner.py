@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 from time import CLOCK_MONOTONIC, clock_gettime, monotonic, time
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, TracebackType
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import doors, rebuild
@@ -46,6 +46,9 @@ from xpm_nb.errors import (
 from xpm_nb.runtime import report
 from xpm_nb.store import attempts, files, fs, locks, records, results
 from xpm_nb.store.layout import JobPaths, Workspace, make_directory, make_next
+
+if TYPE_CHECKING:
+    from xpm_nb.runtime.deadline import Deadline
 
 _CLOCK = getattr(clocks, "CLOCK_BOOTTIME", CLOCK_MONOTONIC)
 BUSY = 75  # EX_TEMPFAIL of sysexits.h: somebody else has the job
@@ -86,6 +89,7 @@ class RunningJob:
         self.namespace = namespace
         self.lock: locks.JobLock | None = None
         self.timed = False  # an engine sees to it that the time limit is kept
+        self.deadline: Deadline | None = None  # which is watched while the task is executed
         self.record_: records.JobRecord | None = None
         self.changed: list[str] = []  # files of its code, after it was launched
         self.loaded: set[str] = set()  # files of modules when it began to execute
@@ -208,6 +212,8 @@ class RunningJob:
                 _join_threads()
             finally:
                 signals.disarm()
+                if self.deadline is not None:
+                    self.deadline.over = True
                 if os.getpid() != pid:
                     _end_of_a_fork()
             _flush()
@@ -407,12 +413,16 @@ class RunningJob:
             cache.prepare(paths, objects[node].prepare)
 
     def limit(self, record: records.JobRecord) -> None:
-        """Let the task know how long it may take."""
+        """Let the task know how long it may take, and see to it where no engine does."""
         limit_s, process = records.time_limit_s(record), records.read_process(self.paths)
         if limit_s is not None and process is not None:
             # Imports have taken their part of it. (The clock on the wall may be set meanwhile.)
-            deadline = monotonic() + locks.began(process) - time() + limit_s
-            doors.fill(remaining_time=lambda: max(0.0, deadline - monotonic()))
+            end = monotonic() + locks.began(process) - time() + limit_s
+            doors.fill(remaining_time=lambda: max(0.0, end - monotonic()))
+            from xpm_nb.runtime import deadline  # only where there is a limit
+
+            self.deadline = deadline.Deadline(end, self.moved)
+            self.deadline.watch()
 
     def shared(self, record: records.JobRecord | None, root: Path) -> dict[Path, Path]:
         """Make the directories that it shares with others, the main one first.

@@ -1,0 +1,82 @@
+"""The time limit of a job, kept by the job itself where no engine does.
+
+An engine asks a job to end when its time is over, and kills it if it does not. When the kernel is
+gone and nobody has taken its place, the job waits a moment longer, and then does both to itself.
+
+Rule 1: only a job with a time limit has this thread; it sleeps, and holds nothing that a fork could
+find held. (A timer of the system would be one less for the task.)
+Rule 2: once the task has been executed nothing is asked or killed any more: what it made is kept.
+"""
+
+# No `from __future__ import annotations`: a job imports this.
+import _thread
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic, sleep, time
+
+from xpm_nb.core.states import FailureReason
+from xpm_nb.errors import XpmError
+from xpm_nb.store import records
+from xpm_nb.store.layout import JobPaths
+
+LATE_S = 2.0  # how long after its end an engine may take to ask: then there is none
+GRACE_S = 10.0  # how long a job may live that was asked to end, where nobody said otherwise
+LONGEST_S = 3600.0  # a sleep: the numbers of a system are not as large as those of a user
+
+
+class Deadline:
+    """Sees to the end of this process.
+
+    Parameters
+    ----------
+    at : float
+        When its time is over, on the clock `monotonic`.
+    paths : callable
+        Gives the job, wherever its directory is by then.
+    """
+
+    def __init__(self, at: float, paths: Callable[[], JobPaths]) -> None:
+        self.at = at
+        self.over = False  # the task has been executed
+        self._paths = paths
+
+    def watch(self) -> None:
+        """Begin."""
+        _thread.start_new_thread(self._watch, ())
+
+    def _watch(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the task
+        self._sleep(self.at + LATE_S)
+        if self.over:
+            return
+        until = monotonic() + self._asked()
+        while monotonic() < until and not self.over:
+            self._sleep(until)
+        if not self.over:
+            _send(signal.SIGKILL)
+
+    def _sleep(self, until: float) -> None:
+        while not self.over and (left := until - monotonic()) > 0:
+            sleep(min(left, LONGEST_S))
+
+    def _asked(self) -> float:
+        """See that the job is asked to end; give how many seconds it has for that."""
+        with suppress(OSError, XpmError):  # a full disk: then it is not known why it ends
+            paths = self._paths()
+            note = records.read_end_note(paths)
+            if note is not None:  # an engine asked, and will kill it, if it still lives by then
+                left = note.until - time() if note.until else GRACE_S
+                return max(0.0, left) + LATE_S
+            records.write_end_note(paths, FailureReason.TIMEOUT, GRACE_S)
+        _send(signal.SIGTERM)
+        return GRACE_S
+
+
+def _send(number: signal.Signals) -> None:
+    """Send a signal to the processes of the job, as its launcher would."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, number)
+    else:
+        os.kill(os.getpid(), number)
