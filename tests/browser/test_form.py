@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Window, only_lab
+from tests.browser.test_panel import HURRY, forget_late
 
 pytestmark = pytest.mark.slow
 
@@ -208,3 +209,21 @@ def test_many_parameters_are_folded(window: Window) -> None:
     rest.click()
     expect(lines).to_have_count(200)
     expect(rest).to_be_hidden()
+
+
+@only_lab
+def test_a_form_that_took_too_long_to_load_hears_the_kernel_again(window: Window) -> None:
+    window.page.add_init_script(HURRY)
+    window.start(LEARN, "learn")
+    window.run(1)
+    window.run(2)
+    form = window.output(2).locator(".xpm-form")
+    form.locator('[data-act="edit"]').click()
+    before = str(form.locator("button.xpm-id").first.get_attribute("data-full"))
+    rate = form.locator('[data-path="rate"]')
+    rate.fill("0.25")
+    rate.press("Tab")
+    expect(form.locator("button.xpm-id").first).not_to_have_attribute("data-full", before)
+    expect(form.locator(".xpm-form-note")).to_be_hidden()
+    expect(form.locator('[data-act="submit"]')).to_be_enabled()
+    forget_late(window)

@@ -203,6 +203,12 @@ def test_panel_and_form_have_our_style(window: Window) -> None:
     assert tree.evaluate("table => table.offsetWidth / table.parentElement.clientWidth") > 0.9
     assert form.locator(".xpm-form-head").evaluate(style, "display") == "flex"
     assert panel.rows().nth(0).evaluate(style, "display") == "grid"
+    # JupyterLab loads its own sheets anew with a theme: then they come later, and must not win
+    panel.rows().nth(0).click()
+    for theme in THEMES:
+        window.execute("apputils:change-theme", theme=theme)
+        expect(window.page.locator("body")).to_have_attribute("data-jp-theme-name", theme)
+        expect(panel.root.locator("pre.xpm-log")).to_have_css("font-size", "12px")
     # a chart that is alone takes the space that there is, whatever the static pictures look like
     panel.tab("curves").click()
     chart = panel.root.locator(".xpm-chart svg")

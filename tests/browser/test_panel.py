@@ -460,3 +460,31 @@ def test_where_a_job_failed(window: Window) -> None:
     expect(drawer.get_by_role("tabpanel", name="Log")).to_be_visible()
     expect(failure).to_be_hidden()
     assert window.spilled(panel.root) == []
+
+
+def forget_late(window: Window) -> None:
+    """Take what anywidget says of a module that came too late from the errors; it must be there."""
+    others = [error for error in window.errors if "Failed to initialize model" not in error]
+    assert others != window.errors, "nothing came too late: this shows nothing"
+    window.errors[:] = others
+
+
+HURRY = """{
+  const timeout = AbortSignal.timeout;
+  const over = {addEventListener: (_name, listener) => listener()};
+  AbortSignal.timeout = ms => ms === 2000 ? over : timeout.call(AbortSignal, ms);
+}"""
+
+
+@only_lab
+def test_a_page_that_took_too_long_to_load_hears_the_kernel_again(window: Window) -> None:
+    """anywidget waits two seconds for a module, here for none, and hands nothing on after that."""
+    window.page.add_init_script(HURRY)
+    panel = four(window)
+    window.let("open-0")
+    expect(panel.rows("done")).to_have_count(1)
+    expect(panel.root).to_have_attribute("data-state", "live")
+    panel.rows("running").first.click()
+    panel.button("cancel").click()
+    expect(panel.rows("error")).to_have_count(1)
+    forget_late(window)

@@ -124,7 +124,7 @@ def aligned(grid: Sequence[Sequence[str]], numeric: Sequence[bool] = ()) -> list
             space = " " * (widths[i] - width(cell))
             cells.append(space + cell if any(numeric[i : i + 1]) else cell + space)
         lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * number for number in widths))
+    lines.insert(1, "  ".join("-" * number for number in widths).rstrip())
     return lines
 
 

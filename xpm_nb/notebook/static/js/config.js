@@ -4,7 +4,7 @@
 // Rule: the kernel decides what is valid. Here a slip is only pointed at a moment earlier, and what
 // was typed stays in its field until the kernel has taken it.
 
-import { attr, copyButton, el, kernelGone, replaceText } from "./dom.js";
+import { attr, copyButton, el, hearAgain, kernelGone, replaceText } from "./dom.js";
 import { clean } from "./format.js";
 
 /**
@@ -250,6 +250,13 @@ export function renderConfig({ model, el: host }) {
       lost = true;
       note = "waits for the kernel: a cell is running, or there is no kernel any more";
       draw();
+      hearAgain(model, "view", (real) => {
+        asked.clear(); // what became of it is in the view
+        real.comm.send({ method: "request_state" }, {});
+        lost = false;
+        note = "";
+        draw();
+      });
     }, PATIENCE_MS);
     draw();
   }

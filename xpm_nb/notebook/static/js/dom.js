@@ -174,3 +174,35 @@ export function kernelGone(model) {
     return false;
   }
 }
+
+/** Models whose messages go past anywidget. @type {WeakSet<object>} */
+const mended = new WeakSet();
+
+/**
+ * Let a model hear the kernel again. anywidget gives a page two seconds to load a module; where that
+ * took longer, as the page or the machine was busy, it refuses whatever the kernel says to that model
+ * from then on, although everything is there by now. What stands below anywidget takes it.
+ * @param {any} model  what anywidget gives to `render`
+ * @param {string} trait  one whose value is an object: by it the front-end's own model is known
+ * @param {(real: any) => void} then  called once it has been mended, with the front-end's own model
+ */
+export function hearAgain(model, trait, then) {
+  try {
+    const mark = model?.get(trait);
+    if (!mark) return;
+    for (const promise of Object.values(model.widget_manager?._models ?? {})) {
+      Promise.resolve(promise).then((real) => mark === real?.get?.(trait) && mend(real) && then(real)).catch(() => {});
+    }
+  } catch {
+    // a front-end that is made in another way: nothing is lost
+  }
+}
+
+/** @param {any} real */
+function mend(real) {
+  const below = Object.getPrototypeOf(Object.getPrototypeOf(real))?._handle_comm_msg;
+  if (mended.has(real) || typeof below !== "function" || typeof real.comm?.on_msg !== "function") return false;
+  mended.add(real);
+  real.comm.on_msg(below.bind(real));
+  return true;
+}

@@ -5,7 +5,7 @@
 // Rule 2: the kernel may be busy or gone. Whatever was asked has an end: an answer, or four seconds.
 
 import { MARKS, STATES, clean, plural, roughly } from "./format.js";
-import { attr, copyButton, el, kernelGone, replaceText, tabList } from "./dom.js";
+import { attr, copyButton, el, hearAgain, kernelGone, replaceText, tabList } from "./dom.js";
 import { createStore } from "./store.js";
 import { createJobsTab } from "./jobs.js";
 import { createDrawer } from "./drawer.js";
@@ -201,6 +201,12 @@ class Hub {
     if (this.kernel === state) return;
     this.kernel = state;
     for (const view of this.views) view.kernel();
+    if (state === "silent" && !kernelGone(this.model)) {
+      hearAgain(this.model, "snapshot", () => {
+        this.pinged = -1e9;
+        this.resync(); // and whatever was said meanwhile
+      });
+    }
   }
 
   /** Where the front-end knows that there is no kernel, nothing has to be asked first. */
