@@ -78,13 +78,14 @@ class Codes:
         return carried, self._prints.of(wanted, left_out)
 
 
+def named(module: str, qualname: str) -> type | None:
+    """Find a class by its module and name; None if it is not there."""
+    value: Any = sys.modules.get(module)
+    for name in qualname.split("."):
+        value = getattr(value, name, None)
+    return value if isinstance(value, type) else None
+
+
 def _classes(roots: Iterable[str]) -> tuple[Any, ...]:
     """Find classes by module and name; None for one that is not there."""
-    found: list[Any] = []
-    for root in roots:
-        module, _, qualname = root.partition(":")
-        value: Any = sys.modules.get(module)
-        for name in qualname.split("."):
-            value = getattr(value, name, None)
-        found.append(value if isinstance(value, type) else None)
-    return tuple(found)
+    return tuple(named(*root.split(":", 1)) for root in roots)

@@ -283,7 +283,9 @@ class Job(Afterwards):
     def result(self) -> Any:
         """Give what ``execute`` returned; waits for the end.
 
-        Of a job that another kernel runs again meanwhile, that is the end of this.
+        Its classes of cells are those of the notebook, if they are as they were when it was made,
+        and else those of then. Of a job that another kernel runs again meanwhile, that is waited
+        for.
 
         Raises
         ------
@@ -293,20 +295,21 @@ class Job(Afterwards):
         RecordError
             What is kept of its result cannot be read.
         """
+        experiment, entry = self._experiment, self._entry
+        find = None if experiment is None else experiment.class_finder(entry)
         for _ in range(READ_AGAIN):
             with waiting.while_waiting():
-                wait_for([self._entry], self._loop, None)
+                wait_for([entry], self._loop, None)
                 flush(None)
-            view = self._entry.view
-            if view.state is not JobState.DONE:
-                raise error_of(view, self._entry)
+            if (view := entry.view).state is not JobState.DONE:
+                raise error_of(view, entry)
             try:
-                return results.load_result(self._entry.paths)
+                return results.load_result(entry.paths, find)
             except NoResultError:  # what we know of it is old
-                self._entry.expect()
-                self._loop.post(MissResult(self._entry))
+                entry.expect()
+                self._loop.post(MissResult(entry))
         raise JobError(
-            f"{self._entry.name} is run again all the time: its result was replaced {READ_AGAIN} "
+            f"{entry.name} is run again all the time: its result was replaced {READ_AGAIN} "
             "times while it was asked for",
             identifier=self.identifier,
         )

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
-from xpm_nb.code import loaded
+from xpm_nb.code import loaded, same
 from xpm_nb.core import config as configs
 from xpm_nb.core import serial
 from xpm_nb.core.freshness import Making, Stale
 from xpm_nb.core.states import JobState
 from xpm_nb.engine import host, outlook, staleness, submission
-from xpm_nb.engine.codes import Codes
+from xpm_nb.engine.codes import Codes, named
 from xpm_nb.engine.contents import Contents
 from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.engine.job import Job
@@ -26,6 +26,7 @@ from xpm_nb.engine.messages import JudgeJobs
 from xpm_nb.engine.why import Case, Why, explain, nearest
 from xpm_nb.errors import ConfigError, RecordError, XpmError
 from xpm_nb.store import records
+from xpm_nb.store.classes import Find
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import Code
 
@@ -171,6 +172,21 @@ class Judging(Contents):
         """Give the code that a job would have now; None where its classes are not here."""
         before = code_of(entry.paths)
         return (None, None) if before is None else self._codes.now(before, host.executed_cells)
+
+    def class_finder(self, entry: Entry) -> Find:
+        """Give what finds the classes of cells that are as they were when a result was made.
+
+        By their names: an enum in a result is then that of the notebook."""
+
+        @cache
+        def unchanged() -> frozenset[str]:
+            then, now = code_of(entry.paths), self._now(entry)[1]
+            return frozenset() if then is None or now is None else same.names(then, now)
+
+        def find(name: str) -> type | None:
+            return named("__main__", name) if name.partition(".")[0] in unchanged() else None
+
+        return find
 
     # -- why ------------------------------------------------------------------------------
 

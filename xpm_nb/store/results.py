@@ -8,12 +8,15 @@ none, and a file that the attempt has noted and that is not there is an error, n
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpm_nb.errors import NoResultError, RecordError
 from xpm_nb.store import owners, records
 from xpm_nb.store.files import FORMAT, exact_json, open_file, read_object, write_bytes, write_json
 from xpm_nb.store.layout import JobPaths
+
+if TYPE_CHECKING:
+    from xpm_nb.store.classes import Find
 
 NONE = "none"  # what is noted where `execute` returned None; else the name of the file
 
@@ -30,10 +33,10 @@ def store_result(paths: JobPaths, value: Any) -> str:
     if text is not None:
         write_bytes(paths.result_json, text, durable=True)
         return paths.result_json.name
-    import cloudpickle  # only where it is needed: 25 ms
+    from xpm_nb.store import classes  # it imports cloudpickle: 25 ms, only where it is needed
 
     try:
-        data = cloudpickle.dumps(value)
+        data = classes.dumps(value)
     except Exception as error:  # the value's own code runs here: a border like execute()
         note = f"{type(value).__name__} cannot be stored: {type(error).__name__}: {error}"
         write_json(paths.result_json, {"format": FORMAT, "unstorable": note}, durable=True)
@@ -42,11 +45,18 @@ def store_result(paths: JobPaths, value: Any) -> str:
     return paths.result_pickle.name
 
 
-def load_result(paths: JobPaths) -> Any:
+def load_result(paths: JobPaths, find: Find | None = None) -> Any:
     """Give back what `execute` returned in the attempt whose marker of success is there.
 
     This unpickles, which runs code that the file names: only for an explicit request of the result
     of an own job, never for a display.
+
+    Parameters
+    ----------
+    paths : JobPaths
+        The job.
+    find : callable, optional
+        Gives the class of cells that has a qualified name, None for the one of then.
 
     Raises
     ------
@@ -66,7 +76,7 @@ def load_result(paths: JobPaths) -> Any:
         raise NoResultError(f"{paths.done} is not there, or was replaced just now")
     if trouble is not None:
         raise trouble
-    return _value(paths, data) if pickled is None else _unpickled(paths, pickled)
+    return _value(paths, data) if pickled is None else _unpickled(paths, pickled, find)
 
 
 def is_json(paths: JobPaths) -> bool:
@@ -115,11 +125,11 @@ def _value(paths: JobPaths, data: dict[str, Any] | None) -> Any:
     return data["value"]
 
 
-def _unpickled(paths: JobPaths, pickled: bytes) -> Any:
-    import cloudpickle
+def _unpickled(paths: JobPaths, pickled: bytes, find: Find | None) -> Any:
+    from xpm_nb.store import classes
 
     try:
-        return cloudpickle.loads(pickled)
+        return classes.loads(pickled, find)
     except Exception as error:  # a border: whatever the classes named in there raise
         what = f"{type(error).__name__}: {error}"
         raise RecordError(
