@@ -190,6 +190,7 @@ def test_its_files_go_when_all_that_needed_it_is_done(xp, fake):
         ".experimaestro",
         "job.json",
         "lock",
+        "removals.jsonl",
     }
     Use.C(of=a, n=3).submit()
     fake.wait_for(4)

@@ -40,6 +40,7 @@ def waiting(desk):
 
 def finish(desk, name):
     desk.launcher.wait_for(1)
+    desk.sync()  # that it runs is known
     desk.launcher.finish(desk.launcher.running(f"t.{name}"))
     assert desk.settled(name) is JobState.DONE
 
@@ -135,3 +136,71 @@ def test_a_hint_of_another_process_is_enough(waiting):
     waiting.sync()
     assert waiting.settled("c") is JobState.ERROR
     assert waiting.view("a").state is JobState.RUNNING
+
+
+# -- taking away --------------------------------------------------------------------------------
+
+REMOVE = {"transient": "remove"}
+
+
+@pytest.fixture
+def spent(make_desk):
+    """B was run to be removed, and c, which needs it, runs."""
+    desk = make_desk(slots=2)
+    desk.submit("b", record=REMOVE)
+    desk.submit("c", "b")
+    finish(desk, "b")
+    desk.launcher.wait_for(2)
+    return desk
+
+
+def test_files_that_somebody_needs_for_a_moment_more_go_then(spent):
+    with lock_of(spent.paths("b")):
+        finish(spent, "c")
+        view = spent.view("b")
+        assert view.state is JobState.DONE
+        assert view.message == "its files stay: another process is at it"
+        spent.clock.advance(1)
+        assert spent.view("b").state is JobState.DONE
+    spent.clock.advance(1)
+    assert spent.view("b").state is JobState.UNSCHEDULED
+    assert not spent.paths("b").done.exists()
+    (removal,) = records.read_removals(spent.paths("b"))
+    assert (removal.attempt, removal.submitted) == (1, 1_000_000.0)
+
+
+def test_files_that_are_needed_for_long_are_not_asked_for_for_ever(spent):
+    with lock_of(spent.paths("b")):
+        finish(spent, "c")
+        for _ in range(100):
+            spent.clock.advance(2)
+            spent.sync()
+    assert spent.loop._scheduler._starts.next_deadline() is None
+    assert spent.view("b").state is JobState.DONE
+
+
+def test_files_that_another_process_removed_are_known_to_be_gone(spent):
+    paths = spent.paths("b")
+    with lock_of(paths):
+        finish(spent, "c")
+        assert spent.view("b").state is JobState.DONE
+        records.add_removal(paths, records.Removal())
+        removal.remove_files(paths)
+    spent.clock.advance(1)
+    view = spent.view("b")
+    assert view.state is JobState.UNSCHEDULED
+    assert view.message == "transient: its files were removed, as all that needed them is done"
+
+
+def test_a_result_that_was_run_to_stay_stays(make_desk):
+    desk = make_desk()
+    desk.submit("b")
+    finish(desk, "b")
+    desk.submit("b", record=REMOVE)
+    desk.submit("c", "b")
+    desk.launcher.wait_for(2)
+    finish(desk, "c")
+    view = desk.view("b")
+    assert view.state is JobState.DONE
+    assert view.message == "its files stay: it was run without the wish to remove them"
+    assert desk.loop._scheduler._starts.next_deadline() is None

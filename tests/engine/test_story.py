@@ -15,7 +15,7 @@ from xpm_nb.core.states import FailureReason
 from xpm_nb.engine.story import Line, Story, tell
 from xpm_nb.store import attempts, files, locks, records
 from xpm_nb.store.layout import Workspace
-from xpm_nb.store.records import Disowned, JobRecord, Kept, ProcessRecord
+from xpm_nb.store.records import Disowned, JobRecord, Kept, ProcessRecord, Removal
 
 HEX = "ab" * 32
 
@@ -68,15 +68,49 @@ def test_a_whole_life_with_two_attempts(job):
         "+1.00 s  started as process 4711 of here",
         f"asked to end, by process {os.getpid()}: timeout",
         "+2.50 s  in error, timeout, exit code 143: its time limit was reached",
-        "+0.00 s  attempt 2: submitted; retry 1 of 3",
+        "attempt 2: run again, as submitted; retry 1 of 3",
         "+3.00 s  started as process 4712 of here",
         "+3.50 s  progress (1): 0.5",
         "+4.00 s  metrics (1): {'loss': 0.25}",
         "+5.00 s  done",
-        "+11.00 s  disowned by bob: bad data",
         "+10.00 s  accepted for other code by ada: only faster",
+        "+11.00 s  disowned by bob: bad data",
     ]
     assert repr(story) == str(story)
+
+
+def test_a_disowned_result_is_told_once_and_what_nobody_submitted_is_not(job):
+    submit(job)
+    start(job)
+    records.write_times(job, 1001.0, 1002.0)
+    records.write_done(job)
+    attempts.disown(job, Disowned("bob", 1011.0, "bad data"))
+    lines = ["attempt 1: submitted", "started as process 4711 of here", "done"]
+    assert texts(job) == [*lines, "disowned by bob: bad data"]
+    times = [line.time for line in tell(job).lines]
+    assert times == sorted(times)
+    submit(job, attempt=2)
+    job.failed.unlink()
+    assert texts(job)[4:] == ["attempt 2: run again, as submitted"]
+
+
+def test_what_was_removed_is_remembered(job):
+    submit(job)
+    removal = Removal(1, 1000.0, 1001.0, 1002.0, 1005.0, "ada@desk", ("a", "b"))
+    records.add_removal(job, removal)
+    os.utime(job.record, (1000.0, 1000.0))
+    told = [
+        "attempt 1: submitted",
+        "started",
+        "done",
+        "its files were removed by ada@desk: all that needed them in 'a', 'b' is done",
+    ]
+    assert texts(job) == told
+    assert [line.time for line in tell(job).lines] == [1000.0, 1001.0, 1002.0, 1005.0]
+    submit(job)  # it is needed again
+    assert texts(job) == [*told, "attempt 1: run again, as submitted"]
+    files.append_line(job.removals, {"attempt": "x"})
+    assert texts(job)[:4] == told, "a damaged line is left out"
 
 
 def test_who_holds_the_lock_is_told(job):

@@ -84,6 +84,12 @@ def test_files_are_removed_when_the_last_of_two_kernels_needs_them_no_more(lab, 
     assert b.value("first.result()") == ["1", "1"]
     until(b, "make.state.value == 'unscheduled'")
     assert b.value("make.out.exists()") is False
+    until(a, "make.state.value == 'unscheduled'")  # it hears of it
+    for kernel in two:
+        assert "its files were removed" in kernel.value("make.job.view().message")
+        story = kernel.value("str(make.job.story())").splitlines()
+        assert "all that needed them in 'a', 'b' is done" in story[-1]
+        assert story[-2].endswith(" done")
     a.run("third = Use.C(made=make, n=4).submit(); xp.wait(60)")  # it is made again
     assert a.value("third.result()") == ["1", "1"]
 
@@ -118,6 +124,8 @@ def test_what_waits_in_another_kernel_does_not_begin_with_a_disowned_result(lab,
     assert message.startswith("needs make ")
     assert message.endswith(": bad data")
     assert b.value("make.job.view().reason.value") == "disowned"
+    story = a.value("str(make.job.story())")
+    assert (story.count("disowned"), "attempt 2" in story) == (1, False), story
     gate.touch()
     b.run("busy.job.wait(60)")
     a.run("make.submit(); xp.wait(60)")

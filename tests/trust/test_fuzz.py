@@ -263,6 +263,7 @@ def readers(job, run, token, folder):
         "record": [(job.record, record), (job.record, lambda: damage.of_record(job))],
         "code": [(job.code, lambda: records.read_code(job) and records.read_code(job).summary())],
         "kept": [(job.kept, lambda: records.read_kept(job))],
+        "removals": [(job.removals, lambda: (records.read_removals(job), str(story.tell(job))))],
         "process": [
             (job.process, lambda: (p := records.read_process(job)) and locks.alive(p)),
         ],

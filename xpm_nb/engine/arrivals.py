@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from xpm_nb.core.events import Attached, Failed, FoundDone, FoundFailed, Rerun, Submit
+from xpm_nb.core.events import Attached, Failed, FoundDone, FoundFailed, Removed, Rerun, Submit
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import entries, limits, locked, looking, staleness
 from xpm_nb.engine.ends import Ends, failure_of
@@ -270,6 +270,10 @@ class Arrivals:
                 return
             text = "its files were deleted: submit the task again"
             self._ends.spoilt(entry, Failure(FailureReason.LOST, None, text))
+        elif found is Found.NOTHING and records.read_removals(entry.paths):
+            entry.forget_attempt()
+            entry.facts.note = looking.REMOVED
+            self._hub.apply(Removed(entry.id))
 
     def renew(self, entry: Entry) -> None:
         """Take over what another attempt of a job has left that is done, and was before."""

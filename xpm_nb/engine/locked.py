@@ -24,7 +24,7 @@ from xpm_nb.store.records import Code, Failure, JobRecord
 
 Obstacle = Callable[[], str]
 
-BUSY = "somebody has it just now"
+BUSY = "another process is at it"
 
 
 def prepare(entry: Entry, *, again: Obstacle | None = None) -> Found:
@@ -86,7 +86,7 @@ def prepare_retry(entry: Entry) -> None:
         lock.release()
 
 
-def remove(entry: Entry, obstacle: Obstacle) -> str:
+def remove(entry: Entry, obstacle: Obstacle, experiments: Iterable[str]) -> str:
     """Remove the files of a job that is done, unless somebody needs them.
 
     Parameters
@@ -95,6 +95,8 @@ def remove(entry: Entry, obstacle: Obstacle) -> str:
         The job.
     obstacle : callable
         Says who needs them, "" if nobody does.
+    experiments : iterable of str
+        Names of those that asked for the job, to be noted.
 
     Returns
     -------
@@ -107,14 +109,33 @@ def remove(entry: Entry, obstacle: Obstacle) -> str:
         return BUSY
     try:
         if not records.is_done(paths):
-            return "it is not done any more"
+            return BUSY  # they were removed by another process, or it was run again
         with leaving.announced(paths):
             if text := obstacle():
                 return text
+            with contextlib.suppress(OSError):  # a full disk: then it is not remembered
+                records.add_removal(paths, _removal(paths, entry.record, experiments))
             removal.remove_files(paths)
         return ""
     finally:
         lock.release()
+
+
+def _removal(
+    paths: JobPaths, record: JobRecord | None, experiments: Iterable[str]
+) -> records.Removal:
+    times = records.Times(None, None)
+    with contextlib.suppress(RecordError):  # damaged: nobody knows
+        times = records.read_times(paths)
+    return records.Removal(
+        attempt=paths.next_attempt(),
+        submitted=0.0 if record is None else record.submitted,
+        started=times.started or 0.0,
+        ended=times.ended or 0.0,
+        time=time.time(),
+        by=locks.whoami(),
+        experiments=tuple(experiments),
+    )
 
 
 def write(entry: Entry, *, retries: int | None = None) -> None:

@@ -17,6 +17,8 @@ from xpm_nb.store import damage, files, locks, records, troubles
 from xpm_nb.store.layout import JobPaths, numbered
 from xpm_nb.store.records import Failure, JobRecord
 
+REMOVED = "transient: its files were removed, as all that needed them is done"
+
 
 class Found(Enum):
     """What a look at a job's directory shows."""

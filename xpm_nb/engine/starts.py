@@ -7,7 +7,7 @@ from functools import partial
 
 from xpm_nb.core.events import Attached, Completed, Failed, Rejected, Released, Removed, Started
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
-from xpm_nb.engine import locked
+from xpm_nb.engine import locked, looking
 from xpm_nb.engine.arrivals import Arrivals
 from xpm_nb.engine.ends import Ends
 from xpm_nb.engine.entries import Entry
@@ -22,7 +22,6 @@ from xpm_nb.store import records
 log = logging.getLogger("xpm_nb")
 
 AGAIN = 20  # how often we try to remove files that are needed for a moment more: some 30 s
-REMOVED = "transient: its files were removed, as all that needed them is done"
 
 
 class Starts:
@@ -133,39 +132,44 @@ class Starts:
     def remove(self, entry: Entry, tries: int = 0) -> None:
         """Remove the files of a transient job that nothing needs any more.
 
-        Or that nothing will need soon: it is tried again for a while, as the last job that needed
-        them may be about to end, and another process be at it too.
+        What needs them elsewhere may be about to end: it is tried again for a while. If it goes on
+        for longer, they go when that has ended, by whoever looks after it.
         """
         if not self._hub.plan.spent(entry.id):
             return
-        soon = [""]
+        readers, paths = self._hub.readers, entry.paths
         try:
-            text = locked.remove(entry, partial(self._needed, entry, soon))
+            if text := self._kept(entry):
+                tries = AGAIN
+            else:
+                text = locked.remove(
+                    entry,
+                    lambda: self._kept(entry) or readers.needing(paths),
+                    readers.experiments(paths),
+                )
         except (XpmError, OSError) as error:  # what is left, the next attempt moves away
-            log.warning("%s: cannot remove its files: %s", entry.paths.key, error)
+            log.warning("%s: cannot remove its files: %s", paths.key, error)
             text = f"they could not be removed: {error}"
         self._hub.note_change(entry)
-        if records.is_done(entry.paths):
+        if records.is_done(paths):
             entry.facts.note = f"its files stay: {text}"
-            if (text == locked.BUSY or soon[0]) and tries < AGAIN:
+            if tries < AGAIN:
                 at = self._hub.clock.monotonic() + delay_s(tries)
                 self._removals[entry.id] = (entry, at, tries + 1)
-            return
-        entry.forget_attempt()
-        entry.facts.note = f"its files are not all gone: {text}" if text else REMOVED
-        self._hub.apply(Removed(entry.id))
-        self._others.tell_of(entry.paths)
+        elif text == locked.BUSY:  # another process was quicker
+            self._arrivals.look_again(entry)
+        else:
+            entry.forget_attempt()
+            entry.facts.note = f"its files are not all gone: {text}" if text else looking.REMOVED
+            self._hub.apply(Removed(entry.id))
+            self._others.tell_of(paths)
 
-    def _needed(self, entry: Entry, soon: list[str]) -> str:
-        """Say why the files of a job stay; also note there if that may be over soon.
-
-        Only what was run to be removed is: what others ask for counts, and so do the others.
-        """
-        readers, paths = self._hub.readers, entry.paths
-        if records.transient_mode(records.read_job(paths)) is not TransientMode.REMOVE:
+    def _kept(self, entry: Entry) -> str:
+        """Say who does not want the files of a job removed, "" if all do: who runs it, and asks."""
+        mode = records.transient_mode(records.read_job(entry.paths))
+        if mode is not TransientMode.REMOVE:
             return "it was run without the wish to remove them"
-        soon[0] = "" if (text := readers.keeping(paths)) else readers.needing(paths)
-        return text or soon[0]
+        return self._hub.readers.keeping(entry.paths)
 
     def next_deadline(self) -> float | None:
         """Say when `tick` has something to do, None if nothing is due."""

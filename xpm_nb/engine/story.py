@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
+from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import RecordError, XpmError
-from xpm_nb.store import files, locks, records
+from xpm_nb.store import attempts, files, locks, records
 from xpm_nb.store.layout import JobPaths, numbered
-from xpm_nb.store.records import JobRecord
+from xpm_nb.store.records import Failure, JobRecord
 
 T = TypeVar("T")
 
@@ -68,21 +69,69 @@ def tell(paths: JobPaths) -> Story:
     folders = numbered(paths.attempts)
     if len(folders) > MAX_ATTEMPTS:
         lines.append(Line(None, f"{len(folders) - MAX_ATTEMPTS} attempts are left out"))
+    lines += _removed(paths)
     for folder in folders[-MAX_ATTEMPTS:]:
-        lines += _attempt(paths.attempt(int(folder.name)), int(folder.name))
-    lines += _attempt(paths, paths.next_attempt())
+        number = int(folder.name)
+        lines += _attempt(paths.attempt(number), number, _latest(lines))
+    number = paths.next_attempt()
+    if _has_begun(paths, number):
+        lines += _attempt(paths, number, _latest(lines))
     lines += _now(paths)
     record = _read([], lambda: records.read_job(paths))
     task = record.task if record is not None else paths.name
     return Story(f"{task} {paths.identifier[:8]} ({paths.type_name})", tuple(lines))
 
 
-def _attempt(paths: JobPaths, number: int) -> Iterator[Line]:
-    """Tell one attempt; its files are in a directory, under the same names."""
+def _latest(lines: list[Line]) -> float:
+    """Give the latest time of which something was told."""
+    return max((line.time for line in lines if line.time is not None), default=0.0)
+
+
+def _removed(paths: JobPaths) -> Iterator[Line]:
+    """Tell of attempts of which nothing is left."""
+    lines: list[Line] = []
+    removals = _read(lines, lambda: records.read_removals(paths)) or ()
+    yield from lines
+    for removal in removals[-MAX_ATTEMPTS:]:
+        yield Line(removal.submitted or None, f"attempt {removal.attempt}: submitted")
+        if removal.started:
+            yield Line(removal.started, "started")
+        yield Line(removal.ended or None, "done")
+        asked = f" in {', '.join(map(repr, removal.experiments))}" if removal.experiments else ""
+        text = f"its files were removed by {removal.by}: all that needed them{asked} is done"
+        yield Line(removal.time or None, _cut(text))
+
+
+def _has_begun(paths: JobPaths, number: int) -> bool:
+    """Tell whether what stands in a job's directory is of the attempt of that number.
+
+    After a result was disowned, or its files removed, what was submitted stays there for whoever
+    asks for it next.
+    """
+    try:
+        outcome, record = records.read_outcome(paths), records.read_job(paths)
+        removals = records.read_removals(paths)
+    except (XpmError, OSError):
+        return True  # it is told what cannot be understood
+    if isinstance(outcome, Failure) and outcome.reason is FailureReason.DISOWNED:
+        return not attempts.disowned(paths)  # which is told with its attempt
+    if outcome is not None or record is None or paths.process.exists():
+        return True
+    since = removals[-1].time if removals else 0.0
+    return record.attempt == number and (records.written_at(paths.record) or 0.0) >= since
+
+
+def _attempt(paths: JobPaths, number: int, since: float) -> Iterator[Line]:
+    """Tell one attempt; its files are in a directory, under the same names.
+
+    What was submitted before the time of the last thing told runs once more.
+    """
     lines: list[Line] = []
     record = _read(lines, lambda: records.read_job(paths))
     if record is not None:
-        lines.append(Line(record.submitted or None, f"attempt {number}: {_submitted(record)}"))
+        first = record.submitted > since or not since
+        text = _submitted(record, "submitted" if first else "run again, as submitted")
+        lines.append(Line((first and record.submitted) or None, f"attempt {number}: {text}"))
     times = _read(lines, lambda: records.read_times(paths))
     process = _read(lines, lambda: records.read_process(paths))
     if process is not None:
@@ -108,18 +157,18 @@ def _attempt(paths: JobPaths, number: int) -> Iterator[Line]:
         lines.append(Line(ended, "ended without a marker"))
     if changed := _read(lines, lambda: records.read_changed(paths)):
         lines.append(Line(None, f"its code changed while it started: {_cut(changed)}"))
+    for kept in records.read_kept(paths):
+        text = f"accepted for other code by {kept.by or 'somebody'}: {_cut(kept.reason)}"
+        lines.append(Line(kept.time or None, text))
     disowned = _read(lines, lambda: records.read_disowned(paths.disowned))
     if disowned is not None:
         text = f"disowned by {disowned.by or 'somebody'}: {_cut(disowned.reason)}"
         lines.append(Line(disowned.time or None, text))
-    for kept in records.read_kept(paths):
-        text = f"accepted for other code by {kept.by or 'somebody'}: {_cut(kept.reason)}"
-        lines.append(Line(kept.time or None, text))
     yield from lines
 
 
-def _submitted(record: JobRecord) -> str:
-    parts = [f"submitted in {record.experiment!r}" if record.experiment else "submitted"]
+def _submitted(record: JobRecord, how: str) -> str:
+    parts = [f"{how} in {record.experiment!r}" if record.experiment else how]
     if record.dependencies:
         parts.append(f"needs {', '.join(map(_short, record.dependencies))}")
     if record.tokens:

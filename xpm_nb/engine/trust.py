@@ -7,8 +7,6 @@ waits for it does not run.
 
 from __future__ import annotations
 
-import getpass
-import os
 import time
 from collections.abc import Callable, Iterable
 
@@ -53,7 +51,7 @@ def disown(paths: JobPaths, name: str, reason: str, obstacle: Callable[[], str])
     try:
         if locks.legacy_holder(paths) is not None or not records.is_done(paths):
             raise ConfigError(f"{name} cannot be disowned: it is not done any more")
-        note = Disowned(f"{_user()}@{os.uname().nodename}", time.time(), reason.strip())
+        note = Disowned(locks.whoami(), time.time(), reason.strip())
         with leaving.announced(paths):
             if text := obstacle():
                 raise ConfigError(f"{name} cannot be disowned now: {text}")
@@ -61,13 +59,6 @@ def disown(paths: JobPaths, name: str, reason: str, obstacle: Callable[[], str])
         return note
     finally:
         lock.release()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return str(os.getuid())
 
 
 def history(paths: JobPaths) -> tuple[Disowned, ...]:

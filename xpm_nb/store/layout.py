@@ -406,6 +406,11 @@ class JobPaths:
         return self.private / "disowned.json"
 
     @property
+    def removals(self) -> Path:
+        """Lines that say when the files of an attempt were removed, which nobody needed."""
+        return self.private / "removals.jsonl"
+
+    @property
     def leaving(self) -> Path:
         """The note that somebody is about to take the result away (`store.leaving`)."""
         return self.private / "leaving"

@@ -338,6 +338,17 @@ def _described(pid: int) -> ProcessRecord:
     return found or ProcessRecord(pid, 0, boot_id(), os.uname().nodename)
 
 
+def whoami() -> str:
+    """Name the user of this process and its machine, for people: ``ada@desk``."""
+    import getpass  # seldom needed
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"
+
+
 @cache
 def boot_id() -> str:
     """Name this boot of this machine; "" where the system does not tell."""

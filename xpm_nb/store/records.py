@@ -271,6 +271,33 @@ class Disowned(NamedTuple):
     format: int = FORMAT
 
 
+class Removal(NamedTuple):
+    """One line of ``removals.jsonl``: the files of attempts were removed, as nobody needed them.
+
+    Attributes
+    ----------
+    attempt : int
+        The last one.
+    submitted, started, ended : float
+        When that was, seconds since the epoch; 0.0 where it is not known.
+    time : float
+        When they were removed.
+    by : str
+        By whom: user and host.
+    experiments : tuple[str, ...]
+        Those that had asked for the job.
+    """
+
+    attempt: int = 1
+    submitted: float = 0.0
+    started: float = 0.0
+    ended: float = 0.0
+    time: float = 0.0
+    by: str = ""
+    experiments: tuple[str, ...] = ()
+    format: int = FORMAT
+
+
 class RunJob(NamedTuple):
     """One line of a run's list of jobs; `job` is ``jobs/<type name>/<64 hex>``.
 
@@ -407,7 +434,7 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("pid", "start", "attempt", "scheme", "format"), (int,)),
     **dict.fromkeys(("max_retries", "retries"), (int,)),
     **dict.fromkeys(("resumable", "durable"), (bool,)),
-    **dict.fromkeys(("submitted", "started", "time"), (int, float)),
+    **dict.fromkeys(("submitted", "started", "ended", "time"), (int, float)),
     **dict.fromkeys(
         ("dependencies", "sys_path", "roots", "parts", "uses", "stamp", "futures", "aside"),
         (list,),
@@ -415,12 +442,12 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("main",), (str,)),  # of what jobs share
     **dict.fromkeys(("total", "units"), (int,)),
     **dict.fromkeys(("since", "until"), (int, float)),
-    **dict.fromkeys(("partials", "claims", "waiting", "imports"), (list,)),
+    **dict.fromkeys(("partials", "claims", "waiting", "imports", "experiments"), (list,)),
     "namespace": (str, type(None)),
 }
 
 
-_TEXTS = frozenset({"dependencies", "sys_path", "partials", "imports"})
+_TEXTS = frozenset({"dependencies", "sys_path", "partials", "imports", "experiments"})
 
 
 def _fields(path: Path, data: Mapping[str, Any], cls: Any) -> dict[str, Any]:
@@ -490,6 +517,20 @@ def read_kept(paths: JobPaths) -> list[Kept]:
             rows.append(Kept(**_fields(paths.kept, data, Kept)))
         except RecordError:  # a line, of which only this one is lost
             continue
+    return rows
+
+
+def add_removal(paths: JobPaths, removal: Removal) -> None:
+    """Note that the files of a job are removed; raises OSError."""
+    append_line(paths.removals, removal._asdict())
+
+
+def read_removals(paths: JobPaths) -> list[Removal]:
+    """Read when files of a job were removed, the first time first; a damaged line is left out."""
+    rows = []
+    for data in read_lines(paths.removals)[0]:
+        with suppress(RecordError):  # a line, of which only this one is lost
+            rows.append(Removal(**_fields(paths.removals, data, Removal)))
     return rows
 
 

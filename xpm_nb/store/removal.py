@@ -136,7 +136,7 @@ def remove_files(paths: JobPaths) -> None:
         It cannot be deleted.
     """
     seen = {paths.script, paths.params, paths.legacy_lock, paths.private}
-    ours = {paths.record, paths.code, paths.lock, paths.leaving}
+    ours = {paths.record, paths.code, paths.lock, paths.leaving, paths.removals}
     with (
         directory(
             paths.workspace, paths.path.parent.parent.name, paths.type_name, paths.identifier
