@@ -857,7 +857,7 @@ def test_fate_follows_a_task(xp, fake):
     assert opening.fate(learn(2)).kind == "failed"
     xp.cancel(three)
     score.job.wait(10)
-    assert opening.fate(three).text == "failed before (cancelled): would run again"
+    assert opening.fate(three).text == "cancelled before: would run again"
     assert opening.fate(score).text == "failed before (dependency): would run again"
 
 

@@ -73,6 +73,20 @@ def test_up_and_down_and_the_cause(tmp_path):
     assert trace.tb_frame.f_globals["__name__"] == "somewhere"
 
 
+def test_pdb_goes_to_what_an_error_came_from(tmp_path, monkeypatch, capsys):
+    kept = failure(tmp_path / "code.py")
+    commands = ("exceptions", "exceptions 0", "p half", "exceptions 1", "p label")
+    beyond = ("exceptions 2", "exceptions", "q")
+    said = talk(monkeypatch, capsys, lambda: postmortem.debug(kept), *commands, *beyond)
+    first = "IndexError: list index out of range"
+    assert said.startswith(f"{first}   (exceptions 0 goes to its frames)\nValueError: n=7\n")
+    assert f"\n    0 {first}\n>   1 ValueError: n=7\n" in said
+    assert f"{tmp_path}/code.py(6)inner()" in said
+    assert "\n3.5\n" in said
+    assert "\n'n=7'\n" in said
+    assert "\n*** there are the exceptions 0 to 1\n" in said
+
+
 def test_lines_are_those_of_the_time(tmp_path, monkeypatch, capsys):
     kept = failure(tmp_path / "code.py")
     (tmp_path / "code.py").write_text("# all new\n" * 40)

@@ -121,6 +121,9 @@ def test_a_run_has_its_directory_from_the_first_job_on(tmp_path):
     (paths,) = workspace.experiment("e").runs()
     assert len(records.read_run_jobs(paths)) == 1
     assert len(files.read_object(paths.notebook)["cells"]) == 2
+    cells.append((3, "z = 3"))
+    run.keep_now()
+    assert len(files.read_object(paths.notebook)["cells"]) == 3
     second = Run(workspace.experiment("e"), keep=False, cells=lambda: None, notebook=lambda: "")
     second.add(RunJob("jobs/t/" + "0" * 64, "T"))
     names = [found.run_id for found in workspace.experiment("e").runs()]

@@ -9,6 +9,7 @@ import pytest
 from xpm_nb.code.canonical import digest
 from xpm_nb.core import compare
 from xpm_nb.core.freshness import Making, Stale, Verdict
+from xpm_nb.core.states import FailureReason
 from xpm_nb.engine.why import Case, Nearest, Why, explain
 from xpm_nb.store.records import Code, CodePart, Kept, Loaded
 
@@ -91,6 +92,10 @@ CASES = {
         doubt="bad input: Train 99aa88bb was disowned (bad data)"
     ),
     "it failed before": case("failed", failure="ValueError: no data"),
+    "it was disowned": case(
+        "failed", reason=FailureReason.DISOWNED, failure="disowned by ada: bad data"
+    ),
+    "it was cancelled": case("failed", reason=FailureReason.CANCELLED, failure="cancelled"),
     "another kernel runs it": case("elsewhere"),
     "it runs": case("running"),
     "there is no earlier job": case("new"),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import html5lib
+import nbformat
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -111,3 +112,23 @@ def test_outside_a_notebook(lab):
     )
     assert done.stdout.startswith("3\nfrom xpm_nb import Param, Task\n\n\nclass Learn(Task):")
     assert done.stdout.endswith("return 2 + self.x\n\n''\n")
+
+
+def kept_cells(lab):
+    (path,) = lab.workspace.glob("experiments/*/xpm_nb/*/cells.ipynb")
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells]
+
+
+def test_the_cells_after_the_last_submission_are_kept_too(lab):
+    kernel = lab.kernel()
+    kernel.run("xp = start('kept')")
+    kernel.run("class Give(Task):\n    def execute(self): return 1")
+    kernel.run("task = Give.C().submit(); xp.wait(timeout_s=60)")
+    kernel.run("again = task.job.rerun()")
+    kernel.run("from xpm_nb.engine import callbacks; callbacks.current().flush(60, chores=True)")
+    assert "again = task.job.rerun()" in kept_cells(lab)
+    kernel.run("xp.wait(timeout_s=60)")
+    kernel.run("the_last = task.result()")
+    kernel.manager.shutdown_kernel(now=False)  # as by its menu
+    kernel.stop()
+    assert kept_cells(lab)[-1] == "the_last = task.result()"

@@ -7,6 +7,7 @@ Rule 3: leaving a block, interrupting, closing: none of it ends a job.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 import time
@@ -272,6 +273,7 @@ class Experiment(Handing, Intake, Keeping):
             raise ConfigError("rerun() takes the jobs to run again: rerun(*xp.jobs) for all")
         self._loop.sync(SYNC_S)  # what was submitted just now may be done
         found = self._wanted(jobs)
+        self._run.keep_cells()
         asked, texts = self._afresh(found)
         again = Jobs(run_again(found, self._loop, asked))
         for text in texts:
@@ -425,6 +427,15 @@ class Experiment(Handing, Intake, Keeping):
         with contextlib.suppress(InternalError):  # the scheduler's thread is gone: nobody listens
             self._loop.post(Listen(self.workspace, self.name, None))
         callbacks.current().flush(CLOSE_S, chores=True)
+
+
+def _at_exit() -> None:
+    """Before the process ends: keep the cells that came after the last submission."""
+    for xp in list(live.values()):
+        xp._run.keep_now()
+
+
+atexit.register(_at_exit)
 
 
 def _ear(xp: Experiment) -> Heard:

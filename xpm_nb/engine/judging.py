@@ -230,6 +230,7 @@ class Judging(Contents):
             entry.policy,
             now=code,
             failure=view.message.strip().partition("\n")[0],
+            reason=view.reason,
             drift=view.drift,
         )
         return self._with_result(case, entry) if fate.kind == "computed" else case
@@ -251,7 +252,8 @@ class Judging(Contents):
             with suppress(RecordError):
                 failure = records.read_failed(paths)
                 text = "" if failure is None else failure.message.strip().partition("\n")[0]
-                case = case._replace(failure=text)
+                reason = None if failure is None else failure.reason
+                case = case._replace(failure=text, reason=reason)
         elif kind == "new":
             outline = serial.outline(task, self.namespace)
             found = nearest(self.workspace, paths.type_name, paths.identifier, outline)

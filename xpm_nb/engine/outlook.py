@@ -145,6 +145,8 @@ def with_stale(fate: Fate, stale: str, policy: str = "warn") -> Fate:
 
 
 def _failed(reason: FailureReason) -> Fate:
+    if reason in (FailureReason.DISOWNED, FailureReason.CANCELLED):  # which is no failure
+        return Fate("failed", f"{reason.value} before: would run again")
     return Fate("failed", f"failed before ({reason.value}): would run again")
 
 

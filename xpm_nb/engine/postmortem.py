@@ -24,6 +24,7 @@ from xpm_nb.errors import ConfigError, RecordError
 from xpm_nb.store import records
 from xpm_nb.store.layout import JobPaths
 
+MAX_ERRORS = 99  # that a debugger is given, the latest ones
 _NEXT = "__next_frame__"
 _NO_VARIABLES = (_NEXT, "__debug__")
 
@@ -126,9 +127,9 @@ def inspect_trace(error: BaseException, trace: TracebackType) -> bool:
     bool
         False if nobody can be asked: a notebook that is executed without anybody before it.
     """
-    debugger = pdb.Pdb()
+    debugger = _Debugger(error, trace)
     debugger.reset()
-    debugger.message(f"{type(error).__qualname__}: {error}")
+    debugger.begin()
     try:
         debugger.interaction(None, trace)
     except NotImplementedError:  # what a kernel raises whose front-end takes no input
@@ -136,6 +137,51 @@ def inspect_trace(error: BaseException, trace: TracebackType) -> bool:
     finally:
         debugger.forget()
     return True
+
+
+class _Debugger(pdb.Pdb):
+    """Pdb, which reaches what an error came from by the command of Python 3.13 in all versions."""
+
+    def __init__(self, error: BaseException, trace: TracebackType) -> None:
+        super().__init__()
+        self._errors = [one for one in _chain(error)[:MAX_ERRORS] if one.__traceback__][::-1]
+        self._traces = [*(one.__traceback__ for one in self._errors[:-1]), trace]
+        self._at = len(self._errors) - 1
+
+    def begin(self) -> None:
+        """Say what has happened."""
+        for number, error in enumerate(self._errors[:-1]):
+            self.message(f"{_said(error)}   (exceptions {number} goes to its frames)")
+        self.message(_said(self._errors[-1]))
+
+    def do_exceptions(self, arg: str) -> None:
+        """exceptions [number]
+
+        List the errors, what each came from first; with a number, go to the frames of that one.
+        """
+        if not arg:
+            for number, error in enumerate(self._errors):
+                self.message(f"{'>' if number == self._at else ' '} {number:3} {_said(error)}")
+        elif arg.isdecimal() and int(arg) < len(self._errors):
+            self._at = int(arg)
+            self.setup(None, self._traces[self._at])
+            self.print_stack_entry(self.stack[self.curindex])
+        else:
+            self.error(f"there are the exceptions 0 to {len(self._errors) - 1}")
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__qualname__}: {error}"
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Give an error and what it came from, as a traceback shows them."""
+    found: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and not any(one is other for other in found):
+        found.append(one)
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    return found
 
 
 # -- building frames ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any
 
 from xpm_nb.core.masks import mask
 from xpm_nb.engine import callbacks
-from xpm_nb.errors import WorkspaceError
+from xpm_nb.errors import WorkspaceError, XpmError
 from xpm_nb.store import files, locks, records
 from xpm_nb.store.layout import ExperimentPaths, RunPaths
 from xpm_nb.store.records import RunJob
@@ -82,6 +82,12 @@ class Run:
         if self._keep and self.paths is not None and not self._due:
             self._due = True
             callbacks.current().put_chore(self._write_cells)
+
+    def keep_now(self) -> None:
+        """Write the executed cells at once, for whom nobody will do it later."""
+        if self._keep and self.paths is not None:
+            with contextlib.suppress(OSError, XpmError):  # a full disk, a workspace that is gone
+                self._write_cells()
 
     def _create(self) -> RunPaths:
         stem = time.strftime("%Y%m%d-%H%M%S", time.gmtime())

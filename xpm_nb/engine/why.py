@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from xpm_nb.core import codetree, compare, doors
 from xpm_nb.core.freshness import Making, Stale, Verdict
+from xpm_nb.core.states import FailureReason
 from xpm_nb.core.views import DiffView, WhyView
 from xpm_nb.core.written import Written
 from xpm_nb.errors import RecordError
@@ -19,6 +20,17 @@ from xpm_nb.store.layout import JobPaths, Workspace
 from xpm_nb.store.records import Code, CodePart, Kept, Loaded
 
 LOOKED_AT = 200  # earlier jobs among which the nearest is looked for, the latest ones
+
+
+# How a job ended that is in error; in all other ways "it failed before".
+_ENDED: dict[FailureReason | None, str] = {
+    FailureReason.DISOWNED: "its result was disowned",
+    FailureReason.CANCELLED: "it was cancelled",
+    FailureReason.TIMEOUT: "it reached its time limit",
+    FailureReason.DEPENDENCY: "what it needs is in error",
+    FailureReason.LOST: "its process is gone",
+    FailureReason.REJECTED: "it could not be started",
+}
 
 
 class Why:
@@ -73,6 +85,8 @@ class Case(NamedTuple):
         The code that made it, and that of now.
     inputs : tuple[str, ...]
         Names of the jobs that it needs and whose result is not what it was made from.
+    reason : FailureReason or None
+        In which way it ended, if it is in error.
     failure : str
         Why it is in error.
     found, present, texts
@@ -94,6 +108,7 @@ class Case(NamedTuple):
     now: Code | None = None
     inputs: tuple[str, ...] = ()
     failure: str = ""
+    reason: FailureReason | None = None
     kept: Kept | None = None
     nearest: Nearest | None = None
     changed: str = ""
@@ -159,8 +174,9 @@ def _said(case: Case) -> tuple[str, list[str]]:
         case "waiting":
             return "not started yet: it waits for other jobs or a free slot", []
         case "failed":
-            text = "not reused: it failed before, and runs again when it is submitted"
-            return text, [case.failure] if case.failure else []
+            ended = _ENDED.get(case.reason, "it failed before")
+            text = f"not reused: {ended}, and runs again when it is submitted"
+            return text, [case.failure] if case.failure and case.failure != "cancelled" else []
     return _of_new(case)
 
 
