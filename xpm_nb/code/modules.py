@@ -43,6 +43,8 @@ class Import(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+MAX_KEPT = 512  # searches whose outcome is kept in memory
+
 #: Characters of a file that each job keeps the text of, to show what has changed.
 KEPT = 100_000
 
@@ -155,9 +157,10 @@ def reach(
     if known is None or not all(places.look(m.path) == m.seen for m in known.modules):
         now = time.time_ns()
         known = _follow(key[0], here, off)
-        if any(module.seen.is_young(now) for module in known.modules):
-            here.kept.pop(key, None)
-        else:
+        if len(here.kept) > MAX_KEPT:
+            here.kept.clear()
+        here.kept.pop(key, None)
+        if not any(module.seen.is_young(now) for module in known.modules):
             here.kept[key] = known
     return known
 
