@@ -11,7 +11,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import detached, loop
 from xpm_nb.engine.detached import Following, finishing
 from xpm_nb.engine.messages import CancelJobs
-from xpm_nb.errors import LaunchError
+from xpm_nb.errors import LaunchError, WorkspaceError
 from xpm_nb.store import locks, told
 
 
@@ -142,3 +142,15 @@ def test_who_is_about_to_say_who_it_is_is_waited_for(place, monkeypatch):
         assert other == locks.myself()
     assert len(seen) == 1
     lock.release()
+
+
+def test_the_lock_of_a_workspace_that_was_moved_meanwhile(xp, place):
+    lock = told.try_lock(place)
+    xp.workspace.root.rename(xp.workspace.root.with_name("away"))
+    place.path.mkdir(parents=True)
+    place.lock.touch()
+    said = "it was moved or deleted as this process began"
+    with pytest.raises(WorkspaceError, match=said), finishing(place, lock.fileno()):
+        pytest.fail("it goes on in another one")
+    lock.release()
+    assert not place.process.exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 import pytest
@@ -8,7 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xpm_nb.errors import ConfigError, WorkspaceError
-from xpm_nb.store.layout import JobPaths, Workspace, component, inside, make_next, numbered
+from xpm_nb.store import locks, removal
+from xpm_nb.store.layout import (
+    JobPaths,
+    Workspace,
+    component,
+    gone,
+    inside,
+    make_next,
+    numbered,
+)
 
 HEX = "ab" * 32
 
@@ -229,3 +239,37 @@ def test_numbered_directories(tmp_path):
 def test_not_a_job_directory(path):
     with pytest.raises(WorkspaceError, match="not a job's directory"):
         JobPaths.of(path)
+
+
+def test_another_workspace_in_the_place_of_one_that_was_opened(tmp_path):
+    opened = Workspace(tmp_path / "ws").create()
+    job = opened.job("m.learn", HEX).create()
+    assert gone(opened.root) == ""
+    opened.root.rename(tmp_path / "away")
+    assert "it was moved or deleted while it was open; put it back" in gone(opened.root)
+    shutil.copytree(tmp_path / "away", opened.root)
+    text = gone(opened.root)
+    assert "while it was open, and another one is in its place; put it back, or open it" in text
+    for act in (job.create, lambda: locks.try_lock(job), lambda: removal.remove_job(job, str)):
+        with pytest.raises(WorkspaceError, match="another one is in its place"):
+            act()
+    shutil.rmtree(opened.root)
+    (tmp_path / "away").rename(opened.root)  # put back
+    assert gone(opened.root) == ""
+    opened.root.rename(tmp_path / "away")
+    Workspace(opened.root).create()  # somebody opened the other one, too
+    assert gone(opened.root) == ""
+    assert gone(tmp_path / "never opened") != ""
+    assert gone(tmp_path / "away") == ""  # it is not known under this name
+
+
+def test_a_link_to_a_workspace_that_leads_elsewhere_now(tmp_path):
+    for name in ("one", "two"):
+        Workspace(tmp_path / name).create()
+    link = tmp_path / "link"
+    link.symlink_to("one")
+    opened = Workspace(link).create()
+    assert gone(opened.root) == ""
+    link.unlink()
+    link.symlink_to("two")
+    assert "another one is in its place" in gone(opened.root)

@@ -20,7 +20,7 @@ from xpm_nb.engine import loop as loops
 from xpm_nb.engine.contents import Item
 from xpm_nb.engine.experiment import Experiment
 from xpm_nb.engine.opening import start
-from xpm_nb.errors import LaunchError
+from xpm_nb.errors import LaunchError, WorkspaceError
 from xpm_nb.store import locks, told
 from xpm_nb.store.layout import DetachedPaths, Workspace
 from xpm_nb.store.records import ProcessRecord
@@ -135,8 +135,15 @@ def finishing(place: DetachedPaths, lock_fd: int | None = None) -> Iterator[Proc
     ------
     LaunchError
         Somebody has the lock and does not say who that is.
+    WorkspaceError
+        The lock that was inherited is not the one that is there.
     """
     lock = told.try_lock(place) if lock_fd is None else locks.adopt(place, lock_fd)
+    if lock is None and lock_fd is not None:
+        raise WorkspaceError(
+            f"the workspace {place.workspace} is not there any more: it was moved or deleted as"
+            " this process began, or something else is in its place"
+        )
     until = time.monotonic() + WHO_S
     while lock is None:
         if (other := told.finisher(place)) is not None:
@@ -176,16 +183,15 @@ def main(words: Sequence[str]) -> int:
     workspace = Workspace(root)
     place = workspace.experiment(name).detached
     ends_when_asked()
-    with finishing(place, int(lock_fd)) as other:
-        if other is not None:
-            _log(f"{name} is finished by process {other.pid}")
-            return 1
-        try:
+    try:
+        with finishing(place, int(lock_fd)):
             return _finish(name, workspace, int(slots))
-        except KeyboardInterrupt:
-            let_go()
-            _log(f"{name} is left, as this process was asked to end: jobs that run go on")
-            return 1
+    except WorkspaceError as error:
+        _log(f"{name} is left: {error}")
+    except KeyboardInterrupt:
+        let_go()
+        _log(f"{name} is left, as this process was asked to end: jobs that run go on")
+    return 1
 
 
 def _finish(name: str, workspace: Workspace, slots: int) -> int:

@@ -24,7 +24,7 @@ from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.engine.messages import Clock, Watcher
 from xpm_nb.engine.readers import Readers
 from xpm_nb.errors import InternalError, XpmError
-from xpm_nb.store import locks, troubles
+from xpm_nb.store import locks, records, troubles
 from xpm_nb.store.layout import JobPaths
 from xpm_nb.store.records import ProcessRecord
 
@@ -174,6 +174,9 @@ class Hub:
             self.apply(FoundFailed(entry.id, needs, FailureReason.REJECTED, text))
         elif state.under_way:
             self.apply(Failed(entry.id, FailureReason.LOST, text))
+        elif state is JobState.DONE and records.done_mark(entry.paths) is None:
+            needs = self.plan.dependencies(entry.id)
+            self.apply(FoundFailed(entry.id, needs, FailureReason.REJECTED, text))
 
 
 def text_of(entry: Entry, error: Exception) -> str:

@@ -14,7 +14,7 @@ from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine.entries import Entry, resolve
 from xpm_nb.errors import RecordError, XpmError
 from xpm_nb.store import damage, files, locks, records, troubles
-from xpm_nb.store.layout import JobPaths, numbered
+from xpm_nb.store.layout import JobPaths, gone, numbered
 from xpm_nb.store.records import Failure, JobRecord
 
 REMOVED = "transient: its files were removed, as all that needed them is done"
@@ -43,6 +43,8 @@ def look(entry: Entry) -> tuple[Found, Failure | None]:
 
 
 def _glance(paths: JobPaths) -> tuple[Found, Failure | None]:
+    if gone(paths.workspace):  # there may be the same job in another workspace that is there now
+        return Found.NOTHING, None
     held = locks.held(paths) or locks.legacy_holder(paths) is not None
     try:
         outcome = records.read_outcome(paths)  # after the probe: who let go has written it before

@@ -16,7 +16,7 @@ from xpm_nb.engine.hub import Hub
 from xpm_nb.engine.messages import Heard
 from xpm_nb.errors import XpmError
 from xpm_nb.store import locks, told
-from xpm_nb.store.layout import JobPaths, Workspace
+from xpm_nb.store.layout import JobPaths, Workspace, gone
 from xpm_nb.store.records import ProcessRecord
 from xpm_nb.store.told import Hint
 
@@ -87,6 +87,8 @@ class Others:
             return
         self._listen_at = now + LISTEN_S
         for workspace in list(self._ears):
+            if gone(workspace.root):
+                continue
             first = told.first_hint(workspace)
             if first and self._firsts.setdefault(workspace, first) != first:
                 self._firsts[workspace] = first  # the workspace was deleted, and made anew

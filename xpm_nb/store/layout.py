@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from xpm_nb.errors import ConfigError, WorkspaceError
@@ -121,8 +122,6 @@ def stranger(root: Path) -> str:
 def check_ours(root: Path) -> None:
     """Check that a workspace does not belong to another user.
 
-    Called where a job is taken to be run or changed, and where something is created.
-
     Raises
     ------
     WorkspaceError
@@ -135,18 +134,44 @@ def check_ours(root: Path) -> None:
         )
 
 
+# Which directories the workspaces are that this process has opened: device and number of each.
+_opened: dict[str, tuple[int, int]] = {}
+
+
 def gone(root: Path) -> str:
     """Say that a workspace is not there any more, "" if it is.
 
     Nothing makes it anew where it was: half a workspace would be there, and the other half with its
-    results elsewhere.
+    results elsewhere. For the same reason nobody goes on in another one that stands in its place.
     """
-    if os.path.isdir(root):
-        return ""
+    try:
+        found = os.stat(root)
+    except OSError:
+        other = ""
+    else:
+        known = _opened.get(os.fspath(root))
+        if stat.S_ISDIR(found.st_mode) and known in (None, (found.st_dev, found.st_ino)):
+            return ""
+        other = ", and another one is in its place"
     return (
-        f"the workspace {root} is not there any more: it was moved or deleted while it was open; "
-        'put it back, or open it where it is now with start("…", workspace=…)'
+        f"the workspace {root} is not there any more: it was moved or deleted while it was open"
+        f'{other}; put it back, or open it where it is now with start("…", workspace=…)'
     )
+
+
+def check_place(root: Path) -> None:
+    """Check that a workspace is there still, and does not belong to another user.
+
+    Called where a job is taken to be run or changed, and where something is created.
+
+    Raises
+    ------
+    WorkspaceError
+        Nothing is written there then, and nothing of it runs.
+    """
+    check_ours(root)
+    if text := gone(root):
+        raise WorkspaceError(text)
 
 
 def make_directory(root: Path, path: Path) -> Path:
@@ -158,9 +183,7 @@ def make_directory(root: Path, path: Path) -> Path:
         It leads out of `root`, cannot be made, or `root` is another user's, or gone.
     """
     inside(root, path)
-    check_ours(root)
-    if text := gone(root):
-        raise WorkspaceError(text)
+    check_place(root)
     try:
         fs.make_directories(path)
     except OSError as error:
@@ -722,6 +745,9 @@ class Workspace:
     def create(self) -> Workspace:
         """Make the directory if need be, and see that it can be used.
 
+        From then on this process knows it: of another one in its place `gone` tells, until that is
+        opened, too.
+
         Raises
         ------
         WorkspaceError
@@ -735,6 +761,8 @@ class Workspace:
             probe = aside(self.marker)  # the marker may be there in a directory of somebody else
             os.close(fs.open_fd(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             fs.unlink(probe)
+            found = os.stat(self.root)
+            _opened[os.fspath(self.root)] = found.st_dev, found.st_ino
             make_directory(self.root, self.jobs_dir)
         except OSError as error:
             raise WorkspaceError(

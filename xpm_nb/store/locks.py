@@ -30,7 +30,7 @@ from pathlib import Path
 
 from xpm_nb.errors import RecordError
 from xpm_nb.store import fs
-from xpm_nb.store.layout import DetachedPaths, JobPaths, check_ours, inside
+from xpm_nb.store.layout import DetachedPaths, JobPaths, check_place, inside
 from xpm_nb.store.records import ProcessRecord, read_pid, read_process
 
 # How a launcher tells a job's process about its attempt; the runner removes them at once.
@@ -178,7 +178,7 @@ def try_lock(paths: JobPaths) -> JobLock | None:
     Also None while the process of the job lives without the lock (see `unlocked`).
     """
     inside(paths.workspace, paths.private)
-    check_ours(paths.workspace)
+    check_place(paths.workspace)
     fd = _ours.open(paths.lock)
     try:
         if _take(fd) and _is_file(fd, paths.lock) and not unlocked(paths):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from xpm_nb.errors import WorkspaceError
 from xpm_nb.store import fs, leaving, locks
-from xpm_nb.store.layout import DELETING, PRIVATE, CachePaths, JobPaths, check_ours
+from xpm_nb.store.layout import DELETING, PRIVATE, CachePaths, JobPaths, check_place
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -33,7 +33,7 @@ def directory(root: Path, *parts: str) -> Iterator[int]:
     FileNotFoundError
         It is not there.
     """
-    check_ours(root)
+    check_place(root)
     fd = fs.open_fd(os.path.realpath(root), _DIRECTORY)
     try:
         for number, part in enumerate(parts):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from xpm_nb.errors import RecordError
 from xpm_nb.store import files, fs, locks
 from xpm_nb.store.files import FORMAT
-from xpm_nb.store.layout import DetachedPaths, Workspace, check_ours, inside, make_directory
+from xpm_nb.store.layout import DetachedPaths, Workspace, check_place, inside, make_directory
 from xpm_nb.store.locks import JobLock
 from xpm_nb.store.records import ProcessRecord, as_process, state_of
 
@@ -54,7 +54,7 @@ def add_hint(workspace: Workspace, hint: Hint) -> None:
     """
     path = workspace.events
     inside(workspace.root, path)
-    check_ours(workspace.root)
+    check_place(workspace.root)
     if hints_end(workspace) > HINTS_BYTES:
         os.close(fs.open_fd(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW))
     row = hint._asdict() | {"process": hint.process._asdict()}
