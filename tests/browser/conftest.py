@@ -33,7 +33,7 @@ TOKEN = "not-a-secret"  # the server listens on this machine only, while the tes
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 LONG_MS = 180_000  # for what takes processes to start on a busy machine
 EXPECT_MS = 60_000  # for what is on its way
-CELL_MS = 300_000  # for a cell that waits for jobs that compute
+CELL_MS = 600_000  # for a cell that waits for jobs that compute
 STARTS = 3  # of the server: somebody else may have taken its port meanwhile
 SHOTS = os.environ.get("XPM_TEST_SHOTS")  # a folder for the pictures that tests take on their way
 
