@@ -15,7 +15,7 @@ errors
 core.doors core.forms core.generics core.types core.identifier core.names core.deprecated core.fields core.nodes core.methods core.hooks core.graph core.masks core.kept
 core.derive core.spelled core.config core.rebuild core.serial core.standins core.editing core.written core.states core.freshness core.views core.codetree core.compare core.drawing core.estimate core.events core.pools core.planned core.plan
 store.fs store.durable store.layout store.files store.owners store.records store.classes store.results store.attempts store.locks store.leaving store.holders store.trial store.removal store.damage store.troubles store.tokens store.told store.cache store.saved store.index
-code.canonical code.same code.places code.modules code.loaded code.named code.bytecode code.literals code.shapes code.values code.differing code.touches code.replay code.scripts code.cells code.drift code.origin code.imports code.binding code.changes code.submitting code.pickled code.pieces code.versions code.former code.own code.finding code.gather code.carrier code.package code.tidied
+code.canonical code.same code.places code.modules code.loaded code.named code.bytecode code.literals code.shapes code.numbers code.values code.equal code.differing code.touches code.replay code.scripts code.cells code.drift code.origin code.imports code.instances code.binding code.changes code.submitting code.pickled code.pieces code.versions code.former code.own code.finding code.gather code.carrier code.package code.tidied
 code.fingerprint
 runtime.report runtime.texts runtime.frames runtime.deadline runtime.runner
 launchers.base launchers.local launchers.warm launchers.slurm launchers.dask

@@ -421,6 +421,64 @@ CARRIED = {
         ],
         (1, 2, 3),
     ),
+    "methods of plain values in comprehensions": (
+        [
+            "from dataclasses import dataclass\nfrom pathlib import Path\n@dataclass\nclass Cfg:\n  n: int",
+            "COLS = ['a', 'b']\nMAP = {c: c.upper().split('x') for c in COLS if c.isalpha()}\n"
+            "ALL = [Cfg(n) for n in (1, 2)]\nNS = [c.n + 1 for c in ALL]\n"
+            "STEMS = sorted({p.with_suffix('.z').name for p in [Path('d/a.x')]})",
+            "class Learn:\n  def execute(self): return MAP, NS, STEMS",
+        ],
+        ({"a": ["A"], "b": ["B"]}, [2, 3], ["a.z"]),
+    ),
+    "data that is completed once it is made": (
+        [
+            "from dataclasses import InitVar, dataclass, field\nSTEP = 10",
+            "@dataclass\nclass Cfg:\n  lr: float = 0.1\n  n: int = 2\n  sizes: list = field(default_factory=list)\n"
+            "  more: InitVar[int] = 0\n  total: int = field(init=False)\n"
+            "  def __post_init__(self, more):\n    'Completes it.'\n    if self.n < 0: raise ValueError('n')\n"
+            "    assert self.lr > 0, 'lr'\n    self.n += STEP\n    for k in range(more): self.sizes.append(k)\n"
+            "    self.total = len(self.sizes)",
+            "@dataclass(frozen=True)\nclass Frozen:\n  x: int\n  def __post_init__(self):\n"
+            "    object.__setattr__(self, 'x', self.x * 2)",
+            "A, B = Cfg(lr=0.2), [Cfg(0.3, more=2), Frozen(4)]",
+            "class Learn:\n  def execute(self): return A.n, A.lr, B[0].sizes, B[0].total, B[1].x",
+        ],
+        (12, 0.2, [0, 1], 2, 8),
+    ),
+    "instances of classes of cells": (
+        [
+            "class Base:\n  def __init__(self, name, every=1):\n    self.name, self.every = name.strip(), every\n"
+            "  def on(self, e): return None",
+            "DEFAULT = 2",
+            "class Log(Base):\n  def __init__(self, every=DEFAULT, *, tags=()):\n    super().__init__(' log ', every=every)\n"
+            "    self.seen = []\n    self.tags = list(tags)\n    if self.tags: self.first = self.tags[0].upper()\n"
+            "  def on(self, e):\n    if e % self.every == 0: self.seen.append(e)\n    return self.seen",
+            "class Empty: pass",
+            "CALLBACKS = [Log(), Log(every=3, tags=('a', 'b')), Base('x'), Empty()]",
+            "class Trainer:\n  def __init__(self, log): self.log = log",
+            "TRAINER = Trainer(Log(5))",
+            "class Learn:\n  def execute(self):\n    return [(c.name, c.on(6)) for c in CALLBACKS[:3]], CALLBACKS[1].first, TRAINER.log.every",
+        ],
+        ([("log", [6]), ("log", [6]), ("x", None)], "A", 5),
+    ),
+    "arrays": (
+        [
+            "import numpy as np\nN = 3",
+            "BINS = np.linspace(0, 1, N)\nA = np.arange(N, dtype=np.float32) * 2 + BINS\n"
+            "E = {'eye': np.eye(2)[0], 'list': np.array([[1, 2], [3, 4]])}\nF = BINS[1:]",
+            "class Learn:\n  def execute(self): return BINS.tolist(), A.tolist(), E['list'].tolist(), F.tolist()",
+        ],
+        ([0.0, 0.5, 1.0], [0.0, 2.5, 5.0], [[1, 2], [3, 4]], [0.5, 1.0]),
+    ),
+    "random numbers of a seed": (
+        [
+            "import random, numpy as np\nSEED = 3",
+            "rng = random.Random(SEED)\nGEN = np.random.default_rng(SEED)\nOLD = np.random.RandomState(1)",
+            "class Learn:\n  def execute(self): return rng.random(), GEN.random(), OLD.rand()",
+        ],
+        None,
+    ),
     "names of modules that nobody imports": (
         ["class Learn:\n  def execute(self): return __name__"],
         "__main__",
@@ -478,8 +536,12 @@ REFUSED = {
         ["import os\nmodel = open(os.devnull)", LEARN, "model.close()"],
         ["In[1], line 2", "open("],
     ),
-    "a configuration": (
-        ["class Model: pass", "model = Model()", LEARN],
+    "an instance that computes": (
+        [
+            "import random\nclass Model:\n  def __init__(self): self.x = random.random()",
+            "model = Model()",
+            LEARN,
+        ],
         ["In[2]", "Model()", "Param of Learn"],
     ),
     "an attribute of an instance": (
@@ -633,6 +695,82 @@ REFUSED = {
             LEARN,
         ],
         ["`model[1].n` is 10 now, and would be 2 if it were made again", "run In[2] again"],
+    ),
+    "an instance that a function has changed": (
+        [
+            "class Log:\n  def __init__(self, n=0): self.n = n",
+            "model = [Log(), Log(1)]",
+            "def hit(): model[1].n = 5\nhit()",
+            LEARN,
+        ],
+        ["`model[1].n` is 5 now, and would be 1 if it were made again", "run In[2] again"],
+    ),
+    "an instance of a former class": (
+        [
+            "class Log:\n  def __init__(self, n=0): self.n = n",
+            "model = Log()",
+            "class Log:\n  def __init__(self, n=1): self.n = n",
+            LEARN,
+        ],
+        ["`model`, which In[2], line 1 sets to Log(), but is of type Log now", "run In[2] again"],
+    ),
+    "an instance that counts": (
+        ["class Log:\n  n = 0\n  def __init__(self): Log.n += 1\nmodel = Log()", LEARN],
+        ["In[1], line 4 computes while it runs: model = Log()"],
+    ),
+    "an instance whose class says how attributes are set": (
+        [
+            "class Log:\n  def __init__(self): self.n = 1\n  def __setattr__(self, n, v): vars(self)[n] = 2",
+            "model = Log()",
+            LEARN,
+        ],
+        ["In[2], line 1 computes while it runs: model = Log()"],
+    ),
+    "an instance with a property that is set": (
+        [
+            "class Log:\n  def __init__(self): self.n = 1\n  @property\n  def n(self): return 0\n"
+            "  @n.setter\n  def n(self, v): pass",
+            "model = Log()",
+            LEARN,
+        ],
+        ["In[2], line 1 computes while it runs: model = Log()"],
+    ),
+    "an instance that calls": (
+        [
+            "class Log:\n  def __init__(self): self.f = self.g()\n  def g(self): pass",
+            "model = Log()",
+            LEARN,
+        ],
+        ["In[2], line 1 computes while it runs: model = Log()"],
+    ),
+    "a method of something that is not plain": (
+        [
+            "class Text:\n  def upper(self): return 1\nTEXTS = [Text()]",
+            "model = [t.upper() for t in TEXTS]",
+            LEARN,
+        ],
+        ["In[2], line 1 computes while it runs: model = [t.upper() for t in TEXTS]"],
+    ),
+    "random numbers without a seed": (
+        ["import random", "model = random.Random()", LEARN],
+        ["In[2], line 1 computes while it runs: model = random.Random()"],
+    ),
+    "a generator that was used": (
+        ["import random", "model = random.Random(1)", "model.random()", LEARN],
+        ["In[2], line 1 sets to random.Random(1), but is in another state now", "run In[2] again"],
+    ),
+    "an array that was changed": (
+        [
+            "import numpy as np",
+            "model = np.zeros(3)",
+            "def change(a): a[1] = 2\nchange(model)",
+            LEARN,
+        ],
+        ["In[2], line 1 sets to np.zeros(3), but is of type ndarray now", "run In[2] again"],
+    ),
+    "a large array": (
+        ["import numpy as np", "model = np.zeros((1000, 1000))", LEARN],
+        ["In[2], line 1 computes while it runs: model = np.zeros((1000, 1000))"],
     ),
     "the function of a default dict": (
         [

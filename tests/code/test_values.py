@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from xpm_nb.code.values import NotPlain, evaluate, same_value
+from xpm_nb.code.equal import same_value
+from xpm_nb.code.values import NotPlain, evaluate
 
 
 class Color(enum.Enum):

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-from xpm_nb.code import differing
+from xpm_nb.code import differing, numbers
 from xpm_nb.code.cells import Statement, functions_in
 from xpm_nb.code.drift import Refused
 from xpm_nb.code.imports import import_gives
+from xpm_nb.code.instances import compute
 from xpm_nb.code.origin import Origins
-from xpm_nb.code.values import NotPlain, evaluate, is_data, same_value
+from xpm_nb.code.equal import same_value
+from xpm_nb.code.values import NotPlain, evaluate, is_data
 from xpm_nb.core import masks
 
 #: Statements that define a function or a class.
@@ -115,7 +117,9 @@ def _assignment_refusal(
             f"{_MAKE_PARAM}move it into a function, which may read it from a file",
         )
     try:
-        made = evaluate(node.value, meaning.space)
+        if numbers.is_large(meaning.value):
+            return _computed(place, node)
+        made = compute(node.value, meaning.space, origins)
     except NotPlain:
         return _computed(place, node)
     if _is_secret(meaning):
@@ -297,6 +301,8 @@ def _now(value: Any, space: Mapping[str, Any]) -> str:
     kind = type(value)
     if differing.is_small(value):
         return differing.shown(value)
+    if numbers.is_generator(value):
+        return "in another state"
     former = is_data(value) and space.get(kind.__name__, kind) is not kind
     return f"of {'an earlier' if former else 'type'} {kind.__qualname__}"
 

@@ -19,8 +19,9 @@ from xpm_nb.code.cells import Cells, Statement
 from xpm_nb.code.drift import Refused
 from xpm_nb.code.imports import is_import
 from xpm_nb.code.replay import Replay
+from xpm_nb.code.equal import same_value
 from xpm_nb.code.touches import SPOKEN, Touch, is_filling
-from xpm_nb.code.values import NotPlain, evaluate, same_value
+from xpm_nb.code.values import NotPlain, evaluate
 
 _HELD = (list, dict, set)
 _ATOMS = (bool, int, float, complex, str, bytes, type(None))  # which nothing changes

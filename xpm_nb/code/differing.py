@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from xpm_nb.code.shapes import fields_of
-from xpm_nb.code.values import NAMESPACES, is_data, same_value
+from xpm_nb.code.equal import same_value
+from xpm_nb.code.shapes import fields_of, is_open
+from xpm_nb.code.values import NAMESPACES, is_data
 
 MAX_CHARS = 60  # of a value that is shown
 MAX_LEVELS = 20
@@ -86,7 +87,7 @@ def _parts(a: Any, b: Any, alike: Alike) -> Iterator[Place]:
         return
     if is_data(a) and is_data(b):
         yield from _pairs(dict(fields_of(a)), dict(fields_of(b)), ".{}".format)
-    elif kinds[0] in NAMESPACES:
+    elif kinds[0] in NAMESPACES or is_open(a):
         yield from _pairs(vars(a), vars(b), ".{}".format)
     elif isinstance(a, dict):
         yield from _pairs(a, b, lambda key: f"[{shown(key)}]")

@@ -16,7 +16,8 @@ from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Protocol
 
 from xpm_nb.code.cells import Statement, functions_in, names_bound
-from xpm_nb.code.values import NotPlain, evaluate, same_value
+from xpm_nb.code.equal import same_value
+from xpm_nb.code.values import NotPlain, evaluate
 
 _ATOMS = (bool, int, float, complex, str, bytes)
 _CONTAINERS = (list, tuple, dict, set, frozenset)

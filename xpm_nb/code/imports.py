@@ -13,7 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from xpm_nb.code.cells import Statement
-from xpm_nb.code.values import same_value
+from xpm_nb.code.equal import same_value
 
 
 def is_import(statement: Statement) -> bool:

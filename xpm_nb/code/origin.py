@@ -18,7 +18,8 @@ from typing import Any
 from xpm_nb.code.bytecode import FUTURES
 from xpm_nb.code.cells import Cells, Statement, class_bodies, functions_in, names_bound
 from xpm_nb.code.drift import Context, Refused, check_class, unsure
-from xpm_nb.code.values import NotPlain, evaluate, same_value
+from xpm_nb.code.equal import same_value
+from xpm_nb.code.values import NotPlain, evaluate
 from xpm_nb.core.config import Site
 
 

@@ -14,14 +14,17 @@ from copy import copy, deepcopy
 from types import SimpleNamespace
 from typing import Any
 
-from xpm_nb.code.shapes import fields_of
+from xpm_nb.code.numbers import is_array
+from xpm_nb.code.shapes import fields_of, is_inert
 from xpm_nb.code.touches import CHANGING
 from xpm_nb.code.values import (
     FAILURES,
+    GUARDS,
     NAMESPACES,
     NotPlain,
     check,
     evaluate,
+    guarded,
     is_data,
     is_plain,
 )
@@ -65,9 +68,10 @@ class Replay:
         for name in dict.fromkeys(node.id for node in every):
             if name not in local and name in self._space:
                 self.names[name] = self.copied(self._space[name])
-        guarded = [_Guards().visit(deepcopy(node)) for node in nodes]
-        module = ast.fix_missing_locations(ast.Module(guarded, type_ignores=[]))
-        self.names.update({"__builtins__": builtins, _HELD: _held, _DATA: _data})
+        looked_at = [guarded(node, local, self._stand_ins) for node in nodes]
+        written = [_Guards().visit(deepcopy(node)) for node in looked_at]
+        module = ast.fix_missing_locations(ast.Module(written, type_ignores=[]))
+        self.names.update({"__builtins__": builtins, _HELD: _held, _DATA: _data, **GUARDS})
         try:
             exec(compile(module, "<plain>", "exec", dont_inherit=True), self.names)
         except FAILURES as error:
@@ -156,11 +160,13 @@ class Replay:
         if kind is tuple or kind is frozenset:
             return kind(map(self.copied, value))
         if not _can_change(value):
-            if not is_plain(value) and kind.__module__ not in _OPAQUE:
+            if not (is_plain(value) or kind.__module__ in _OPAQUE or is_inert(value)):
                 raise NotPlain(ast.Constant(None))
             return value
         made = kind() if kind in NAMESPACES else copy(value)
         self._copies[id(value)] = value, made
+        if is_array(value):
+            return made
         if isinstance(value, dict):
             made.update((key, self.copied(held)) for key, held in value.items())
         elif kind in NAMESPACES:
@@ -184,7 +190,7 @@ _CONTAINERS = (list, dict, set, defaultdict, OrderedDict, Counter)
 def _can_change(value: Any) -> bool:
     """Tell whether a value is one that plain statements can change."""
     kind = type(value)
-    return kind in _CONTAINERS or kind in NAMESPACES or is_data(value)
+    return kind in _CONTAINERS or kind in NAMESPACES or is_data(value) or is_array(value)
 
 
 def _value(node: ast.expr, space: Mapping[str, Any]) -> Any:

@@ -12,19 +12,14 @@ import argparse
 import ast
 import builtins
 import enum
-import functools
-import inspect
-import logging
-import operator
-import struct
 import sys
 import types
-import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeGuard
 
-from xpm_nb.code.bytecode import same_code
+from xpm_nb.code import numbers
 from xpm_nb.code.shapes import fields_of, is_data_class
 
 # Callables without effect whose result depends on their arguments only, by the module that has
@@ -44,6 +39,11 @@ _PURE = {
     "functools": "partial",
     "itertools": "chain combinations permutations product",
     "logging": "getLogger",
+    "numpy": "abs arange array asarray ceil concatenate cos cumsum diff dtype exp eye float32"
+    " float64 floor full geomspace identity int32 int64 linspace log log10 log2 logspace maximum"
+    " minimum ones outer power round sin sqrt stack tan tanh zeros",
+    "numpy.random": "RandomState default_rng",
+    "random": "Random",
     "math": "ceil comb cos dist erf exp fabs factorial floor fmod fsum gcd hypot isclose isfinite"
     " isinf isnan isqrt lcm log log10 log1p log2 perm pow prod radians sin sqrt tan tanh trunc",
     "operator": "attrgetter itemgetter methodcaller",
@@ -83,9 +83,18 @@ _METHODS: dict[type, frozenset[str]] = {
     list: frozenset({"copy", "count", "index"}),
     tuple: frozenset({"count", "index"}),
     set: frozenset({"copy", "difference", "intersection", "issubset", "union"}),
+    frozenset: frozenset({"copy", "difference", "intersection", "issubset", "union"}),
+    int: frozenset({"bit_count", "bit_length", "conjugate"}),
+    float: frozenset({"hex", "is_integer"}),
+}
+_METHODS |= {
+    int: frozenset({"bit_count", "bit_length", "conjugate"}),
+    float: frozenset({"hex", "is_integer"}),
+    frozenset: _METHODS[set],
 }
 _OF_PATHS = frozenset({"as_posix", "joinpath", "relative_to", "with_name", "with_suffix"})
 _PARTS_OF_PATHS = frozenset({"name", "parent", "parts", "stem", "suffix"})
+_ALL_METHODS = frozenset().union(*_METHODS.values(), _OF_PATHS, {"_asdict", "_replace"})
 _MARKS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 
 
@@ -109,9 +118,10 @@ def evaluate(node: ast.expr, space: Mapping[str, Any]) -> Any:
         When computing it could have an effect, or needs something that is not plain.
     """
     check(node, space, frozenset(), operand=False)
-    code = compile(ast.Expression(node), "<plain>", "eval", dont_inherit=True)
+    written = ast.Expression(guarded(node, frozenset()))
+    code = compile(written, "<plain>", "eval", dont_inherit=True)
     try:
-        return eval(code, {**space, "__builtins__": builtins})
+        return eval(code, {**space, "__builtins__": builtins, **GUARDS})
     except FAILURES as error:
         raise NotPlain(node) from error
 
@@ -142,7 +152,7 @@ def check(node: ast.AST, space: Mapping[str, Any], local: frozenset[str], *, ope
             raise NotPlain(node)
     elif isinstance(node, ast.Attribute):
         _check_attribute(node, space, local)
-        if operand and not is_plain(evaluate(node, space)):
+        if operand and not (_reads_one_of(node, local) or is_plain(evaluate(node, space))):
             raise NotPlain(node)
     elif isinstance(node, ast.Call):
         _check_call(node, space, local)
@@ -175,8 +185,9 @@ def _check_all(
 
 def _check_attribute(node: ast.Attribute, space: Mapping[str, Any], local: frozenset[str]) -> None:
     """Let through what modules, classes, enum members and data have: no code of an object runs."""
-    if any(isinstance(n, ast.Name) and n.id in local for n in ast.walk(node.value)):
-        raise NotPlain(node)
+    if _reads_one_of(node.value, local):  # what that is, only its value tells: see `guarded`
+        check(node.value, space, local, operand=True)
+        return
     owner = evaluate(node.value, space)
     if isinstance(owner, types.ModuleType | type | enum.Enum):
         return
@@ -193,12 +204,18 @@ def _check_call(node: ast.Call, space: Mapping[str, Any], local: frozenset[str])
     method = node.func
     if isinstance(method, ast.Attribute) and isinstance(method.value, ast.Constant | ast.JoinedStr):
         check(method.value, space, local, operand=True)  # "adam sgd".split()
-    elif any(isinstance(n, ast.Name) and n.id in local for n in ast.walk(method)):
+    elif isinstance(method, ast.Attribute) and _reads_one_of(method, local):
+        if method.attr not in _ALL_METHODS:
+            raise NotPlain(node)
+        check(method.value, space, local, operand=True)  # and what it is: see `guarded`
+    elif _reads_one_of(method, local):
         raise NotPlain(node)
     elif not (isinstance(method, ast.Attribute) and _has_method(method, space)):
         function = evaluate(method, space)
-        if not _is_pure(function) and not is_data_class(function, _is_pure):
+        if not is_pure(function) and not is_data_class(function, is_pure):
             raise NotPlain(node)
+        if numbers.is_seeded(function) and not (node.args or node.keywords):
+            raise NotPlain(node)  # it begins with what the machine has at hand
     if any(keyword.arg == "key" for keyword in node.keywords):
         raise NotPlain(node)  # the only way for what is in the list to call a function handed over
     _check_all([*node.args, *node.keywords], space, local, operand=True)
@@ -210,16 +227,102 @@ def _has_method(method: ast.Attribute, space: Mapping[str, Any]) -> bool:
         owner = evaluate(method.value, space)
     except NotPlain:
         return False
+    return _offers(owner, method.attr)
+
+
+def _offers(owner: Any, name: str) -> bool:
     return (
-        method.attr in _METHODS.get(type(owner), frozenset())
-        or (isinstance(owner, PurePath) and method.attr in _OF_PATHS)
-        or (isinstance(owner, tuple) and is_data(owner) and method.attr in ("_asdict", "_replace"))
+        name in _METHODS.get(type(owner), frozenset())
+        or (isinstance(owner, PurePath) and name in _OF_PATHS)
+        or (isinstance(owner, tuple) and is_data(owner) and name in ("_asdict", "_replace"))
     )
+
+
+def _reads_one_of(node: ast.AST, names: frozenset[str]) -> bool:
+    return any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node))
+
+
+def guarded(node: Any, local: frozenset[str], stand_ins: frozenset[str] = frozenset()) -> Any:
+    """Have what local names stand for looked at before it is asked for an attribute or a method.
+
+    Parameters
+    ----------
+    node
+        An expression or a statement that was checked; it is not changed.
+    local
+        Names that stand for something else in it, beside those of its comprehensions.
+    stand_ins
+        Those among them that stand for the attributes of something.
+    """
+    names = {n.id for part in _comprehensions(node) for n in ast.walk(part.target) if _is_name(n)}
+    if not names and not local:
+        return node
+    return ast.fix_missing_locations(_Guard(local | names, stand_ins).visit(deepcopy(node)))
+
+
+def _comprehensions(node: ast.AST) -> Iterator[ast.comprehension]:
+    return (part for part in ast.walk(node) if isinstance(part, ast.comprehension))
+
+
+def _is_name(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name)
+
+
+class _Guard(ast.NodeTransformer):
+    """Writes calls of the guards, where the names of local things lead."""
+
+    def __init__(self, local: frozenset[str], stand_ins: frozenset[str]) -> None:
+        self._local = local
+        self._stand_ins = stand_ins
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        method = node.func
+        if isinstance(method, ast.Attribute):
+            value = self.visit(method.value)
+            if method.attr in _ALL_METHODS and _reads_one_of(method, self._local):
+                asked = [value, ast.Constant(method.attr)]
+                node.func = ast.Call(ast.Name(_METHOD, ast.Load()), asked, [])
+            else:
+                node.func = ast.Attribute(value, method.attr, ast.Load())
+        node.args = [self.visit(part) for part in node.args]
+        node.keywords = [self.visit(part) for part in node.keywords]
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        held = isinstance(node.value, ast.Name) and node.value.id in self._stand_ins
+        if isinstance(node.ctx, ast.Load) and not held and _reads_one_of(node.value, self._local):
+            asked = [self.visit(node.value), ast.Constant(node.attr)]
+            return ast.Call(ast.Name(_ATTRIBUTE, ast.Load()), asked, [])
+        return self.generic_visit(node)
+
+
+def _method(owner: Any, name: str) -> Any:
+    if not _offers(owner, name):
+        raise TypeError(f"{name} of a {type(owner).__qualname__} may do anything")
+    return getattr(owner, name)
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    known = (
+        isinstance(owner, enum.Enum)
+        or (isinstance(owner, PurePath) and name in _PARTS_OF_PATHS)
+        or (is_data(owner) and name in dict(fields_of(owner)))
+        or (type(owner) in NAMESPACES and name in vars(owner))
+    )
+    found = getattr(owner, name) if known else None
+    if not known or not is_plain(found):
+        raise TypeError(f"{name} of a {type(owner).__qualname__} may be anything")
+    return found
+
+
+_METHOD, _ATTRIBUTE = "__xpm_method", "__xpm_attribute"
+#: What guarded expressions call.
+GUARDS: Mapping[str, Any] = {_METHOD: _method, _ATTRIBUTE: _attribute}
 
 
 def is_data(value: Any) -> bool:
     """Tell whether a value is an instance of a class that has nothing but data."""
-    return is_data_class(type(value), _is_pure)
+    return is_data_class(type(value), is_pure)
 
 
 def _leaf(node: ast.Name, space: Mapping[str, Any]) -> Any:
@@ -238,11 +341,13 @@ def is_plain(value: Any) -> bool:
         or kind in NAMESPACES
         or isinstance(value, (*_NAMED, PurePath))
         or is_data(value)
+        or numbers.is_array(value)
         or kind.__module__ in ("typing", "types", "re", "typing_extensions", "xpm_nb.core.fields")
     )
 
 
-def _is_pure(value: Any) -> bool:
+def is_pure(value: Any) -> bool:
+    """Tell whether a value is a callable without effect whose result its arguments determine."""
     for module_name, names in _PURE.items():
         module = sys.modules.get(module_name)
         if module is not None and any(
@@ -250,116 +355,3 @@ def _is_pure(value: Any) -> bool:
         ):
             return True
     return False
-
-
-def same_value(a: Any, b: Any, alike: Callable[[type, type], bool] = operator.is_) -> bool:
-    """Tell whether two plain values are equal, with equal types all the way down.
-
-    ``1`` is not ``True``, ``0.0`` is not ``-0.0``, NaN is NaN; functions are compared by their
-    code, things made anew by each call (locks, type variables) by what they were made from.
-
-    Parameters
-    ----------
-    a, b
-        The values.
-    alike
-        Tells of two classes that are not the same object whether they are as good as the same.
-    """
-    return _Comparison(alike).same(a, b)
-
-
-class _Comparison:
-    """Compares values, with a rule for classes."""
-
-    def __init__(self, alike: Callable[[type, type], bool]) -> None:
-        self._alike = alike
-
-    def same(self, a: Any, b: Any) -> bool:
-        if a is b:
-            return True
-        if isinstance(a, type) and isinstance(b, type):
-            return self._alike(a, b) or self._same_recipe(a, b)
-        if isinstance(a, enum.Enum) and isinstance(b, enum.Enum):
-            return a.name == b.name and self.same(type(a), type(b))
-        if is_data(a) and is_data(b):  # of one class, or of one that was executed again
-            return self.same(type(a), type(b)) and self.same(dict(fields_of(a)), dict(fields_of(b)))
-        if type(a) is not type(b):
-            return False
-        match a:
-            case float():
-                return struct.pack("d", a) == struct.pack("d", b)
-            case complex():
-                return self.same((a.real, a.imag), (b.real, b.imag))
-            case list() | tuple():
-                return len(a) == len(b) and all(map(self.same, a, b))
-            case dict():
-                return self.same(list(a.items()), list(b.items())) and self._same_parts(
-                    a, b, ("default_factory",)
-                )
-            case set() | frozenset():
-                return bool(a == b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
-            case types.FunctionType():
-                codes = same_code(a.__code__, b.__code__, futures=False)
-                return codes and self._same_parts(a, b, _OF_FUNCTIONS)
-            case functools.partial():
-                return self._same_parts(a, b, ("func", "args", "keywords"))
-            case types.ModuleType() | logging.Logger():
-                return False
-        return self._same_object(a, b)
-
-    def _same_parts(self, a: Any, b: Any, names: Iterable[str]) -> bool:
-        return all(self.same(getattr(a, n, None), getattr(b, n, None)) for n in names)
-
-    def _same_object(self, a: Any, b: Any) -> bool:
-        kind = type(a)
-        if kind is object or kind.__module__ == "_thread":
-            return True  # a sentinel, a lock: one is as good as another
-        if kind.__name__ in _OF_TYPES:
-            return self._same_parts(a, b, _OF_TYPES[kind.__name__])
-        if hasattr(a, "__origin__") and hasattr(a, "__args__"):  # list[Model], Annotated[int, …]
-            return self._same_parts(a, b, ("__origin__", "__args__", "__metadata__"))
-        if isinstance(a, types.UnionType):
-            return self._same_parts(a, b, ("__args__",))
-        if kind.__module__ == "operator":
-            return bool(a.__reduce__() == b.__reduce__())
-        if bool(a == b):
-            return True
-        mine = _state(a)
-        return bool(mine) and self.same(mine, _state(b))
-
-    def _same_recipe(self, a: type, b: type) -> bool:
-        """Compare classes that a call has made: named tuples, enums, typed dicts."""
-        if a.__name__ != b.__name__ or a.__bases__ != b.__bases__:
-            return False
-        if issubclass(a, enum.Enum) and issubclass(b, enum.Enum):
-            return self.same(_members(a), _members(b))
-        if typing.is_typeddict(a) or (issubclass(a, tuple) and hasattr(a, "_fields")):
-            mine, other = inspect.get_annotations(a), inspect.get_annotations(b)
-            parts = ("_fields", "_field_defaults", "__total__")
-            return self.same(mine, other) and self._same_parts(a, b, parts)
-        return False
-
-
-# The attributes that things were made from, where == compares no more than identity.
-_OF_FUNCTIONS = ("__defaults__", "__kwdefaults__", "__closure__")
-_TYPE_VARIABLE = ("__name__", "__bound__", "__constraints__", "__covariant__", "__contravariant__")
-_OF_TYPES = {
-    "TypeVar": _TYPE_VARIABLE,
-    "ParamSpec": _TYPE_VARIABLE,
-    "TypeVarTuple": ("__name__",),
-    "NewType": ("__name__", "__supertype__"),
-    "ContextVar": ("name",),
-    "Struct": ("format",),
-}
-
-
-def _members(cls: type[enum.Enum]) -> dict[str, Any]:
-    return {name: member.value for name, member in cls.__members__.items()}
-
-
-def _state(value: Any) -> dict[str, Any]:
-    """Give the attributes of an object itself, slots too."""
-    named = [cls.__dict__.get("__slots__", ()) for cls in type(value).__mro__]
-    names = [name for slots in named for name in ([slots] if isinstance(slots, str) else slots)]
-    slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
-    return slots | getattr(value, "__dict__", {})

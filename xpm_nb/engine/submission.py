@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FunctionType, MappingProxyType
 from typing import Any
 
-from xpm_nb.code import carrier
+from xpm_nb.code import carrier, numbers
 from xpm_nb.code.places import import_path
-from xpm_nb.code.shapes import fields_of
+from xpm_nb.code.shapes import fields_of, is_open
 from xpm_nb.code.touches import touches
 from xpm_nb.code.values import NAMESPACES, is_data
 from xpm_nb.core import config as configs
@@ -385,7 +385,7 @@ class _Stamp:
         elif isinstance(value, FunctionType):
             parts += [value.__code__, value.__defaults__, value.__kwdefaults__]
             parts += [value.__closure__, *vars(value).values()]
-        sizes = [str(len(inner)) for part in [*parts] for inner in _containers(part, parts)]
+        sizes = [size for part in [*parts] for size in _sizes(part, parts)]
         self._parts, self._text = parts, " ".join([text, *sizes])
 
     def is_of(self, value: Any) -> bool:
@@ -395,14 +395,19 @@ class _Stamp:
         return len(mine) == len(theirs) and self._text == now._text and all(map(is_, mine, theirs))
 
 
-def _containers(value: Any, parts: list[Any]) -> Iterator[Any]:
-    """Give a container with those inside it, and add what they hold to `parts`: no code runs."""
+def _sizes(value: Any, parts: list[Any]) -> Iterator[str]:
+    """Give the sizes of a container and those inside it, and add what they hold to `parts`.
+
+    Of arrays and the like it is what they come to. No code runs.
+    """
     stack, seen = [value], set[int]()
     held: list[Any] = []  # so that no other gets the number of what was made here
     while stack:
         item = stack.pop()
         kind = type(item)
-        if kind in NAMESPACES:
+        if digest := numbers.digest(item):
+            yield digest
+        elif kind in NAMESPACES or is_open(item):
             item, kind = vars(item), dict
         elif is_data(item):
             item, kind = dict(fields_of(item)), dict
@@ -414,7 +419,7 @@ def _containers(value: Any, parts: list[Any]) -> Iterator[Any]:
         inside = [*item, *item.values()] if isinstance(item, Mapping) else [*item]
         parts += inside
         stack += inside
-        yield item
+        yield str(len(item))
 
 
 class Carrier:
