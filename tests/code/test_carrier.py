@@ -462,6 +462,17 @@ CARRIED = {
         ],
         ([("log", [6]), ("log", [6]), ("x", None)], "A", 5),
     ),
+    "instances that are added": (
+        [
+            "from dataclasses import dataclass, replace\nclass Log:\n  def __init__(self, n=0): self.n = n",
+            "@dataclass\nclass Cfg:\n  a: int\n  b: int = 0\n  def __post_init__(self): self.b += 1",
+            "LOGS = [Log()]\nBASE = Cfg(1)\nMORE = replace(BASE, a=5)",
+            "for k in range(2): LOGS.append(k)",
+            "LOGS.append(Log(7))",
+            "class Learn:\n  def execute(self): return [getattr(l, 'n', l) for l in LOGS], MORE.a, MORE.b",
+        ],
+        ([0, 0, 1, 7], 5, 2),
+    ),
     "arrays": (
         [
             "import numpy as np\nN = 3",
@@ -705,6 +716,14 @@ REFUSED = {
         ],
         ["`model[1].n` is 5 now, and would be 1 if it were made again", "run In[2] again"],
     ),
+    "a table made of a list that has grown": (
+        [
+            "COLS = ['a']\nmodel = {c: c.upper() for c in COLS}",
+            "COLS.append('b')",
+            "class Learn:\n  def execute(self): return model, COLS",
+        ],
+        ["but is {'a': 'A'} now, and would be {'a': 'A', 'b': 'B'} if it", "run In[1] again"],
+    ),
     "an instance of a former class": (
         [
             "class Log:\n  def __init__(self, n=0): self.n = n",
@@ -712,7 +731,10 @@ REFUSED = {
             "class Log:\n  def __init__(self, n=1): self.n = n",
             LEARN,
         ],
-        ["`model`, which In[2], line 1 sets to Log(), but is of type Log now", "run In[2] again"],
+        [
+            "`model`, which In[2], line 1 sets to Log(), but is of an earlier Log now",
+            "run In[2] again",
+        ],
     ),
     "an instance that counts": (
         ["class Log:\n  n = 0\n  def __init__(self): Log.n += 1\nmodel = Log()", LEARN],

@@ -71,6 +71,40 @@ CARRIED = {
         [BASE, "N = 3", "def inner(): return N", "def helper(): return inner() + 1", learn("return helper()")],
         4,
     ),
+    "callbacks, completed data, arrays and comprehensions": Case(
+        [
+            f"{BASE}\nimport random\nimport numpy as np\nfrom dataclasses import dataclass, replace\nSEED = 3",
+            "%%time\nclass CB:\n  def __init__(self, name='cb'): self.name = name\n  def on(self, e): pass",
+            "class Log(CB):\n  def __init__(self, every=2):\n    super().__init__(name='log')\n    self.every, self.seen = every, []\n"
+            "  def on(self, e):\n    if e % self.every == 0: self.seen.append(e)",
+            "CALLBACKS = [Log(), Log(every=3)]",
+            "@dataclass\nclass Cfg:\n  lr: float = 0.1\n  n: int = 2\n  def __post_init__(self): self.n += 1",
+            "CFG = Cfg(lr=0.2)\nMORE = replace(CFG, n=7)\nBINS = np.linspace(0, 1, 5)\nCOLS = ['a', 'b']\n"
+            "MAP = {c: c.upper() for c in COLS}\nrng = random.Random(SEED)",
+            "CALLBACKS.append(Log(1))",
+            learn("for c in CALLBACKS: c.on(3)\n    return [[c.seen for c in CALLBACKS], CFG.n, MORE.n, BINS[1], MAP, round(rng.random(), 3)]"),
+        ],
+        [[[], [3], [3]], 3, 8, 0.25, {"a": "A", "b": "B"}, 0.238],
+    ),
+    "what another name has changed, and a default dict of a function": Case(
+        [
+            f"{BASE}\nfrom collections import defaultdict\nfrom dataclasses import dataclass\n@dataclass\nclass Cfg:\n  n: int = 2",
+            "CFG = Cfg()\nDD = defaultdict(lambda: 1, a=3)",
+            "CFG2 = CFG; CFG2.n = 10",
+            learn("return [CFG.n, DD['a'], DD['b']]"),
+        ],
+        [10, 3, 1],
+    ),
+    "a registry that a wrapping decorator fills": Case(
+        [
+            f"{BASE}\nimport functools\nREG = {{}}\ndef register(name, scale=1):\n  def deco(f):\n    @functools.wraps(f)\n"
+            "    def w(*a): return f(*a) * scale\n    REG[name] = w\n    return w\n  return deco",
+            "@register('lin', scale=2)\ndef lin(x): return x",
+            "@register('quad')\ndef quad(x): return x * x",
+            learn("return {k: f(3) for k, f in REG.items()}"),
+        ],
+        {"lin": 6, "quad": 9},
+    ),
     "super, a metaclass, generics": Case(
         [
             f"{BASE}\nfrom typing import Generic, TypeVar\nT = TypeVar('T')",

@@ -16,10 +16,11 @@ from typing import Any
 from xpm_nb.code import differing, numbers
 from xpm_nb.code.cells import Statement, functions_in
 from xpm_nb.code.drift import Refused
+from xpm_nb.code.equal import same_value
 from xpm_nb.code.imports import import_gives
 from xpm_nb.code.instances import compute
 from xpm_nb.code.origin import Origins
-from xpm_nb.code.equal import same_value
+from xpm_nb.code.shapes import is_open
 from xpm_nb.code.values import NotPlain, evaluate, is_data
 from xpm_nb.core import masks
 
@@ -133,19 +134,28 @@ def _assignment_refusal(
         return None
     found = differing.place(parts[-1], meaning.value, origins.alike) if parts else None
     filled = found is not None and found.added
+    written = _shown(ast.unparse(node.value))
     return Refused(
-        f"which {place} sets to {_shown(ast.unparse(node.value))}, "
-        f"but {_difference(meaning, found)}",
+        f"which {place} sets to {written}, but {_difference(meaning, found, written)}",
         f"{_MAKE_PARAM}run {place.partition(',')[0]} again"
         + (", and then the cells that fill it" if filled else ""),
     )
 
 
-def _difference(meaning: Meaning, place: differing.Place | None) -> str:
+def _difference(meaning: Meaning, place: differing.Place | None, written: str) -> str:
     """Say in what a value is not what its statement makes it."""
-    if place is not None and place.path and not differing.is_small(meaning.value):
+    live = meaning.value
+    if place is not None and place.path and not differing.is_small(live):
         return place.told(meaning.name)
-    return f"is {_now(meaning.value, meaning.space)} now"
+    text = f"is {_now(live, meaning.space)} now"
+    if place is not None and differing.is_small(live) and differing.is_small(place.whole):
+        anew = differing.shown(place.whole)
+        text += (
+            ""
+            if anew in (written, differing.shown(live))
+            else f", and would be {anew} if it were made again"
+        )
+    return text
 
 
 def _is_secret(meaning: Meaning) -> bool:
@@ -303,7 +313,8 @@ def _now(value: Any, space: Mapping[str, Any]) -> str:
         return differing.shown(value)
     if numbers.is_generator(value):
         return "in another state"
-    former = is_data(value) and space.get(kind.__name__, kind) is not kind
+    data = is_data(value) or is_open(value)
+    former = data and space.get(kind.__name__, kind) is not kind
     return f"of {'an earlier' if former else 'type'} {kind.__qualname__}"
 
 

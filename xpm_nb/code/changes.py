@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 
 from xpm_nb.code.cells import Cells, Statement
 from xpm_nb.code.drift import Refused
-from xpm_nb.code.imports import is_import
-from xpm_nb.code.replay import Replay
 from xpm_nb.code.equal import same_value
+from xpm_nb.code.imports import is_import
+from xpm_nb.code.instances import prepared
+from xpm_nb.code.origin import Origins
+from xpm_nb.code.replay import Replay
 from xpm_nb.code.touches import SPOKEN, Touch, is_filling
 from xpm_nb.code.values import NotPlain, evaluate
 
@@ -320,17 +322,19 @@ def make(
     value: Any,
     statements: Sequence[Statement],
     space: Mapping[str, Any],
-    alike: Callable[[type, type], bool],
+    origins: Origins,
 ) -> bool:
     """Tell whether statements, executed again, make the value that a global name has."""
     if len({statement.key for statement in statements}) < len(statements):
         return False  # equal statements are carried once
-    replay = Replay(space, {})
+    bound = frozenset(name for statement in statements for name in statement.binds)
     try:
-        replay.run([statement.node for statement in statements])
+        nodes, made = prepared([s.node for s in statements], space, origins, bound)
+        replay = Replay({**space, **made}, {})
+        replay.run(nodes)
     except NotPlain:
         return False
-    return name in replay.names and same_value(replay.names[name], value, alike)
+    return name in replay.names and same_value(replay.names[name], value, origins.alike)
 
 
 def added(value: Any, definition: Statement, space: Mapping[str, Any]) -> list[Any]:

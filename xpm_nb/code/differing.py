@@ -31,11 +31,14 @@ class Place(NamedTuple):
         What leads to it, as people write it: ``.n``, ``['cub'].lr``; "" for the value itself.
     made, live : object
         What it would be, and what it is; where it is not there, `added` or `gone`.
+    whole : object
+        What the whole value would be.
     """
 
     path: str
     made: Any
     live: Any
+    whole: Any = None
 
     @property
     def added(self) -> bool:
@@ -62,7 +65,7 @@ class Place(NamedTuple):
 
 def place(made: Any, live: Any, alike: Alike) -> Place:
     """Give the first place where two values differ; see `same_value`."""
-    path = ""
+    path, whole = "", made
     for _ in range(MAX_LEVELS):
         parts = _parts(made, live, alike)
         found = next((p for p in parts if not _same(p, alike)), None)
@@ -71,7 +74,7 @@ def place(made: Any, live: Any, alike: Alike) -> Place:
         path, made, live = path + found.path, found.made, found.live
         if found.added or found.gone:
             break
-    return Place(path, made, live)
+    return Place(path, made, live, whole)
 
 
 def _same(part: Place, alike: Alike) -> bool:

@@ -158,7 +158,7 @@ class Finding:
                 changes.reads_itself(statement, name) for statement in statements
             ):
                 return []
-        if not changes.make(name, value, statements, user.space, self._ground.origins.alike):
+        if not changes.make(name, value, statements, user.space, self._ground.origins):
             return []
         made: list[Piece] = []
         names = {name, *(n for s in statements for n in s.binds if user.space.get(n) is value)}
@@ -183,7 +183,8 @@ class Finding:
             return False
         reads = user.statement.reads
         line = {**reads.hints, **reads.later, **reads.now}.get(name, 0)
-        error = self._ground.error(user, name, line, refused)
+        said = self._said(Meaning(name, value, user.space), statement, refused)
+        error = self._ground.error(user, name, line, said)
         self._ground.left.append(own.Left(value, name, "", refused, error))
         return True
 

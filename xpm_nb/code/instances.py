@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from xpm_nb.code.cells import Statement
 from xpm_nb.code.replay import Replay
-from xpm_nb.code.shapes import is_data_class, is_open_class, is_plain_factory
+from xpm_nb.code.shapes import is_data_class, is_open, is_open_class, is_plain_factory
 from xpm_nb.code.values import NotPlain, evaluate, is_pure
 
 MAX_LEVELS = 10  # of classes above each other, each with an `__init__`
@@ -52,33 +52,60 @@ def compute(node: ast.expr, space: Mapping[str, Any], finder: Finder) -> Any:
     """
     if not any(isinstance(part, ast.Call) for part in ast.walk(node)):
         return evaluate(node, space)
-    making = _Making(space, finder)
-    written = making.visit(deepcopy(node))
-    return evaluate(written, {**space, **making.made} if making.made else space)
+    (written,), more = prepared([node], space, finder)
+    return evaluate(written, {**space, **more} if more else space)
+
+
+def prepared(
+    nodes: Sequence[Any],
+    space: Mapping[str, Any],
+    finder: Finder,
+    local: frozenset[str] = frozenset(),
+) -> tuple[list[Any], dict[str, Any]]:
+    """Give expressions or statements in which instances have been made, and these by their names.
+
+    `local` are names that stand for something else in them: what needs those is left as it is.
+
+    Raises
+    ------
+    NotPlain
+        An instance cannot be made.
+    """
+    making = _Making(space, finder, local)
+    return [making.visit(deepcopy(node)) for node in nodes], making.made
 
 
 class _Making(ast.NodeTransformer):
     """Puts what was made in the place of the calls that make it."""
 
-    def __init__(self, space: Mapping[str, Any], finder: Finder) -> None:
+    def __init__(self, space: Mapping[str, Any], finder: Finder, local: frozenset[str]) -> None:
         self._space = space
         self._finder = finder
+        self._local = local
         self.made: dict[str, Any] = {}
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        cls: Any = self._space.get(node.func.id) if isinstance(node.func, ast.Name) else None
-        if not is_open_class(cls) or _is_plain_data(cls):
+        makes: Any = self._space.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        replaces = makes is dataclasses.replace
+        if not (is_open_class(makes) or replaces) or _is_plain_data(makes):
+            return node
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        if names & self._local or any(isinstance(part, ast.Starred) for part in node.args):
             return node
         space = {**self._space, **self.made}
-        if any(isinstance(part, ast.Starred) for part in node.args):
-            raise NotPlain(node)
         given = [evaluate(part, space) for part in node.args]
         named = {k.arg: evaluate(k.value, space) for k in node.keywords if k.arg is not None}
         if len(named) < len(node.keywords):
-            raise NotPlain(node)
+            return node
+        if replaces:
+            if len(given) != 1 or not (is_open(given[0]) and dataclasses.is_dataclass(given[0])):
+                return node
+            makes = type(given[0])
+            fields = [f.name for f in dataclasses.fields(makes) if f.init]
+            named, given = {n: getattr(given[0], n) for n in fields} | named, []
         name = _MADE.format(len(self.made))
-        self.made[name] = instance(cls, given, named, self._finder)
+        self.made[name] = instance(makes, given, named, self._finder)
         return ast.copy_location(ast.Name(name, ast.Load()), node)
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:

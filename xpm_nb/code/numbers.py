@@ -18,8 +18,9 @@ LARGE = 1 << 20
 
 def is_array(value: Any) -> bool:
     """Tell whether a value is an array of numpy's that holds numbers, texts or the like."""
-    numpy = sys.modules.get("numpy")
-    found = numpy is not None and type(value) is getattr(numpy, "ndarray", None)
+    if type(value).__module__ != "numpy":
+        return False
+    found = type(value) is getattr(sys.modules.get("numpy"), "ndarray", None)
     return found and not value.dtype.hasobject
 
 
@@ -35,6 +36,8 @@ def is_seeded(function: Any) -> bool:
 
 def state_of(value: Any) -> Any:
     """Give what an array or a generator of random numbers comes to; None for anything else."""
+    if type(value).__module__ not in MODULES:
+        return None
     if type(value) is random.Random:
         return value.getstate()
     if is_array(value):
@@ -52,7 +55,8 @@ def is_generator(value: Any) -> bool:
 
 def digest(value: Any) -> str:
     """Tell what `state_of` gives from any other state, shortly; "" if it gives none."""
-    if type(value).__module__ not in MODULES or (state := state_of(value)) is None:
+    state = state_of(value)
+    if state is None:
         return ""
     return str(hash(state)) if is_array(value) else str(hash(repr(state)))
 
