@@ -63,6 +63,15 @@ def project(tmp_path):
         del sys.modules[name]
 
 
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a..b", "a\0b", "\ud800", "../one", "met_m.", ".x"]
+)
+def test_what_is_no_name_of_a_module(project, name):
+    project.write("one.py")
+    project.write("here/met_m.py")
+    assert set(project.found((name,))) <= {"met_m"}
+
+
 def swap(path, other):
     """Have a link lead elsewhere."""
     os.symlink(other, f"{path}.new")

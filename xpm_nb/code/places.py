@@ -114,6 +114,8 @@ class Search:
         return self._specs[name]
 
     def _find(self, name: str) -> ModuleSpec | None:
+        if not name.isprintable() or os.sep in name:
+            return None  # from a damaged record, perhaps: a name is no path
         parent = name.rpartition(".")[0]
         where: Sequence[str] = self.paths
         if parent:
