@@ -74,6 +74,7 @@ def measure(count: int, folder: Path) -> list[float]:
     for text in cells(count):
         notebook.run(text)
     xp = start(f"bench{count}", workspace=folder, run_mode=RunMode.GENERATE_ONLY)
+    time.sleep(0.1)  # the workspace is below the module's folder
     learn, numbers = notebook.space["Learn"], itertools.count()
 
     def submit() -> None:
@@ -100,6 +101,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         (Path(folder) / "bench_module.py").write_text(MODULE)
         sys.path.insert(0, folder)
+        time.sleep(0.1)  # what was written a moment ago is read each time
         print(
             f"{'cells':>6} {'first':>9} {'cell run':>9} {'repeated':>9} {'of that, code':>14}   ms"
         )
