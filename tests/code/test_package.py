@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from xpm_nb.code.package import module_text, with_names
+from xpm_nb.code.cells import Cell
+from xpm_nb.code.package import checked_imports, module_text, with_names
 from xpm_nb.errors import ExportError
 
 CASES = {
@@ -59,4 +60,29 @@ def test_imports_of_what_lies_beside_the_notebook_stand_apart():
     assert module_text(code, "Doc.", (), {}, ({"mine", "yours"}, {"other"})) == (
         '"""Doc."""\n\nimport os\n\n# isort: split\nimport mine\nfrom yours import y\n\n'
         "# isort: split\nfrom other.deep import x\n\n\n"
+    )
+
+
+def test_imports_for_type_checkers_are_kept_where_annotations_need_them():
+    cells = [
+        Cell(
+            1,
+            "In[1]",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import old as pd\n",
+        ),
+        Cell(
+            2,
+            "In[2]",
+            "if typing.TYPE_CHECKING:\n    import a.b, pandas as pd\n    from x import y as z, w\n"
+            "if other:\n    import f\n",
+        ),
+    ]
+    code = "def g(p: 'pd.DataFrame', q: list['z'] = None) -> 'h | f': ...\n"
+    assert checked_imports(code, cells) == ["from x import y as z", "import pandas as pd"]
+    assert checked_imports("def g(p: pd.X): ...\nimport pd\n", cells) == []
+    assert checked_imports("def g(p: 'no name', q): return pd\n", cells) == []
+    text = module_text("import os\n", "Doc.", (), {}, (), ["import pandas as pd"])
+    assert text == (
+        '"""Doc."""\n\nimport os\nfrom typing import TYPE_CHECKING\n\n\n'
+        "if TYPE_CHECKING:\n    import pandas as pd\n"
     )

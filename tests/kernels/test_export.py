@@ -318,9 +318,12 @@ def test_a_module_that_is_gone_is_named_with_what_to_do(lab, tricky):
 
 
 ODD = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import decimal, mylib.types_only as types
 import json, mylib.ops as ops
 import mylib.deep
-def f(x, acc=[]):
+def f(x: "types.Any", acc=[]):
     acc.append(x)
     return len(acc)
 class Odd(Task):
@@ -365,7 +368,8 @@ def test_the_package_is_the_code_of_the_cells_whatever_a_formatter_would_make_of
     (lab.path / "ruff.toml").unlink()
     text = (lab.path / "project" / "odd" / "tasks.py").read_text()
     for line in (
-        "def f(x, acc=[]):  # noqa: B006 as in the notebook",
+        'def f(x: "types.Any", acc=[]):  # noqa: B006 as in the notebook',
+        "if TYPE_CHECKING:\n    import mylib.types_only as types",
         '        print("kept")',
         "        import mylib.deep  # isort: skip",
     ):

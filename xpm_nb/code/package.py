@@ -7,9 +7,10 @@ A class of a cell is named by its experiment. In a module it would be named by t
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from xpm_nb.code.cells import Cell, Statement
+from xpm_nb.code.cells import Cell, Statement, names_bound
 from xpm_nb.errors import ExportError
 
 #: What tells ruff and isort that the imports before and after are not to be sorted as one.
@@ -24,6 +25,7 @@ def module_text(
     futures: tuple[str, ...],
     names: Mapping[str, str],
     apart: Sequence[Collection[str]] = (),
+    checked: Sequence[str] = (),
 ) -> str:
     """Write a module.
 
@@ -40,6 +42,8 @@ def module_text(
     apart
         Modules whose imports come after all others, those of one directory together: whether they
         are of the project, formatters see differently from different directories.
+    checked
+        Imports for type checkers only: see `checked_imports`.
 
     Raises
     ------
@@ -65,9 +69,66 @@ def module_text(
             body.append(with_names(statement.source, left))
     if left:
         raise ExportError(f"{', '.join(sorted(left))}: there is no class statement to export")
+    if checked:
+        imports.append("from typing import TYPE_CHECKING\n")
+        body.insert(0, "if TYPE_CHECKING:\n" + "".join(f"    {line}\n" for line in checked))
     blocks = ["".join(lines) for lines in (imports, *own) if lines]
     parts = [f'"""{doc}"""\n', f"\n{SPLIT}\n".join(blocks)]
     return "\n".join(part for part in parts if part) + "\n\n" + "\n\n".join(body)
+
+
+def checked_imports(code: str, cells: Iterable[Cell]) -> list[str]:
+    """Give the imports under ``if TYPE_CHECKING:`` that annotations of a code need.
+
+    No job needs them, and so no code of a job has them; type checkers and ruff do.
+
+    Parameters
+    ----------
+    code
+        Statements, as a job has them.
+    cells
+        All that were executed, in order.
+    """
+    bound = {name for node in ast.parse(code).body for name in names_bound(node)}
+    needed = _annotation_names(code) - bound
+    found: dict[str, str] = {}
+    for cell in cells if needed else ():
+        for statement in cell.statements():
+            for node in _checked(statement.node):
+                for alias in node.names:
+                    name = alias.asname or alias.name.partition(".")[0]
+                    if name in needed:
+                        found[name] = ast.unparse(_only(node, alias))
+    return sorted(set(found.values()))
+
+
+def _annotation_names(code: str) -> set[str]:
+    """Give the names in annotations, also in those that are texts."""
+    pending: list[ast.AST] = []
+    for node in ast.walk(ast.parse(code)):
+        some = (getattr(node, part, None) for part in ("annotation", "returns"))
+        pending += [part for part in some if isinstance(part, ast.expr)]
+    names = set[str]()
+    while pending:
+        for node in ast.walk(pending.pop()):
+            if isinstance(node, ast.Name):
+                names.add(node.id)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                with suppress(SyntaxError, ValueError):
+                    pending.append(ast.parse(node.value, mode="eval"))
+    return names
+
+
+def _checked(node: ast.stmt) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Give the imports of an ``if TYPE_CHECKING:``."""
+    if isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
+        yield from (part for part in node.body if isinstance(part, ast.Import | ast.ImportFrom))
+
+
+def _only(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.Import | ast.ImportFrom:
+    if isinstance(node, ast.Import):
+        return ast.Import([alias])
+    return ast.ImportFrom(node.module, [alias], node.level)
 
 
 def _parted(

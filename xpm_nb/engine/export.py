@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xpm_nb.code import carrier, package
+from xpm_nb.code.cells import Cell, Cells
 from xpm_nb.core import config as configs
 from xpm_nb.core.freshness import Making
 from xpm_nb.core.identifier import namespaced
@@ -144,7 +145,10 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any, accept: Ac
     code = carrier.Read((), carrier.parts(carried.source)).code
     roots = _first_party(carried.modules, target)
     apart = tuple(map(frozenset, roots.values()))
-    files[f"{name}/tasks.py"] = package.module_text(code, doc, carried.futures, names, apart)
+    checked = package.checked_imports(code, _cells(executed))
+    files[f"{name}/tasks.py"] = package.module_text(
+        code, doc, carried.futures, names, apart, checked
+    )
     ours = [cls for cls in classes if cls.__module__ == "__main__"]
     public = sorted({cls.__qualname__.partition(".")[0] for cls in ours})
     files[f"{name}/__init__.py"] = _init_text(xp.name, name, public)
@@ -215,6 +219,13 @@ def _carried(jobs: Sequence[Job], executed: Any) -> carrier.Carried:
             f"the source of {names} is unknown: {next(iter(carried.unknown.values()))}"
         )
     return carried
+
+
+def _cells(executed: Any) -> tuple[Cell, ...]:
+    """Give all cells that were executed, or the script."""
+    numbers, texts = executed if executed is not None else ({}, None)
+    script = vars(sys.modules["__main__"]).get("__file__")
+    return Cells(numbers, texts, [str(script)] if script else []).all
 
 
 def _classes(jobs: Sequence[Job]) -> list[type]:
