@@ -88,6 +88,21 @@ def test_ls_of_nothing(tmp_path, capsys):
     assert "there is no workspace" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["run", "stop"])
+def test_an_experiment_that_is_not_there(circles, tmp_path, capsys, verb):
+    assert cli.main([verb, "circles", str(tmp_path / "nowhere")]) == 2
+    assert f"there is no workspace in {tmp_path / 'nowhere'}\n" in capsys.readouterr().err
+    assert cli.main([verb, "other", str(circles.root)]) == 2
+    assert "has no experiment 'other': it has circles\n" in capsys.readouterr().err
+
+
+def test_help_is_written_as_it_is_typed(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["stop", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "xp.detach(), %xpm detach or xpm-nb run started" in said
+
+
 def test_ls_of_a_damaged_job(circles, capsys):
     paths = circles.job("circles.pi", hexa("failed"))
     paths.failed.write_text("{oops")

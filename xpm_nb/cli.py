@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     stopping = verbs.add_parser(
         "stop",
         help="end the process that goes on with an experiment",
-        description="End the process that xp.detach(), %%xpm detach or xpm-nb run started. Jobs "
+        description="End the process that xp.detach(), %xpm detach or xpm-nb run started. Jobs "
         "that run go on; what waits is started by the next that opens the experiment.",
     )
     stopping.add_argument("experiment", help="its name")
@@ -368,10 +368,12 @@ def _known(options: argparse.Namespace) -> ExperimentPaths:
     """Give the experiment that is named; raises `ConfigError` where there is none."""
     workspace = Workspace(workspace_root(options.workspace))
     found = workspace.experiment(options.experiment)
+    if not workspace.jobs_dir.is_dir():
+        raise ConfigError(_no_workspace(workspace))
     if not found.runs():
         names = [experiment.name for experiment in workspace.experiments()]
         near = difflib.get_close_matches(found.name, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(names) or 'none'}"
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names) or 'none'}"
         raise ConfigError(f"{workspace.root} has no experiment {found.name!r}: {hint}")
     return found
 
@@ -519,7 +521,7 @@ def _judged(row: _Row, known: Mapping[str, _Row]) -> _Row:
 def _ls(options: argparse.Namespace) -> int:
     workspace = Workspace(workspace_root(options.workspace))
     if not workspace.jobs_dir.is_dir():
-        return _fail(f"there is no workspace in {workspace.root}")
+        return _fail(_no_workspace(workspace))
     print(f"workspace {workspace.root}")
     seen: set[JobPaths] = set()
     for experiment in workspace.experiments():
@@ -535,6 +537,10 @@ def _ls(options: argparse.Namespace) -> int:
         for line in _lines(others):
             print(line)
     return 0
+
+
+def _no_workspace(workspace: Workspace) -> str:
+    return f"there is no workspace in {workspace.root}"
 
 
 def _other(paths: JobPaths) -> _Row:

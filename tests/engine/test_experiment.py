@@ -29,7 +29,7 @@ from xpm_nb.errors import (
     WorkspaceError,
 )
 from xpm_nb.launchers.local import LocalLauncher
-from xpm_nb.store import files, records
+from xpm_nb.store import files, locks, records
 
 
 def learn(lr=0.5, **options):
@@ -689,6 +689,32 @@ def test_experiments_are_seen(xp):
     assert isinstance(xp, Experiment)
     assert repr(xp) == "Experiment('tour': no jobs)"
     assert xp
+
+
+def test_what_was_submitted_just_now_is_not_called_unscheduled(xp, fake):
+    held, reached = threading.Event(), threading.Event()
+    loop.current().subscribe(lambda keys: (reached.set(), held.wait(30)))
+    Learn.C(lr=0.1).submit()
+    assert reached.wait(30)  # the scheduler is at something else
+    Learn.C(lr=0.2).submit()
+    assert "1 just submitted" in repr(xp)
+    assert "unscheduled" not in repr(xp)
+    held.set()
+    assert loop.current().sync(30)
+    assert repr(xp) == "Experiment('tour': 2 running)"
+
+
+def test_who_starts_what_waits_is_said_as_long_as_something_waits(xp, fake, monkeypatch):
+    monkeypatch.setattr(xp, "_finisher", locks.myself)
+    jobs = [Learn.C(lr=lr).submit().job for lr in (0.1, 0.2, 0.3)]
+    assert loop.current().sync(30)
+    starts = f"; process {locks.myself().pid} starts what waits"
+    assert repr(xp) == f"Experiment('tour': 1 ready, 2 running{starts})"
+    for job in jobs:
+        fake.wait_for(jobs.index(job) + 1)
+        fake.finish(job.key)
+    xp.wait(30)
+    assert repr(xp) == "Experiment('tour': 3 done)"
 
 
 def test_what_json_cannot_hold_is_told_in_the_cell(xp):

@@ -121,12 +121,19 @@ class Experiment(Handing, Intake, Keeping):
     def __repr__(self) -> str:
         view = self.view()
         stale = Counter(job.stale for job in view.jobs)
-        told = [f"{n} {state}" for state, n in view.counts.items() if n]
+        counts = dict(view.counts)
+        asked = [item.entry for item in self._all() if item.entry.pending]
+        new = sum(entry.view.state is JobState.UNSCHEDULED for entry in asked)
+        new = min(new, counts[JobState.UNSCHEDULED.value])  # which is what nobody asked for
+        counts[JobState.UNSCHEDULED.value] -= new
+        told = [f"{n} {state}" for state, n in counts.items() if n]
+        told += [f"{new} just submitted"] * bool(new)
         told += [f"{stale[word]} {text}" for word, text in BADGES.items() if stale[word]]
         drifted = sum(bool(job.drift) for job in view.jobs)
         told += [f"{drifted} {DRIFTED}"] * bool(drifted)
         said = ", ".join(told) or "no jobs"
-        if (process := self._finisher()) is not None:
+        waits = [counts[state.value] for state in (JobState.WAITING, JobState.READY)]
+        if any(waits) and (process := self._finisher()) is not None:
             said += f"; process {process.pid} starts what waits"
         return f"Experiment({self.name!r}: {said})"
 

@@ -181,6 +181,8 @@ class Hub:
 
 def text_of(entry: Entry, error: Exception) -> str:
     """Say what went wrong; with its kind, if the message was not written for users."""
+    if isinstance(error, MemoryError):
+        return troubles.out_of_memory()
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(error, (XpmError, OSError)) and isinstance(cause, OSError):
         known = troubles.explain(cause, entry.paths)

@@ -5,9 +5,12 @@ Such troubles are of the machine, not of a job: what is said of them ends with w
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from pathlib import Path
 
+from xpm_nb.store import owners
 from xpm_nb.store.layout import JobPaths, gone
 
 # Troubles of this process or machine that pass: what could not be looked at is looked at again.
@@ -29,7 +32,11 @@ def explain(error: OSError, paths: JobPaths) -> str:
     if error.errno in _FULL:
         return f"{where}{error.strerror}: make room on the disk of {paths.workspace}, then retry()"
     if error.errno in _REFUSED:
-        return f"{where}{error.strerror}: make {paths.path} writable, then retry()"
+        return f"{where}{error.strerror}: make {_refusing(error, paths)} writable, then retry()"
+    if error.errno == errno.EFBIG:
+        return f"{where}{error.strerror}: {_largest_file()}, then retry()"
+    if error.errno == errno.ENOMEM:
+        return f"{where}{out_of_memory()}"
     if error.errno == errno.EMFILE:
         return (
             f"{where}this process has as many files open as it may ({_most_open()}): close some, or"
@@ -82,7 +89,47 @@ def of_place(paths: JobPaths) -> str:
     return ""
 
 
-def _most_open() -> int:
+def out_of_memory() -> str:
+    """Say that this process gets no more memory, and what to do about it."""
+    most = _limit("AS")
+    if most is None:
+        return "there is no memory left on this machine: free some, then retry()"
+    return (
+        f"this process has as much memory as it may ({most >> 20} MB): free some, or raise the"
+        " limit (ulimit -v), then retry()"
+    )
+
+
+def _refusing(error: OSError, paths: JobPaths) -> str:
+    """Name what refused something: the file, or the directory in which it would be; and whose."""
+    path = paths.path
+    if isinstance(error.filename, str | bytes):
+        path = Path(os.fsdecode(error.filename))
+        if os.access(path, os.W_OK):  # then it cannot be replaced where it is
+            path = path.parent
+        while not path.exists() and path != path.parent:
+            path = path.parent
+    with contextlib.suppress(OSError):
+        owner = os.stat(path).st_uid
+        if owner != os.geteuid():
+            return f"{path}, which belongs to the user {owners.user(owner)},"
+    return str(path)
+
+
+def _largest_file() -> str:
+    most = _limit("FSIZE")
+    if most is None:
+        return "its file system holds no file that large: write less into one"
+    return f"this process may write {most} bytes into a file: raise the limit (ulimit -f)"
+
+
+def _most_open() -> int | None:
+    return _limit("NOFILE")
+
+
+def _limit(name: str) -> int | None:
+    """Give a limit of this process, None if there is none."""
     import resource  # seldom needed, and not there on Windows
 
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    found = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0]
+    return None if found == resource.RLIM_INFINITY else found
