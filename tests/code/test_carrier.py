@@ -716,6 +716,15 @@ REFUSED = {
         ],
         ["`model[1].n` is 5 now, and would be 1 if it were made again", "run In[2] again"],
     ),
+    "an instance of a former class in a list": (
+        [
+            "class Log:\n  def __init__(self, n=0): self.n = n",
+            "model = [Log()]",
+            "class Log:\n  def __init__(self, n=1): self.n = n",
+            LEARN,
+        ],
+        ["but `model[0]` is of an earlier Log now", "run In[2] again"],
+    ),
     "a table made of a list that has grown": (
         [
             "COLS = ['a']\nmodel = {c: c.upper() for c in COLS}",
@@ -788,7 +797,7 @@ REFUSED = {
             "def change(a): a[1] = 2\nchange(model)",
             LEARN,
         ],
-        ["In[2], line 1 sets to np.zeros(3), but is of type ndarray now", "run In[2] again"],
+        ["`model[1]` is 2.0 now, and would be 0.0 if it were made again", "run In[2] again"],
     ),
     "a large array": (
         ["import numpy as np", "model = np.zeros((1000, 1000))", LEARN],

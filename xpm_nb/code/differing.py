@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from xpm_nb.code import numbers
 from xpm_nb.code.equal import same_value
 from xpm_nb.code.shapes import fields_of, is_open
 from xpm_nb.code.values import NAMESPACES, is_data
 
 MAX_CHARS = 60  # of a value that is shown
 MAX_LEVELS = 20
+MAX_ITEMS = 10_000  # of an array that is looked through
 _ATOMS = (bool, int, float, complex, str, bytes, type(None))
 _MISSING = object()
 
@@ -58,6 +60,9 @@ class Place(NamedTuple):
         if self.gone:
             return f"{what} is not there any more"
         made, live = shown(self.made), shown(self.live)
+        kinds = type(self.made), type(self.live)
+        if kinds[0] is not kinds[1] and kinds[0].__qualname__ == kinds[1].__qualname__:
+            return f"{what} is of an earlier {kinds[0].__qualname__} now"
         if made == live:
             return f"{what}, {live}, is another one now"
         return f"{what} is {live} now, and would be {made} if it were made again"
@@ -97,6 +102,8 @@ def _parts(a: Any, b: Any, alike: Alike) -> Iterator[Place]:
         yield Place(".default_factory", *(getattr(v, "default_factory", None) for v in (a, b)))
     elif isinstance(a, list | tuple):
         yield from _pairs(dict(enumerate(a)), dict(enumerate(b)), "[{}]".format)
+    elif numbers.is_array(a) and a.shape == b.shape and 0 < a.size <= MAX_ITEMS and a.ndim:
+        yield from _pairs(dict(enumerate(a.tolist())), dict(enumerate(b.tolist())), "[{}]".format)
     elif isinstance(a, functools.partial):
         for name in ("func", "args", "keywords"):
             yield Place(f".{name}", getattr(a, name), getattr(b, name))
