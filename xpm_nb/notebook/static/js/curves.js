@@ -417,7 +417,8 @@ function createChart(metric, pointed) {
    */
   function drawAxes(span, heights) {
     const whole = steps.every(Number.isInteger);
-    const across = ticks(span[0], span[1], Math.max(2, width / 90)).filter((step) => !whole || Number.isInteger(step));
+    const round = ticks(span[0], span[1], Math.max(2, width / 90)).filter((step) => !whole || Number.isInteger(step));
+    const across = steps.length === 1 ? steps : round; // beside a single step there is none
     const right = width - MARGIN.right;
     const figures = tickTexts(heights);
     axes.replaceChildren(
