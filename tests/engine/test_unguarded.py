@@ -64,8 +64,8 @@ def test_a_module_that_submits_when_it_is_imported(tmp_path, workspace):
     said = python(tmp_path, USES)
     first, second, *rest = said.splitlines()
     words = (
-        "nb.py submits when it is imported, which each of its jobs does: put that under "
-        f'`if __name__ == "__main__":` ({tmp_path / "nb.py"})'
+        "nb.py submits when it is imported: put that under "
+        f'`if __name__ == "__main__":` (each of its jobs imports {tmp_path / "nb.py"})'
     )
     assert (
         first

@@ -27,8 +27,8 @@ def check_import() -> None:
     module = _imported_by_a_job(sys._getframe(1))
     if module:
         raise ConfigError(
-            f"{os.path.basename(module)} submits when it is imported, which each of its jobs does: "
-            f'put that under `if __name__ == "__main__":` ({module})'
+            f"{os.path.basename(module)} submits when it is imported: put that under "
+            f'`if __name__ == "__main__":` (each of its jobs imports {module})'
         )
 
 
