@@ -43,11 +43,20 @@ class Deadline:
         self._paths = paths
 
     def watch(self) -> None:
-        """Begin."""
-        _thread.start_new_thread(self._watch, ())
+        """Begin; it sleeps when this returns."""
+        awake = _thread.allocate_lock()
+        awake.acquire()
+        # A thread begins with the mask of who starts it: signals are for the task's, at any time.
+        # One that came while both want to run, would not wake what the task is about to wait for.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            _thread.start_new_thread(self._watch, (awake,))
+            awake.acquire()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def _watch(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the task
+    def _watch(self, awake: _thread.LockType) -> None:
+        awake.release()
         self._sleep(self.at + LATE_S)
         if self.over:
             return
