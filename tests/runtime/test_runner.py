@@ -116,8 +116,9 @@ def finish(handle):
 
 
 def wait_for(path):
+    """Wait for a whole line: text and its end may be two writes, between which a signal comes."""
     deadline = time.monotonic() + 60
-    while not path.exists() or not path.stat().st_size:
+    while not path.exists() or not path.read_text().endswith("\n"):
         assert time.monotonic() < deadline, path
         time.sleep(0.005)
     return path.read_text()
