@@ -11,7 +11,9 @@ import pytest
 from tests.engine.lab import until
 from tests.engine.some_tasks import Learn
 from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine import job as jobs
 from xpm_nb.engine import loop
+from xpm_nb.engine.messages import LookAgain
 from xpm_nb.engine.results import Results
 from xpm_nb.errors import JobError
 from xpm_nb.store import attempts, locks, records, results
@@ -75,6 +77,23 @@ def test_it_is_waited_for_where_another_process_runs_it_again(job):
     lock.release()
     assert asking.answer() == 2
     assert (job.view().attempt, job.view().elsewhere) == (2, True)
+
+
+def test_it_is_waited_for_where_that_begins_at_the_last_moment(job, monkeypatch):
+    begun = []
+
+    def flush_and_meanwhile(deadline):
+        if not begun:
+            begun.append(locks.try_lock(put_away(job)))
+            job._loop.post(LookAgain(job.entry))
+            until(lambda: job.state is JobState.RUNNING)
+
+    monkeypatch.setattr(jobs, "flush", flush_and_meanwhile)
+    asking = Asking(job)
+    until(lambda: begun and job.state is JobState.RUNNING)
+    end_well(job.entry.paths, 2)
+    begun[0].release()
+    assert asking.answer() == 2
 
 
 def test_it_is_run_here_where_another_process_was_about_to_and_is_gone(job, fake):

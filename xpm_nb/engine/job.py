@@ -298,10 +298,7 @@ class Job(Afterwards):
         experiment, entry = self._experiment, self._entry
         find = None if experiment is None else experiment.class_finder(entry)
         for _ in range(READ_AGAIN):
-            with waiting.while_waiting():
-                wait_for([entry], self._loop, None)
-                flush(None)
-            if (view := entry.view).state is not JobState.DONE:
+            if (view := self._ended()).state is not JobState.DONE:
                 raise error_of(view, entry)
             try:
                 return results.load_result(entry.paths, find)
@@ -313,6 +310,17 @@ class Job(Afterwards):
             "times while it was asked for",
             identifier=self.identifier,
         )
+
+    def _ended(self) -> JobView:
+        """Wait for the end, and give how it is then."""
+        while True:
+            with waiting.while_waiting():
+                wait_for([self._entry], self._loop, None)
+                flush(None)
+            view = self._entry.view
+            if view.state.idle:
+                return view
+            self._loop.sync(VIEWS_S)  # meanwhile another attempt has begun
 
     def error(self) -> JobError:
         """Describe how it ended badly."""
