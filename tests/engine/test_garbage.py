@@ -12,8 +12,9 @@ import pytest
 from xpm_nb.core.states import FailureReason
 from xpm_nb.engine import garbage
 from xpm_nb.engine.garbage import find, seconds_of
+from xpm_nb.engine.needed import Needed
 from xpm_nb.errors import ConfigError
-from xpm_nb.store import locks, records, removal
+from xpm_nb.store import leaving, locks, records, removal
 from xpm_nb.store.layout import DELETING, Workspace
 from xpm_nb.store.records import JobRecord, RunJob
 
@@ -313,3 +314,35 @@ def test_displays(place):
     assert find(place.workspace).view().caption.startswith("0 things")
     assert garbage.size_text(1234567) == "1.23 MB"
     assert garbage.age_text(3 * 86400) == "3 d ago"
+
+
+def test_what_began_to_run_since_the_look_keeps_what_it_needs(place):
+    """No list has changed: it had failed, and was tried again."""
+    needed = place.job("a", listed=False)
+    user = place.job("b", "a", how="failed", listed=False)
+    preview = find(place.workspace, unreferenced=True)
+    assert [piece.job for piece in preview] == [needed]
+    known = Needed(place.workspace, None)
+    known.look()
+    assert known.why(needed) == ""
+    lock = locks.try_lock(user)
+    try:
+        assert (
+            known.why(needed)
+            == f"t.a {needed.identifier[:8]} runs, waits, or is needed by what does"
+        )
+        (left,) = preview.delete().left
+        assert "is needed by what does" in left[1]
+    finally:
+        lock.release()
+    assert preview.delete().deleted
+    assert not needed.path.exists()
+
+
+def test_that_a_job_is_deleted_is_announced_to_those_that_begin_with_it(place, monkeypatch):
+    paths = place.job("a", listed=False)
+    said = []
+    monkeypatch.setattr(Needed, "why", lambda self, job: said.append(leaving.about_to(job)) or "")
+    find(place.workspace).delete()
+    assert said == [True]
+    assert not paths.path.exists()
