@@ -120,9 +120,10 @@ def test_what_cannot_be_looked_at_is_told_and_not_asked_for_ever(waiting, monkey
     waiting.paths("b").done.unlink()
     finish(waiting, "a")
     assert waiting.settled("c") is JobState.ERROR
-    view = waiting.view("c")
-    assert view.reason is FailureReason.REJECTED
-    assert "whose result is not there any more" in view.message
+    assert waiting.view("c").reason is FailureReason.DEPENDENCY
+    needed = waiting.view("b")
+    assert (needed.state, needed.reason) == (JobState.ERROR, FailureReason.REJECTED)
+    assert "no luck" in needed.message
 
 
 def test_a_hint_of_another_process_is_enough(waiting):

@@ -66,6 +66,51 @@ def test_that_the_code_of_now_cannot_run_is_told(lab, kernel):
     assert "interactiveshell.py" not in line
 
 
+MENDED = """
+class First(Task):
+    n: Param[int] = 1
+    def execute(self):
+        return work(self.n)
+
+class Second(Task):
+    first: Param[First]
+    def execute(self):
+        return add(1)
+"""
+
+
+@pytest.mark.parametrize("retry", ["second.job.retry()", "xp.retry()", "%xpm retry --all"])
+def test_a_mended_failure_is_tried_again_as_it_is_now(lab, kernel, retry):
+    kernel.run("xp = start('mended')")
+    kernel.run("def work(n):\n    raise ValueError('not yet')\ndef add(n):\n    return n + 1")
+    kernel.run(MENDED)
+    kernel.run("first = First.C().submit(); second = Second.C(first=first).submit()")
+    kernel.run("alone = First.C(n=2).submit(); xp.wait(timeout_s=60)")
+    kernel.run("def work(n):\n    return n\ndef add(n):\n    return n + 10")
+    assert "again with the code" not in kernel.run(retry).stderr
+    kernel.run("xp.wait(timeout_s=60)")
+    assert kernel.value("[first.result(), second.result()]") == [1, 11]
+    assert kernel.value("[j.view().stale for j in (first.job, second.job)]") == ["", ""]
+    others = "error" if "second" in retry else "done"
+    assert kernel.value("alone.job.state.value") == others
+
+
+def test_another_kernel_tries_again_what_it_mended(lab, kernel):
+    kernel.run("xp = start('mended')\ndef work(n):\n    raise ValueError('not yet')\nadd = work")
+    kernel.run(MENDED)
+    kernel.run("first = First.C().submit(); xp.wait(timeout_s=60)")
+    kernel.kill()
+    kernel = lab.kernel()
+    kernel.run("xp = start('mended')")
+    said = kernel.run("xp.retry(); xp.wait(timeout_s=60)").stderr
+    assert "runs again with the code of before: its classes are not defined here" in said
+    assert kernel.value("xp.jobs[0].state.value") == "error"
+    kernel.run("def work(n):\n    return n\nadd = work")
+    kernel.run(MENDED)
+    assert kernel.run("xp.retry(); xp.wait(timeout_s=60)").stderr == ""
+    assert kernel.value("xp.jobs[0].result()") == 1
+
+
 HELPED = """
 class Level(Task):
     n: Param[int]

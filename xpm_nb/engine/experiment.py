@@ -255,14 +255,35 @@ class Experiment(Handing, Intake, Keeping):
     def retry(self, *jobs: Any) -> Jobs:
         """Run jobs again that are in error, by default all; give those that are.
 
-        What is given is displayed as a table, which says how many there are.
+        They run with the code of their classes as it is in this kernel now, as `rerun` says, and so
+        does what is in error because of them. What is given is displayed as a table, which says how
+        many there are.
         """
         wanted = self._wanted(jobs)
         found = Jobs(job for job in wanted if job.state is JobState.ERROR)
+        asked, texts = self._afresh(self._failed_with(found))
         for job in wanted:
             job.entry.expect()
-        self._loop.post(RetryJobs(tuple(job.entry for job in wanted)))
+        self._loop.post(RetryJobs(tuple(job.entry for job in wanted), asked))
+        for text in texts:
+            warn(text, once=False)
         return found
+
+    def _failed_with(self, found: Iterable[Job]) -> list[Job]:
+        """Give jobs in error, and what else is that needs them, or they need; indirectly, too."""
+        failed = {job.entry.id: job for job in (*found, *self.jobs) if job.state is JobState.ERROR}
+        beside: dict[str, set[str]] = {key: set() for key in failed}
+        for key, job in failed.items():
+            for needed in self._needs(job.entry):
+                if needed.id in failed:
+                    beside[key].add(needed.id)
+                    beside[needed.id].add(key)
+        pending, seen = [job.entry.id for job in found], set[str]()
+        while pending:
+            if (key := pending.pop()) not in seen:
+                seen.add(key)
+                pending += beside.get(key, ())
+        return [job for key, job in failed.items() if key in seen]
 
     def rerun(self, *jobs: Any) -> Jobs:
         """Run jobs again that are over, also those that are done; give them.

@@ -335,6 +335,8 @@ class Job(Afterwards):
     def retry(self) -> Job:
         """Run it again if it is in error, after what it needs, before what needed it.
 
+        With the code of now, as `rerun` does.
+
         Raises
         ------
         ConfigError
@@ -342,8 +344,11 @@ class Job(Afterwards):
         """
         if self.state is JobState.DONE:
             raise ConfigError(f"{self._entry.name} is done: rerun() runs it again all the same")
-        self._entry.expect()
-        self._loop.post(RetryJobs((self._entry,)))
+        if self._experiment is not None:
+            self._experiment.retry(self)
+        else:
+            self._entry.expect()
+            self._loop.post(RetryJobs((self._entry,)))
         return self
 
     def rerun(self) -> Job:

@@ -139,9 +139,15 @@ class Judging(Contents):
             if entry.id not in seen:
                 seen.add(entry.id)
                 found.append(entry)
-                for key in entry.facts.dependencies:
-                    with suppress(XpmError):  # a damaged record names no job
-                        pending.append(self._loop.entry(resolve(entry.paths, key)))
+                pending += self._needs(entry)
+        return found
+
+    def _needs(self, entry: Entry) -> list[Entry]:
+        """Give what a job needs directly."""
+        found = []
+        for key in entry.facts.dependencies:
+            with suppress(XpmError):  # a damaged record names no job
+                found.append(self._loop.entry(resolve(entry.paths, key)))
         return found
 
     def _with_code(

@@ -6,8 +6,8 @@ Every thread may post a message (`engine.loop`); only the scheduler reads them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from xpm_nb.engine.entries import Asked, Entry
@@ -113,9 +113,13 @@ class CancelJobs:
 
 @dataclass(frozen=True, slots=True)
 class RetryJobs:
-    """Run those of these again that are in error."""
+    """Run those of these again that are in error, and what is in error because of them.
+
+    `asked` has what is to be run, by `Entry.id`; what is not in it runs as its directory says.
+    """
 
     entries: tuple[Entry, ...]
+    asked: Mapping[str, Asked | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ end, or others run with its files. Thousands are made ready a few at a time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from graphlib import TopologicalSorter
 
@@ -59,13 +59,18 @@ class Reruns:
 
     # -- asked for ------------------------------------------------------------------------
 
-    def retry(self, wanted: Iterable[Entry]) -> None:
-        """Run jobs again that are in error, and what stands in error because of them."""
+    def retry(self, wanted: Iterable[Entry], asked: Mapping[str, Asked | None]) -> None:
+        """Run jobs again that are in error, and what stands in error because of them.
+
+        With what is asked for, by `Entry.id`, or else with what directories hold.
+        """
         for key in self._hub.plan.rerun_set(e.id for e in wanted):
             if key in self._preparations:
                 self._preparations.retry(key)
                 continue
             entry = self._hub.entries[key]
+            if (new := asked.get(key)) is not None and self._hub.plan.state(key) is JobState.ERROR:
+                entry.ask(new)
             self._hub.guard(entry, partial(self._arrive, entry))
             self._hub.note_change(entry)
         for entry in wanted:
@@ -86,7 +91,7 @@ class Reruns:
                 done[entry.id] = entry
             else:  # it is under way, or going to be
                 self._met(entry)
-        self.retry(failed)
+        self.retry(failed, {})
         needs = {
             e.id: [d.id for d in self._hub.dependencies(e) if d.id in done] for e in done.values()
         }

@@ -130,8 +130,8 @@ class Scheduler:
             case CancelJobs(wanted):
                 for entry in wanted:
                     self._cancel(entry)
-            case RetryJobs(wanted):
-                self._reruns.retry(wanted)
+            case RetryJobs(wanted, asked):
+                self._reruns.retry(wanted, asked)
             case RerunJobs(wanted):
                 self._reruns.rerun(wanted)
             case JudgeJobs(wanted):
