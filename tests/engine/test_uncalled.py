@@ -89,6 +89,7 @@ def test_those_of_a_kernel_that_is_gone_are_told_once(xp, fake, tasks):
     fake.finish(first.job.identifier)
     fake.fail(second.job.identifier)
     xp.wait(10)
+    assert promised(xp) == both(second)[:1]  # that the others were called is noted by now
     assert reported(xp) == [], "ours live"
     told.add_promised(place_of(xp), Promised(GONE, tuple(both(first) + both(second))))
     told.add_called(place_of(xp), Promised(GONE, tuple(both(first)[1:])))
