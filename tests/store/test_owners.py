@@ -54,6 +54,7 @@ def test_what_we_make_is_ours_whatever_the_umask(tmp_path, umask):
         job = workspace.job("m.learn", "ab" * 32).create()
         write(job)
         results.store_result(job, {1, 2})
+        records.write_done(job)
     finally:
         os.umask(former)
     for path in (tmp_path / "a", *(tmp_path / "a").rglob("*")):
@@ -81,6 +82,7 @@ def test_what_everybody_may_write_is_not_started(job, name, mode):
 def test_what_others_wrote_is_neither_started_nor_loaded(job, as_other):
     write(job)
     results.store_result(job, {1, 2})
+    records.write_done(job)
     name = pwd.getpwuid(ME).pw_name
     assert about(job) == (
         f"{job.path} belongs to the user {name}; if you trust that user, set "

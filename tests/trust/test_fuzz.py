@@ -274,6 +274,7 @@ def readers(job, run, token, folder):
         "end note": [(job.cancel, lambda: records.read_end_note(job))],
         "token": [(token, counted)],
         "times": [(job.outcome, lambda: records.read_times(job))],
+        "result note": [(job.outcome, lambda: records.read_result_note(job))],
         "changed": [(job.outcome, lambda: records.read_changed(job))],
         "failed": [(job.failed, lambda: records.read_outcome(job))],
         "result": [(job.result_json, result)],
