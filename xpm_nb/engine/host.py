@@ -11,7 +11,7 @@ from typing import Any
 
 # Number of each file name of a cell's code, and executed text of each number.
 ExecutedCells = Callable[[], tuple[Mapping[str, int], Mapping[int, str]]]
-CellsSource = Callable[[], list[tuple[int, str]]]
+CellsSource = Callable[[], list[tuple[int, str]] | None]
 
 cells_source: CellsSource | None = None  # the executed cells as they were typed
 executed_cells: ExecutedCells | None = None  # as they were compiled

@@ -140,7 +140,12 @@ class Cells(Mapping[str, int]):
         cell_id = None if number is None else self._ids.get(number)
         return cell_id or filename, self.now
 
-    def executed(self) -> list[tuple[int, str]]:
-        """Give number and text of all cells that were executed, as they were typed."""
+    def executed(self) -> list[tuple[int, str]] | None:
+        """Give number and text of all cells that were executed, as they were typed.
+
+        None at the end of a terminal, whose history is gone by then.
+        """
+        if self.shell.history_manager is None:
+            return None
         texts: Sequence[str] = self.shell.history_manager.input_hist_raw
         return [(number, text) for number, text in enumerate(texts) if number and text.strip()]
