@@ -328,6 +328,18 @@ class Window:
         """Let the front-end do one of its commands, and wait until it has."""
         self.page.evaluate(EXECUTE, [command, args])
 
+    def theme(self, name: str) -> None:
+        """Change the theme, and wait until it is there and its splash is gone.
+
+        JupyterLab takes the splash of a change away 200 ms later, and throws if one of the next
+        change has been taken away meanwhile.
+        """
+        from playwright.sync_api import expect
+
+        self.execute("apputils:change-theme", theme=name)
+        expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", name)
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
+
     def save(self) -> None:
         self.execute("docmanager:save")
 

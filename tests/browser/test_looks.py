@@ -106,8 +106,7 @@ def test_no_barrier_in_any_theme(window: Window) -> None:
     axe(window)
     found = []
     for theme in THEMES:
-        window.execute("apputils:change-theme", theme=theme)
-        expect(window.page.locator("body")).to_have_attribute("data-jp-theme-name", theme)
+        window.theme(theme)
         found += visit(window, panel, form, theme.rpartition(" ")[2].lower())
         assert window.spilled(panel.root) == []
     assert found == [], "\n".join(found)
@@ -206,8 +205,7 @@ def test_panel_and_form_have_our_style(window: Window) -> None:
     # JupyterLab loads its own sheets anew with a theme: then they come later, and must not win
     panel.rows().nth(0).click()
     for theme in THEMES:
-        window.execute("apputils:change-theme", theme=theme)
-        expect(window.page.locator("body")).to_have_attribute("data-jp-theme-name", theme)
+        window.theme(theme)
         expect(panel.root.locator("pre.xpm-log")).to_have_css("font-size", "12px")
     # a chart that is alone takes the space that there is, whatever the static pictures look like
     panel.tab("curves").click()

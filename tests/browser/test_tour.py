@@ -50,8 +50,7 @@ def test_it_can_be_left_half_way_and_run_again(window: Window, path: Path) -> No
     run_all(window, code, before=len(code))
     assert window.page.evaluate(TURNED) == 0
     for theme in THEMES:
-        window.execute("apputils:change-theme", theme=theme)
-        expect(window.page.locator("body")).to_have_attribute("data-jp-theme-name", theme)
+        window.theme(theme)
         for n in code:
             if cells[n].outputs:
                 look = theme.rpartition(" ")[2].lower()
