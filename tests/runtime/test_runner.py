@@ -836,6 +836,49 @@ def test_a_job_that_imports_nothing_loads_nothing_heavy(lab):
     assert not HEAVY & set(results.load_result(job))
 
 
+def test_modules_that_are_not_loaded_yet_are_left_alone(lab):
+    job = lab.job("""
+        class Refuses(type(sys)):
+            def __getattr__(self, name):
+                raise RuntimeError(f"there is no {name} on this machine")
+
+        class Learn(Task):
+            def execute(self):
+                from importlib import util
+                Path("sleeper.py").write_text("open('woken', 'w').close()")
+                spec = util.spec_from_file_location("sleeper", "sleeper.py")
+                spec.loader = util.LazyLoader(spec.loader)
+                sys.modules["sleeper"] = module = util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                sys.modules["refuses"] = Refuses("refuses")
+                return 3
+        """)
+    assert lab.engine(job) == 0, job.stderr.read_text()
+    assert results.load_result(job) == 3
+    assert not (job.path / "woken").exists()
+
+
+def test_what_cannot_be_told_of_its_modules_costs_no_result(lab, tmp_path):
+    (tmp_path / "by_chance.py").touch()
+    job = lab.job("""
+        class Learn(Task):
+            folder: Meta[str]
+
+            def execute(self):
+                from xpm_nb.code import loaded
+                def look(files, since):
+                    raise RuntimeError("no")
+                loaded.look = look
+                sys.path.append(self.folder)
+                import by_chance
+                sys.stderr.close()
+                return 3
+        """, {"folder": str(tmp_path)})  # fmt: skip
+    assert lab.engine(job) == 0
+    assert records.read_outcome(job) == "done"
+    assert str(tmp_path / "by_chance.py") in records.read_met(job)[0]
+
+
 # -- what is kept of a failure ------------------------------------------------------------------
 
 

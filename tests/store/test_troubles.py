@@ -30,6 +30,8 @@ def test_what_is_to_be_made_writable_is_where_the_file_is(job):
     )
     assert f"make {job.path} writable" in troubles.explain(error(errno.EROFS), job)
     assert f"make {job.path} writable" in troubles.explain(error(errno.EACCES, job.script), job)
+    # What was named below an open directory, as whatever is deleted.
+    assert f"make {job.path} writable" in troubles.explain(error(errno.EACCES, "result.json"), job)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

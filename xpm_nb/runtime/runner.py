@@ -341,7 +341,8 @@ class RunningJob:
             since = 0.0 if process is None else locks.began(process)
             found, doubtful = loaded.look(strange, since)
         except Exception as trouble:  # a border: files that anybody may have written, or be writing
-            self.note(f"what it has loaded is not known: {trouble}")
+            with suppress(OSError, ValueError):  # a closed stream: the marker must still be written
+                _say(f"xpm_nb: what it has loaded is not known: {trouble}\n")
             found, doubtful = [], list(strange.values())
         self.found += found
         self.doubtful += doubtful
@@ -556,10 +557,24 @@ def _files_loaded() -> dict[str, str]:
     """Give the files of the modules that are loaded, with the name of each."""
     found = {}
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str):
+        if file := _file_of(module):
             found[file] = name
     return found
+
+
+def _file_of(module: object) -> str:
+    """Give the file of a module, "" if there is none.
+
+    A module that is loaded when it is first used sleeps on; of one whose own code gives what is
+    asked for, nobody knows what that raises.
+    """
+    try:
+        file = object.__getattribute__(module, "__dict__").get("__file__")
+        if file is None:
+            file = getattr(module, "__file__", None)
+    except Exception:  # a border: the user's code
+        return ""
+    return file if isinstance(file, str) else ""
 
 
 def _loaded_elsewhere(record: records.JobRecord | None) -> list[str]:
@@ -570,8 +585,8 @@ def _loaded_elsewhere(record: records.JobRecord | None) -> list[str]:
     found = []
     counted = () if record is None else records.known_files(record)
     for name, path in records.module_files(record).items():
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if isinstance(file, str) and file not in counted and not _is_same(file, path):
+        file = _file_of(sys.modules.get(name))
+        if file and file not in counted and not _is_same(file, path):
             found.append(f"{file} (loaded as {name}, in place of {path})")
     return found
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from pathlib import Path
 
 from xpm_nb.store import owners
 from xpm_nb.store.layout import JobPaths, gone
@@ -104,7 +103,7 @@ def _refusing(error: OSError, paths: JobPaths) -> str:
     """Name what refused something: the file, or the directory in which it would be; and whose."""
     path = paths.path
     if isinstance(error.filename, str | bytes):
-        path = Path(os.fsdecode(error.filename))
+        path /= os.fsdecode(error.filename)  # relative where a descriptor said of which directory
         if os.access(path, os.W_OK):  # then it cannot be replaced where it is
             path = path.parent
         while not path.exists() and path != path.parent:
