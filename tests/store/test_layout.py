@@ -192,6 +192,22 @@ def test_links_inside_and_a_linked_workspace_are_fine(tmp_path):
     assert inside(tmp_path / "ws", tmp_path / "disk" / "x")
 
 
+@pytest.mark.parametrize("way", ["a/b/c", "new/x", "a/../a", "a/../../out/x", "round/b", "lead/x"])
+@pytest.mark.parametrize("root", ["ws", "linked", "ws/a/..", "out/../ws"])
+def test_inside_says_what_following_each_link_says(tmp_path, root, way):
+    (tmp_path / "ws" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "ws")
+    (tmp_path / "ws" / "round").symlink_to(tmp_path / "ws" / "a")
+    (tmp_path / "ws" / "lead").symlink_to(tmp_path / "out")
+    path = tmp_path / root / way
+    if path.resolve().is_relative_to((tmp_path / "ws").resolve()):
+        assert inside(tmp_path / root, path) == path
+    else:
+        with pytest.raises(WorkspaceError, match="leads out of"):
+            inside(tmp_path / root, path)
+
+
 def test_a_workspace_that_cannot_be_used_says_so(tmp_path):
     (tmp_path / "file").write_text("x")
     for root in (tmp_path / "file", tmp_path / "file" / "deeper", "/proc/nothing"):

@@ -80,10 +80,33 @@ def inside(root: Path, path: Path) -> Path:
     WorkspaceError
         It lies elsewhere: a link in the workspace leads out of it.
     """
+    if _is_plainly_below(root, path):
+        return path
     real_root, real = os.path.realpath(root), os.path.realpath(path)
     if real != real_root and not real.startswith(real_root.rstrip("/") + "/"):
         raise WorkspaceError(f"{path} leads out of {root}, to {real}: remove the link")
     return path
+
+
+def _is_plainly_below(root: Path, path: Path) -> bool:
+    """Tell whether a path needs no following: below `root` it has no link, and no way up.
+
+    That is nearly always so, and takes a fifth of the looks at the disk that following takes.
+    """
+    parts = path.parts
+    if parts[: len(root.parts)] != root.parts or ".." in parts:
+        return False
+    place = os.fspath(root)
+    for name in parts[len(root.parts) :]:
+        place = f"{place}/{name}"
+        try:
+            if stat.S_ISLNK(os.lstat(place).st_mode):
+                return False
+        except FileNotFoundError:
+            return True  # nor is what would be below it
+        except OSError:
+            return False
+    return True
 
 
 def job_around(path: Path) -> JobPaths | None:
