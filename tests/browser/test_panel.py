@@ -48,6 +48,8 @@ def test_rows_come_alive(window: Window) -> None:
     expect(panel.root).to_have_attribute("data-state", "done")
     expect(panel.root.locator('[data-count="done"]')).to_have_text("4 done")
     expect(panel.root.locator('[data-count="running"]')).to_be_hidden()
+    figures = panel.rows().locator('[data-key="metric"]')
+    expect(figures).to_have_text(["2.50", "2.75", "3.00", "3.25"])  # below each other
     assert window.spilled(panel.root) == []
     window.shot("done", panel.root)
 

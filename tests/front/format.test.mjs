@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { clean, duration, LINE_LIMIT, memory, number, parseLog, processors, roughly } from "../../xpm_nb/notebook/static/js/format.js";
+import { clean, decimals, duration, LINE_LIMIT, memory, number, parseLog, processors, roughly } from "../../xpm_nb/notebook/static/js/format.js";
 
 const texts = (log) => parseLog(log).map((line) => line.map((piece) => piece.text).join(""));
 
@@ -22,6 +22,13 @@ test("figures have four significant digits, whole numbers are whole", () => {
     assert.equal(shown.replace(/\.?0+(?=e|$)/, ""), text.replace(/\.?0+(?=e|$)/, ""), `${value}`);
     if (value !== null) assert.ok(Math.abs(Number(shown) - value) <= Math.abs(value) * 1e-3 || !Number.isFinite(value));
   }
+});
+
+test("a column of figures has the decimals that each needs, as in the table of results", () => {
+  const pairs = [[11, 0], [2.5, 1], [-0.12345, 4], [1234.5678, 0], [0.0001, 4], [0.00011, 5], [0.00012345, Infinity], [0.00001, Infinity], [12345, Infinity], [9999.7, Infinity], [0, 0], [NaN, 0], [Infinity, 0], [null, 0]];
+  for (const [value, count] of pairs) assert.equal(decimals(value), count, `${value}`);
+  assert.deepEqual([11, -2.5, 0, NaN, null].map((value) => number(value, 3)), ["11.000", "-2.500", "0.000", "nan", ""]);
+  assert.equal(number(12345, Infinity), "12345");
 });
 
 test("memory and processors", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createStore } from "../../xpm_nb/notebook/static/js/store.js";
-import { asides, columnsOf, filterHint, matcher, newsText, orderRows, parseQuery, ROW_PX, stateText, tagsText, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
+import { asides, columnsOf, filterHint, matcher, newsText, orderRows, parseQuery, ROW_PX, stateText, tagsText, widen, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
 
 const NONE = { states: new Set(), task: "", text: "" };
 const LRS = ["0.1", "0.01", "0.001"];
@@ -129,6 +129,21 @@ test("news of jobs that are over take what they need, tags stand in where it is 
   assert.ok(!narrow.some((one) => one.key === "tag:lr"));
   const news = narrow.find((one) => one.key === "progress");
   assert.equal(news.text(store.rows[2]), "lr=0.001");
+});
+
+test("figures of a metric have equally many decimals, and more when one needs them", () => {
+  const measured = (...values) => some(0, { rows: values.map((value, i) => [[String(i).repeat(12), 0, 0, [0, 0]], ["r", "", 0, null, null, "", 1, 0, value]]) });
+  const column = (columns) => columns.find((one) => one.key === "metric:loss");
+  const store = measured([11], [2.5], [null], []);
+  const columns = columnsOf(store, 2000);
+  const texts = () => store.rows.map((row) => column(columns).text(row, 0));
+  assert.deepEqual(texts(), ["11.0", "2.5", "", ""]);
+  store.apply({ seq: 2, prev: 1, r: [[2, ["r", "", 0, null, null, "", 1, 0, [0.25]]]] });
+  assert.equal(widen(columns, [store.rows[1]]), false);
+  assert.equal(widen(columns, [store.rows[2]]), true);
+  assert.deepEqual(texts(), ["11.00", "2.50", "0.25", ""]);
+  const large = measured([11], [123456.5]);
+  assert.deepEqual(large.rows.map((row) => column(columnsOf(large, 2000)).text(row, 0)), ["11", "123457"]);
 });
 
 test("short remarks are whole where there is room", () => {

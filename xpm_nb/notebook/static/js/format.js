@@ -43,13 +43,31 @@ export function roughly(seconds) {
   return `about ${Math.round(seconds / 86400)} d`;
 }
 
+const MOST_DECIMALS = 6; // of figures in a column
+
 /**
- * Write a figure: four significant digits, whole numbers whole.
+ * How many decimals a figure needs for four significant digits; `Infinity` where that reads badly.
+ * (The table of results goes by the same: `engine.results.common_decimals`.)
  * @param {number | null | undefined} value
  */
-export function number(value) {
+export function decimals(value) {
+  if (value == null || !Number.isFinite(value)) return 0;
+  const rounded = Number(value.toPrecision(4));
+  const size = Math.abs(rounded);
+  if (size >= 1e4 || (size && size < 1e-4)) return Infinity;
+  const found = (String(rounded).split(".")[1] ?? "").length;
+  return found > MOST_DECIMALS ? Infinity : found;
+}
+
+/**
+ * Write a figure: four significant digits, whole numbers whole; or with so many decimals.
+ * @param {number | null | undefined} value
+ * @param {number} [most]  what a column of figures needs; `Infinity`: each for itself
+ */
+export function number(value, most = Infinity) {
   if (value == null) return "";
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
+  if (most < Infinity) return value.toFixed(most);
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e9) return String(value);
   if (size >= 1e-4 && size < 1e9) {

@@ -2,7 +2,7 @@
 // The grid of jobs: only the rows that are seen exist, and only cells that differ are written.
 // Rule: order and selection go by identifier and place of the row, never by elements.
 
-import { MARKS, STATES, clean, duration, memory, number, plural, processors } from "./format.js";
+import { MARKS, STATES, clean, decimals, duration, memory, number, plural, processors } from "./format.js";
 import { attr, el, replaceText } from "./dom.js";
 import { elapsed } from "./store.js";
 
@@ -17,6 +17,7 @@ import { elapsed } from "./store.js";
  * @property {boolean} num  figures: to the right
  * @property {number} chars  how wide, in digits; 0 for what is left
  * @property {number} [least]  of one that takes what is left: em
+ * @property {number} [decimals]  of figures that are to be compared
  * @property {(row: Row, now: number) => number | string | null} value  what it is sorted by
  * @property {(row: Row, now: number) => string} text
  */
@@ -161,8 +162,12 @@ export function columnsOf(store, width, usage = false, digit = 8) {
   ];
   for (const name of store.metricNames.slice(0, MAX_METRICS)) {
     const chars = Math.min(Math.max(clean(name, 16).length, 8.5), 14) + 2;
-    columns.push({ key: `metric:${name}`, title: name, num: true, chars, value: (row) => row.metrics[name] ?? null, text: (row) => number(row.metrics[name]) });
+    const value = (/** @type {Row} */ row) => row.metrics[name] ?? null;
+    /** @type {Column} */
+    const column = { key: `metric:${name}`, title: name, num: true, chars, decimals: 0, value, text: (row) => number(value(row), column.decimals) };
+    columns.push(column);
   }
+  widen(columns, store.rows);
   if (store.rows.some((row) => row.started != null)) {
     columns.push({ key: "time", title: "time", num: true, chars: 11, value: elapsed, text: (row, now) => duration(elapsed(row, now)) });
   }
@@ -176,6 +181,26 @@ export function columnsOf(store, width, usage = false, digit = 8) {
   const told = silent ? columns.filter((column) => column.key !== "progress") : columns;
   if (width) squeeze(told, width, digit);
   return told;
+}
+
+/**
+ * Give figures the decimals that these rows need, too; tell whether that are more than before. (There
+ * are fewer only when all columns are new: where one reads, nothing jumps to and fro.)
+ * @param {Column[]} columns
+ * @param {Row[]} rows
+ */
+export function widen(columns, rows) {
+  let more = false;
+  for (const column of columns) {
+    if (column.decimals === undefined) continue;
+    const before = column.decimals;
+    for (const row of rows) {
+      if (column.decimals === Infinity) break;
+      column.decimals = Math.max(column.decimals, decimals(row.metrics[column.title]));
+    }
+    more ||= column.decimals > before;
+  }
+  return more;
 }
 
 /**
@@ -729,7 +754,7 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
         structure();
         return;
       }
-      draw(changed);
+      draw(changed && widen(columns, [...changed].map((i) => store.rows[i])) ? null : changed);
       if ((sorting.key || filter.states.size || filter.text) && !orderTimer) orderTimer = window.setTimeout(reorder, REORDER_MS);
     },
     /** Once a second: the times of the rows that are seen. */
