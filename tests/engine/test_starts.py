@@ -13,8 +13,9 @@ import pytest
 
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.engine.starts import Starts
-from xpm_nb.store import attempts, leaving, locks, records, removal
+from xpm_nb.store import attempts, leaving, locks, records, removal, tokens
 from xpm_nb.store.records import Disowned
+from xpm_nb.store.tokens import Need
 
 
 @contextlib.contextmanager
@@ -191,6 +192,45 @@ def test_files_that_another_process_removed_are_known_to_be_gone(spent):
     view = spent.view("b")
     assert view.state is JobState.UNSCHEDULED
     assert view.message == "transient: its files were removed, as all that needed them is done"
+
+
+def removed_where_it_was_found_done(spent, **record):
+    """The kernel that removes b has not run it: c, which needs b, failed in another one."""
+    spent.launcher.running("t.c").end(1)
+    assert spent.settled("c") is JobState.ERROR
+    spent.restart(slots=2)
+    spent.submit("b", record=REMOVE | record)
+    spent.submit("c", "b")
+    spent.launcher.wait_for(3)
+    finish(spent, "c")
+    assert spent.view("b").state is JobState.UNSCHEDULED
+
+
+def test_what_was_removed_runs_again_when_a_job_needs_it(spent):
+    removed_where_it_was_found_done(spent)
+    spent.submit("d", "b")
+    assert spent.states("bd") == ["running", "waiting"]
+    finish(spent, "b")
+    spent.launcher.wait_for(5)
+    assert spent.started() == ["b", "c", "c", "b", "d"]
+
+
+def test_what_was_removed_waits_for_its_share_when_a_job_needs_it(make_desk):
+    desk = make_desk(slots=2)
+    gpu = {"tokens": {"gpu": 1}}
+    tokens.set_total(desk.workspace, "gpu", 1)
+    desk.submit("b", record=REMOVE | gpu)
+    desk.submit("c", "b")
+    finish(desk, "b")
+    desk.launcher.wait_for(2)
+    removed_where_it_was_found_done(desk, **gpu)
+    other = desk.paths("x").create()
+    with lock_of(other):
+        assert tokens.take(other, [Need("gpu", 1)], since=0.0, now=desk.clock.time()) is None
+        desk.submit("d", "b")
+        assert desk.states("bd") == ["ready", "waiting"]
+    desk.clock.advance(60)
+    assert desk.states("bd") == ["running", "waiting"]
 
 
 def test_a_result_that_was_run_to_stay_stays(make_desk):

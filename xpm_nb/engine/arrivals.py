@@ -271,9 +271,15 @@ class Arrivals:
             text = "its files were deleted: submit the task again"
             self._ends.spoilt(entry, Failure(FailureReason.LOST, None, text))
         elif found is Found.NOTHING and records.read_removals(entry.paths):
-            entry.forget_attempt()
-            entry.facts.note = looking.REMOVED
-            self._hub.apply(Removed(entry.id))
+            self.leave_out(entry, looking.REMOVED)
+
+    def leave_out(self, entry: Entry, note: str) -> None:
+        """Take note that the files of a job that was done are gone; it runs when a job needs it."""
+        entry.forget_attempt()
+        entry.facts.note = note
+        self.make_launcher(entry)  # of what was found done nobody has thought that it would run
+        self._shares.want(entry)
+        self._hub.apply(Removed(entry.id))
 
     def renew(self, entry: Entry) -> None:
         """Take over what another attempt of a job has left that is done, and was before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from xpm_nb.core.events import Attached, Completed, Failed, Rejected, Released, Removed, Started
+from xpm_nb.core.events import Attached, Completed, Failed, Rejected, Released, Started
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import locked, looking
 from xpm_nb.engine.arrivals import Arrivals
@@ -159,9 +159,8 @@ class Starts:
         elif text == locked.BUSY:  # another process was quicker
             self._arrivals.look_again(entry)
         else:
-            entry.forget_attempt()
-            entry.facts.note = f"its files are not all gone: {text}" if text else looking.REMOVED
-            self._hub.apply(Removed(entry.id))
+            note = f"its files are not all gone: {text}" if text else looking.REMOVED
+            self._arrivals.leave_out(entry, note)
             self._others.tell_of(paths)
 
     def _kept(self, entry: Entry) -> str:
