@@ -12,6 +12,7 @@ import shutil
 import pytest
 
 from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine.arrivals import Arrivals
 from xpm_nb.engine.starts import Starts
 from xpm_nb.store import attempts, leaving, locks, records, removal, tokens
 from xpm_nb.store.records import Disowned
@@ -125,6 +126,28 @@ def test_what_cannot_be_looked_at_is_told_and_not_asked_for_ever(waiting, monkey
     needed = waiting.view("b")
     assert (needed.state, needed.reason) == (JobState.ERROR, FailureReason.REJECTED)
     assert "no luck" in needed.message
+
+
+def test_what_is_taken_away_right_after_a_look_is_looked_at_once_more(waiting, monkeypatch):
+    """At the first start somebody is about to take it away; he does so after we looked again."""
+    paths, there = waiting.paths("b"), [False]
+
+    def is_there(paths):
+        return there.pop() if there else records.is_done(paths)
+
+    look = Arrivals.look_again
+
+    def look_again(self, entry):
+        look(self, entry)
+        if paths.done.exists():
+            with lock_of(paths):
+                removal.remove_files(paths)
+
+    monkeypatch.setattr(leaving, "is_there", is_there)
+    monkeypatch.setattr(Arrivals, "look_again", look_again)
+    finish(waiting, "a")
+    waiting.launcher.wait_for(3)
+    assert waiting.states("bc") == ["running", "waiting"]
 
 
 def test_a_hint_of_another_process_is_enough(waiting):

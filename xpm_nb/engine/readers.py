@@ -40,8 +40,8 @@ class Readers:
         paths : JobPaths
             The job.
         free : set of str, optional
-            Keys of jobs of which an earlier call found that nobody reads what they made: they are
-            not looked at again, and those of this call are added.
+            Keys of jobs of which an earlier call found that they do not run, and that nobody reads
+            what they made: they are not looked at again, and those of this call are added.
         """
         with self._guard:
             place = self._place(paths)
@@ -56,7 +56,7 @@ class Readers:
                         return f"{who} runs and may read its files: wait for that, or cancel it"
                     seen.add(user.key)
                     stack.append(user)
-            known |= seen
+            known |= seen - {paths.key}  # whether it runs itself was not asked
         return ""
 
     def needing(self, paths: JobPaths) -> str:

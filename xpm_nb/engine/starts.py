@@ -16,7 +16,7 @@ from xpm_nb.engine.looking import Found
 from xpm_nb.engine.others import Others
 from xpm_nb.engine.processes import Processes, delay_s
 from xpm_nb.engine.shares import Shares
-from xpm_nb.errors import WorkspaceError, XpmError
+from xpm_nb.errors import XpmError
 from xpm_nb.store import records
 
 log = logging.getLogger("xpm_nb")
@@ -105,15 +105,13 @@ class Starts:
             self._processes.limit(entry)
 
     def _wait_again(self, entry: Entry, needs: list[Entry]) -> None:
-        """Have a job wait for what it needs: a result of that was taken away meanwhile."""
+        """Have a job wait for what it needs: a result of that was taken away meanwhile.
+
+        After a look at it what has no marker is not done for the plan either, whatever came of that
+        look. If it was taken away only since, the next start finds that out.
+        """
         for needed in needs:
             self._hub.guard(needed, partial(self._arrivals.look_again, needed))
-        for needed in needs:
-            taken = self._hub.plan.state(needed.id) is JobState.DONE
-            if taken and not records.is_done(needed.paths):
-                text = f"it needs {needed.name}, whose result is not there any more"
-                self._reject(entry, WorkspaceError(text))
-                return
         self._hub.apply(Released(entry.id))
 
     def _reject(self, entry: Entry, error: Exception) -> None:
