@@ -194,8 +194,6 @@ def bundle(
     ----------
     view : View
         What to show.
-    log : str
-        Of a job: the last lines of its output.
     now : float, optional
         The time, for the elapsed times of running jobs.
     stable : bool
@@ -207,10 +205,9 @@ def bundle(
         needs what, metrics over steps.
     fate : str
         Of a config: what would become of it if it were submitted, in words.
-    drift : str
-        Of a job: how its environment differs from the present one, in words.
-    framed : bool
-        Of a job: whether the frames of its failure were kept.
+    log, drift, framed
+        Of a job: the last lines of its output, how its environment differs from the present one,
+        whether the frames of its failure were kept.
     """
     match view:
         case ConfigView():
@@ -233,16 +230,25 @@ def bundle(
             )
         case TableView():
             text, page = table_text(view), table_html(view, uid=uid)
-        case GraphView():
-            text, page = graph_text(view), graph_html(view)
-        case WhyView():
-            text, page = why_text(view), why_html(view)
-        case SourceView():
-            text, page = source_text(view), source_html(view)
-        case DiffView():
-            text, page = diff_text(view), diff_html(view)
-        case FramesView():
-            text, page = frames_text(view, stable=stable), frames_html(view, stable=stable)
-        case InspectionView():
-            text, page = inspection_text(view, stable=stable), inspection_html(view, stable=stable)
+        case _:
+            text, page = _plain(view, stable)
     return {"text/plain": text, "text/html": page}
+
+
+def _plain(
+    view: GraphView | WhyView | SourceView | DiffView | FramesView | InspectionView, stable: bool
+) -> tuple[str, str]:
+    """Give both forms of a view that says all by itself."""
+    match view:
+        case GraphView():
+            return graph_text(view), graph_html(view)
+        case WhyView():
+            return why_text(view), why_html(view)
+        case SourceView():
+            return source_text(view), source_html(view)
+        case DiffView():
+            return diff_text(view), diff_html(view)
+        case FramesView():
+            return frames_text(view, stable=stable), frames_html(view, stable=stable)
+        case InspectionView():
+            return inspection_text(view, stable=stable), inspection_html(view, stable=stable)

@@ -82,6 +82,17 @@ def job_html(
         state_mark(view.state, view.reason),
         cls="xpm-head",
     )
+    parts: list[object] = [head, _job_table(view, now, stable, drift, framed)]
+    if view.said:
+        parts += [el("p", "what its callbacks said", cls="xpm-foot"), said_html(view.said)]
+    if log:
+        opened = "" if view.state in (JobState.ERROR, JobState.RUNNING) else None
+        summary = el("summary", "last lines of the log")
+        parts.append(el("details", summary, log_block(log), open=opened))
+    return page("job", *parts)
+
+
+def _job_table(view: JobView, now: float | None, stable: bool, drift: str, framed: bool) -> Html:
     rows = [
         el(
             "tr",
@@ -99,15 +110,7 @@ def job_html(
     if drift:
         name = el("th", "environment", scope="row", cls="xpm-dim")
         rows.append(el("tr", name, el("td", clean(drift, MAX_MESSAGE), cls="xpm-wrap")))
-    table = el("table", el("tbody", join(rows, "\n")), cls="xpm-table")
-    parts: list[object] = [head, table]
-    if view.said:
-        parts += [el("p", "what its callbacks said", cls="xpm-foot"), said_html(view.said)]
-    if log:
-        opened = "" if view.state in (JobState.ERROR, JobState.RUNNING) else None
-        summary = el("summary", "last lines of the log")
-        parts.append(el("details", summary, log_block(log), open=opened))
-    return page("job", *parts)
+    return el("table", el("tbody", join(rows, "\n")), cls="xpm-table")
 
 
 def _job_facts(view: JobView, now: float | None, stable: bool) -> list[tuple[str, object]]:
