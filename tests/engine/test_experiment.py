@@ -29,7 +29,7 @@ from xpm_nb.errors import (
     WorkspaceError,
 )
 from xpm_nb.launchers.local import LocalLauncher
-from xpm_nb.store import files, locks, records
+from xpm_nb.store import attempts, files, locks, records
 
 
 def learn(lr=0.5, **options):
@@ -141,6 +141,65 @@ def test_dependencies_and_outputs(xp, fake):
         xp[next(j for j in xp.jobs if j.name == name).identifier].wait(10)
     xp.wait(10)
     assert xp.view().finished
+
+
+@pytest.fixture
+def of_two(xp, fake):
+    """Two experiments: what the later one needs was made in the earlier one."""
+    first = learn().submit()
+    fake.wait_for(1)
+    fake.finish("", {"accuracy": 0.75})
+    xp.wait(10)
+    scored = Score.C(learn=first)
+    with experiment(None, "later", launcher=fake):
+        scored.submit()
+        fake.wait_for(2)
+        fake.finish("tests.engine.some_tasks.score")
+    return first.job.entry.paths
+
+
+def test_what_another_experiment_made_is_found(of_two, new_kernel, fake):
+    new_kernel()
+    (job,) = start("later", launcher=fake).jobs
+    (needed,) = job.dependencies
+    assert needed.wait(10) is JobState.DONE
+    assert needed.result() == {"accuracy": 0.75}
+    assert repr(needed).startswith("Job(Learn ")
+
+
+def test_what_failed_in_another_experiment_says_so(of_two, new_kernel, fake):
+    of_two.done.unlink()
+    records.write_failed(of_two, FailureReason.FAILED, message="no luck")
+    new_kernel()
+    (needed,) = start("later", launcher=fake).jobs[0].dependencies
+    assert needed.wait(10) is JobState.ERROR
+    with pytest.raises(JobError, match="no luck"):
+        needed.result()
+
+
+def test_what_another_experiment_has_not_made_is_not_made_by_a_look(of_two, new_kernel, fake):
+    attempts.archive_attempt(of_two)
+    new_kernel()
+    (needed,) = start("later", launcher=fake).jobs[0].dependencies
+    assert needed.wait(10) is JobState.UNSCHEDULED
+    assert len(fake.handles) == 2
+    start("tour", launcher=fake)
+    fake.wait_for(3)
+    assert fake.handles[2].paths == of_two
+    assert needed.state in (JobState.SCHEDULED, JobState.RUNNING)
+
+
+def test_what_is_to_go_on_in_another_experiment_does_not_by_a_look(of_two, new_kernel, fake):
+    of_two.done.unlink()
+    records.write_failed(of_two, FailureReason.TIMEOUT)
+    record = records.read_job(of_two)
+    records.write_job(of_two, record._replace(resumable=True, max_retries=1))
+    new_kernel()
+    (needed,) = start("later", launcher=fake).jobs[0].dependencies
+    assert needed.wait(10) is JobState.UNSCHEDULED
+    assert len(fake.handles) == 2
+    start("tour", launcher=fake)
+    fake.wait_for(3)
 
 
 def test_equal_tasks_are_one_job(xp, fake):

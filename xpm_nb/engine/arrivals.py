@@ -172,6 +172,24 @@ class Arrivals:
         else:
             self._recall_unfinished(entry, found, failure)
 
+    def meet(self, entry: Entry) -> None:
+        """Find out how a job is that is no experiment's here; whatever that is, it is not begun."""
+        if entry.id in self._hub.plan:
+            return
+        self._hub.entries[entry.id] = entry
+        found, failure = look(entry)
+        if found is Found.DONE:
+            self._found_done(entry, None)
+        elif found is Found.HELD:
+            self.attach(entry, slot=False)
+        elif looking.read_record(entry) is not None and failure is not None:
+            looking.note_times(entry)
+            looking.read_last_reports(entry)
+            end = limits.judged(entry, Failed(entry.id, failure.reason, failure.message))
+            if not end.retries:  # else its experiment goes on with it, when that is opened
+                needs = self._keys(entry)
+                self._hub.apply(FoundFailed(entry.id, needs, end.reason, end.message))
+
     def _recall_unfinished(self, entry: Entry, found: Found, failure: Failure | None) -> None:
         """Go on with a job that waited, or learn why it is in error."""
         record = looking.read_record(entry)

@@ -150,14 +150,10 @@ class Job(Afterwards):
     @property
     def dependencies(self) -> tuple[Job, ...]:
         """The jobs that must be done first."""
-        return tuple(
-            Job(
-                self._loop.entry(entries.resolve(self._entry.paths, key)),
-                self._loop,
-                experiment=self._experiment,
-            )
-            for key in self.view().dependencies
-        )
+        paths = self._entry.paths
+        found = [self._loop.entry(entries.resolve(paths, key)) for key in self.view().dependencies]
+        waiting.meet(found, self._loop)
+        return tuple(Job(one, self._loop, experiment=self._experiment) for one in found)
 
     @property
     def retry_count(self) -> int:

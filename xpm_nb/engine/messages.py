@@ -81,6 +81,13 @@ class OpenJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class MeetJobs:
+    """Somebody looks at these, for which nobody has asked here: find out how they are."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveJobs:
     """Leave it to another process to start these, as long as it lives; None: start them."""
 
@@ -206,6 +213,7 @@ class Wake:
 Message = (
     SubmitJob
     | OpenJobs
+    | MeetJobs
     | LeaveJobs
     | Listen
     | CancelJobs

@@ -39,6 +39,7 @@ from xpm_nb.engine.messages import (
     LeaveJobs,
     Listen,
     LookAgain,
+    MeetJobs,
     Message,
     MissResult,
     NoteDrift,
@@ -127,6 +128,10 @@ class Scheduler:
                 self._news.freeze()
                 if ready is not None:
                     ready.set()
+            case MeetJobs(wanted):
+                for entry in wanted:
+                    self._hub.guard(entry, partial(self._arrivals.meet, entry))
+                    self._hub.note_change(entry)
             case CancelJobs(wanted):
                 for entry in wanted:
                     self._cancel(entry)
@@ -134,6 +139,25 @@ class Scheduler:
                 self._reruns.retry(wanted, asked)
             case RerunJobs(wanted):
                 self._reruns.rerun(wanted)
+            case LookAgain(entry):
+                self._hub.guard(entry, partial(self._arrivals.look_again, entry))
+                self._others.tell_of(entry.paths)
+            case MissResult(entry):
+                self._hub.guard(entry, partial(self._missed.look, entry))
+                entry.met()
+                self._hub.note_change(entry)
+            case LeaveJobs(wanted, starter):
+                if starter is None or not self._others.leave(wanted, starter):
+                    self._others.take_back(wanted)
+                for entry in wanted:
+                    if entry.id in self.plan:
+                        self._hub.note_change(entry)
+            case _:
+                self._note(message)
+
+    def _note(self, message: Message) -> None:
+        """Take note of what begins and ends no job by itself."""
+        match message:
             case JudgeJobs(wanted):
                 for entry, code in wanted:
                     entry.now = staleness.making(code) or entry.now
@@ -143,13 +167,6 @@ class Scheduler:
                     if self.plan.state(entry.id) is JobState.DONE:  # still
                         entry.facts.drift = text
                         self._hub.note_change(entry)
-            case LookAgain(entry):
-                self._hub.guard(entry, partial(self._arrivals.look_again, entry))
-                self._others.tell_of(entry.paths)
-            case MissResult(entry):
-                self._hub.guard(entry, partial(self._missed.look, entry))
-                entry.met()
-                self._hub.note_change(entry)
             case NoteError(entry, text):
                 entry.facts.callback_error = text
                 self._hub.note_change(entry)
@@ -160,12 +177,6 @@ class Scheduler:
                 if reached is not None:
                     self._news.freeze()
                     reached.set()
-            case LeaveJobs(wanted, starter):
-                if starter is None or not self._others.leave(wanted, starter):
-                    self._others.take_back(wanted)
-                for entry in wanted:
-                    if entry.id in self.plan:
-                        self._hub.note_change(entry)
             case Listen(workspace, name, heard, offset):
                 if heard is None:
                     self._others.deafen(workspace, name)

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from xpm_nb.core.states import JobState
 from xpm_nb.engine import callbacks
 from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.loop import Loop
-from xpm_nb.engine.messages import Wake
+from xpm_nb.engine.messages import MeetJobs, Wake
 from xpm_nb.errors import ConfigError, InternalError
 
 if TYPE_CHECKING:
@@ -62,6 +63,14 @@ def wait_for(wanted: Iterable[Entry], loop: Loop, timeout_s: float | None) -> bo
                 return False
             entry.settled.wait(left)
     return True
+
+
+def meet(wanted: Iterable[Entry], loop: Loop) -> None:
+    """Have it found out how jobs are of which nothing is known here: another experiment's."""
+    unknown = [e for e in wanted if e.view.state is JobState.UNSCHEDULED and not e.pending]
+    if new := tuple(entry for entry in unknown if not entry.settled.is_set()):
+        loop.post(MeetJobs(new))
+        loop.sync(VIEWS_S)
 
 
 def flush(deadline: float | None) -> None:
