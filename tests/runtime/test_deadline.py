@@ -75,6 +75,27 @@ def test_an_engine_that_has_asked_is_let_do_so(job):
     assert job.cancel.read_bytes() == before
 
 
+def test_an_engine_that_was_late_may_let_it_live_longer(job):
+    """A kernel computes, and is heard again when the job has begun to end."""
+    code = """
+import json
+real = it._sleep
+def sleep(until):
+    if until - time.monotonic() > 100:
+        print("granted", flush=True)
+        it.over = True
+    real(until)
+it._sleep = sleep
+it.watch()
+signal.pause()
+told = json.loads(paths.cancel.read_text()) | {"by": 1, "until": time.time() + 600}
+paths.cancel.write_text(json.dumps(told))
+while len(os.listdir('/proc/self/task')) > 1:
+    time.sleep(0.01)
+"""
+    assert run(job, DEAF + code, grace_s=1.0) == (0, ["asked", "granted"])
+
+
 @pytest.mark.parametrize("when", ["before its end", "while it is asked"])
 def test_what_has_been_executed_is_not_ended(job, when):
     early = "it.over = True; it.watch()\n"

@@ -60,9 +60,12 @@ class Deadline:
         self._sleep(self.at + LATE_S)
         if self.over:
             return
-        until = monotonic() + self._asked()
-        while monotonic() < until and not self.over:
-            self._sleep(until)
+        note = self._asked()
+        while not self.over:
+            self._sleep(monotonic() + _left_s(note))
+            last, note = note, self._note()
+            if note is None or note == last:  # no engine that was late has said another time
+                break
         if not self.over:
             _send(signal.SIGKILL)
 
@@ -70,17 +73,27 @@ class Deadline:
         while not self.over and (left := until - monotonic()) > 0:
             sleep(min(left, LONGEST_S))
 
-    def _asked(self) -> float:
-        """See that the job is asked to end; give how many seconds it has for that."""
-        with suppress(OSError, XpmError):  # a full disk: then it is not known why it ends
-            paths = self._paths()
-            note = records.read_end_note(paths)
-            if note is not None:  # an engine asked, and will kill it, if it still lives by then
-                left = note.until - time() if note.until else GRACE_S
-                return max(0.0, left) + LATE_S
-            records.write_end_note(paths, FailureReason.TIMEOUT, GRACE_S)
-        _send(signal.SIGTERM)
-        return GRACE_S
+    def _asked(self) -> records.EndNote | None:
+        """See that the job is asked to end; give the note of that, None if there is none."""
+        note = self._note()
+        if note is None:
+            with suppress(OSError, XpmError):  # a full disk: then it is not known why it ends
+                records.write_end_note(self._paths(), FailureReason.TIMEOUT, GRACE_S)
+            note = self._note()
+            _send(signal.SIGTERM)
+        return note
+
+    def _note(self) -> records.EndNote | None:
+        with suppress(OSError, XpmError):
+            return records.read_end_note(self._paths())
+        return None
+
+
+def _left_s(note: records.EndNote | None) -> float:
+    """Give how long a job may live that was asked to end."""
+    left_s = GRACE_S if note is None or not note.until else max(0.0, note.until - time())
+    by_others = note is not None and note.by != os.getpid()
+    return left_s + LATE_S if by_others else left_s  # an engine will kill it, if it still lives
 
 
 def _send(number: signal.Signals) -> None:
