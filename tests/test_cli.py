@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from xpm_nb import cli
-from xpm_nb.core.states import FailureReason
+from xpm_nb.core.states import FailureReason, TransientMode
 from xpm_nb.engine import handing
 from xpm_nb.store import locks, records, told
 from xpm_nb.store.layout import Workspace
@@ -75,6 +75,37 @@ def test_ls_tells_what_the_directories_tell(circles, capsys):
     assert lines[7].split()[1] == "ready"
     assert lines[9] == "in no experiment's latest run: 1 job (1 done)"
     assert lines[10].split()[-1] == "seed=3"
+
+
+def test_ls_tells_what_is_left_out_from_what_will_run(workspace, capsys):
+    """A transient job runs only if one needs it that has not begun."""
+    rows = []
+
+    def add(text, *needs, transient=TransientMode.NONE):
+        paths = make_job(workspace, text)
+        keys = tuple(needed.key for needed in needs)
+        record = records.read_job(paths)._replace(dependencies=keys, transient=transient.value)
+        records.write_job(paths, record)
+        rows.append(records.RunJob(paths.relative, text, transient=transient.value))
+        return paths
+
+    first = add("first", transient=TransientMode.REMOVE)
+    removed = add("removed", first, transient=TransientMode.REMOVE)
+    records.write_done(add("last", removed))
+    load = add("load", transient=TransientMode.TRANSIENT)
+    add("train", load)
+    run = workspace.experiment("circles").create_run("1")
+    for row in rows:
+        records.add_run_job(run, row)
+    assert cli.main(["ls", str(workspace.root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:3] for line in lines[3:]] == [
+        ["unscheduled", "first"],
+        ["unscheduled", "removed"],
+        ["done", "last"],
+        ["ready", "load"],
+        ["waiting", "train"],
+    ]
 
 
 def test_ls_of_the_default_workspace(circles, capsys, monkeypatch):

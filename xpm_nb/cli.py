@@ -18,12 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xpm_nb.core.states import JobState
+from xpm_nb.core.states import JobState, TransientMode
 from xpm_nb.core.views import JobView
 from xpm_nb.engine.settings import workspace_root
 from xpm_nb.errors import ConfigError, RecordError, XpmError
@@ -465,6 +465,7 @@ class _Row(NamedTuple):
     why: str
     launched: float | None
     seconds: float | None
+    needs: tuple[str, ...] = ()  # keys, of one that has not begun
 
 
 def _row(paths: JobPaths, task: str, tags: dict[str, Any]) -> _Row:
@@ -494,10 +495,13 @@ def _latest(experiment: ExperimentPaths) -> list[_Row]:
         if lines:
             workspace = Workspace(experiment.workspace)
             rows: dict[str, _Row] = {}
+            spare = set()
             for job, line in lines.items():  # what a job needs was submitted before it
                 row = _row(workspace.job_at(job), line.task, dict(line.tags))
                 rows[row.paths.key] = _judged(row, rows)
-            return list(rows.values())
+                if records.transient_mode(line) is not TransientMode.NONE:
+                    spare.add(row.paths.key)
+            return _with_left_out(list(rows.values()), spare)
     return []
 
 
@@ -509,13 +513,27 @@ def _judged(row: _Row, known: Mapping[str, _Row]) -> _Row:
         record = records.read_job(row.paths)
     except RecordError as error:
         return row._replace(state=JobState.ERROR, why=str(error))
-    needs = [] if record is None else [known[k] for k in record.dependencies if k in known]
+    row = row._replace(needs=() if record is None else tuple(record.dependencies))
+    needs = [known[key] for key in row.needs if key in known]
     bad = next((need for need in needs if need.state is JobState.ERROR), None)
     if bad is not None:
         short = html.short(bad.paths.identifier)
         return row._replace(state=JobState.ERROR, why=f"dependency: needs {bad.task} {short}")
     ready = all(need.state is JobState.DONE for need in needs)
     return row._replace(state=JobState.READY) if ready else row
+
+
+def _with_left_out(rows: Sequence[_Row], spare: Collection[str]) -> list[_Row]:
+    """Say which of the jobs that may be left out are: nothing that has not begun needs them."""
+    found, needed = [], set[str]()
+    for row in reversed(rows):
+        begins = row.state in (JobState.WAITING, JobState.READY)
+        if begins and row.paths.key in spare and row.paths.key not in needed:
+            row = row._replace(state=JobState.UNSCHEDULED)
+        elif begins:
+            needed.update(row.needs)
+        found.append(row)
+    return found[::-1]
 
 
 def _ls(options: argparse.Namespace) -> int:

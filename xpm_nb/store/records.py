@@ -119,7 +119,7 @@ class JobRecord(NamedTuple):
         return max(0, self.max_retries - self.retries) if self.resumable else 0
 
 
-def transient_mode(record: JobRecord | None) -> TransientMode:
+def transient_mode(record: "JobRecord | RunJob | None") -> TransientMode:
     """Say whether a job may be left out; a word of a newer version says that it may not."""
     known = [
         mode for mode in TransientMode if record is not None and mode.value == record.transient
