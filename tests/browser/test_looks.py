@@ -132,6 +132,57 @@ def test_narrow_columns_cut_and_do_not_spill(window: Window) -> None:
     window.shot("narrow-form", form)
 
 
+SCALE = """
+def scale(value):
+    # how much of it counts
+    return value * 0.5
+
+
+class Fit(Task):
+    rate: Param[float]
+
+    def execute(self):
+        return scale(self.rate)
+
+
+xp = start("fits")
+fit = Fit.C(rate=0.2)
+fit.submit()
+xp.wait()
+"""
+EDITED = """
+def scale(value):
+    # how much of it counts, <b>since</b> the sensors of the second series were moved to the roof
+    top = max(value, 1)
+    return value * 0.75 / top
+"""
+WIDTHS = """table => [...table.querySelectorAll("td")].map(cell => cell.offsetWidth).filter(width => width)"""
+
+
+@only_lab
+def test_code_beside_code_is_below_it_where_it_is_narrow(window: Window) -> None:
+    window.start(SCALE, EDITED, "fit.why()")
+    for n in (1, 2):
+        window.run(n)
+    output = window.run(3)
+    both = output.locator(".xpm-compare")
+    axe(window)
+    for theme in THEMES:
+        window.theme(theme)
+        look = theme.rpartition(" ")[2].lower()
+        for width, columns in ((1000, 2), (550, 1), (420, 1)):
+            both.evaluate("(node, width) => { node.style.width = `${width}px` }", width)
+            expect(both.locator("td.xpm-gone").first).to_have_css(
+                "display", "block" if columns == 1 else "table-cell"
+            )
+            (cell,) = set(both.evaluate(WIDTHS))
+            assert cell == pytest.approx(both.evaluate("b => b.clientWidth") / columns, abs=1)
+            assert window.spilled(both) == []
+            window.shot(f"why-{look}-{width}", output)
+        assert barriers(output, look) == []
+    expect(both).to_contain_text("<b>since</b>")
+
+
 @only_lab
 def test_the_keyboard_alone(window: Window) -> None:
     panel = four(window)
