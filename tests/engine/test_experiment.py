@@ -202,6 +202,20 @@ def test_what_is_to_go_on_in_another_experiment_does_not_by_a_look(of_two, new_k
     fake.wait_for(3)
 
 
+def test_what_another_experiment_made_anew_is_another_input(of_two, new_kernel, fake):
+    new_kernel()
+    later = start("later", launcher=fake)
+    assert list(later.stale()) == []
+    paths = later.jobs[0].entry.paths
+    record = records.read_job(paths)
+    inputs = {of_two.key: "what it was before"}
+    records.write_job(paths, record._replace(code=record.code | {"inputs": inputs}))
+    new_kernel()
+    later = start("later", launcher=fake)
+    assert [(job.name, job.view().stale) for job in later.jobs] == [("score", "input")]
+    assert [job.name for job in later.stale()] == ["score"]
+
+
 def test_equal_tasks_are_one_job(xp, fake):
     a, b = learn(0.1), learn(0.1)
     a.submit()

@@ -2,13 +2,14 @@
 
 Rule 1: the directory says how a job is, and only that counts; what is asked for is written there
 before the plan hears of it.
-Rule 2: the plan knows what a job needs before the job (`Arrivals.needs`).
+Rule 2: the plan knows what a job needs before the job (`Arrivals.needs`). Of a result it knows what
+that was made from, as far as there is anything: it is stale with it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from xpm_nb.core.events import Attached, Failed, FoundDone, FoundFailed, Removed, Rerun, Submit
@@ -153,6 +154,8 @@ class Arrivals:
         if asked is not None:
             entry.facts.tags = entries.as_tags(asked.record.tags)
             entry.facts.submitted = asked.record.submitted
+        for needed in self._unknown(entry, done=True):  # of other experiments: see Rule 2
+            self.meet(needed)
         self._ends.doubt(entry)
         self._hub.apply(FoundDone(entry.id, self._keys(entry)))
         self._ends.judge(entry)
@@ -222,12 +225,21 @@ class Arrivals:
 
     def needs(self, entry: Entry) -> tuple[str, ...]:
         """Make sure that the plan knows what a job needs, deepest first, and name it."""
+        for needed in self._unknown(entry, done=False):
+            self.recall(needed)
+        return self._keys(entry)
+
+    def _unknown(self, entry: Entry, *, done: bool) -> Iterator[Entry]:
+        """Give what a job needs and the plan does not know, deepest first.
+
+        And what those of them need that are done; or, without `done`, those that are not.
+        """
         plan = self._hub.plan
         todo = [entry]
         on_the_way = {entry.id}
         while todo:
             top = todo[-1]
-            if top is not entry and (top.id in plan or records.is_done(top.paths)):
+            if top is not entry and (top.id in plan or records.is_done(top.paths) is not done):
                 new = []
             else:
                 if top.record is None:
@@ -243,8 +255,7 @@ class Arrivals:
                 continue
             todo.pop()
             if top is not entry and top.id not in plan:
-                self.recall(top)
-        return self._keys(entry)
+                yield top
 
     def _keys(self, entry: Entry) -> tuple[str, ...]:
         return tuple(e.id for e in self._hub.dependencies(entry))
