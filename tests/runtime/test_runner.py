@@ -576,16 +576,32 @@ LIMITED = """
         ("ValueError(f'{0 < left <= 9}')", "ValueError: True"),
     ],
 )
-def test_ended_at_the_time_limit(lab, end, message):
+@pytest.mark.parametrize("moved", [False, True])
+def test_ended_at_the_time_limit(lab, end, message, moved):
     job = lab.job(LIMITED.replace("raise END", f"raise {end}"), launcher={"time_min": 0.5})
     handle = lab.launch(job)
     wait_for(job.stdout)
+    if moved:  # with its workspace, which an engine has opened where it is now
+        job = Workspace(lab.workspace.root.rename(lab.workspace.root.parent / "moved")).job_at(
+            job.key
+        )
     records.write_end_note(job, FailureReason.TIMEOUT, 9)
     lab.launcher.kill(handle)
     finish(handle)
     failure = records.read_outcome(job)
     assert (failure.reason, failure.message) == (FailureReason.TIMEOUT, message)
     assert job.stdout.read_text() == "limit True\n"
+
+
+def test_ended_at_the_time_limit_with_a_damaged_record(lab):
+    job = lab.job(LIMITED.replace("raise END", "raise cancelled"), launcher={"time_min": 0.5})
+    handle = lab.launch(job)
+    wait_for(job.stdout)
+    job.record.write_text("{")
+    records.write_end_note(job, FailureReason.TIMEOUT, 9)
+    lab.launcher.kill(handle)
+    finish(handle)
+    assert records.read_outcome(job).reason is FailureReason.TIMEOUT
 
 
 def test_what_is_imported_takes_its_part_of_the_time_limit(lab):

@@ -24,7 +24,7 @@ import os
 import signal
 import sys
 import time as clocks
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from errno import ENOENT
 from functools import partial
@@ -204,7 +204,7 @@ class RunningJob:
         """Run the task under the lock, to its marker; return the exit code."""
         started, pid, began = time(), os.getpid(), _running_s()
         failure: records.Failure | None = None
-        signals = _Signals(self.paths)
+        signals = _Signals(self.end_note)
         try:
             try:
                 self.begin(attempt, started)
@@ -298,9 +298,15 @@ class RunningJob:
         except BaseException as trouble:  # a border: the failure must still find its marker
             _say(f"xpm_nb: its frames are not kept: {type(trouble).__name__}\n")
 
+    def end_note(self) -> records.EndNote | None:
+        """Read why it was asked to end, wherever its directory is by then."""
+        with suppress(OSError, XpmError):
+            return records.read_end_note(self.moved())
+        return None
+
     def asked_to_end(self, error: BaseException, failure: records.Failure) -> records.Failure:
         """Say why the attempt ended, if that was because an engine asked it to."""
-        note = records.read_end_note(self.paths)
+        note = self.end_note()
         told = isinstance(error, (TaskCancelled, GracefulTimeout))
         if note is None or not (told or failure.reason is FailureReason.CANCELLED):
             return failure
@@ -308,7 +314,8 @@ class RunningJob:
         if note.reason is FailureReason.CANCELLED and told:
             message = "cancelled"  # by us: the signal is no news
         elif isinstance(error, TaskCancelled):
-            message = records.limit_reached(records.read_job(self.paths))
+            with suppress(RecordError):  # it is damaged by now
+                message = records.limit_reached(records.read_job(self.paths))
         return failure._replace(reason=note.reason, message=message)
 
     def met(self) -> tuple[list[str], list[records.Loaded]]:
@@ -488,8 +495,8 @@ class _Rehearsed:
 class _Signals:
     """Turns the first SIGTERM or SIGINT into a `TaskCancelled` in the main thread."""
 
-    def __init__(self, paths: JobPaths) -> None:
-        self.paths = paths
+    def __init__(self, end_note: Callable[[], records.EndNote | None]) -> None:
+        self.end_note = end_note
         self.received: int | None = None
         self._armed = True
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -500,7 +507,7 @@ class _Signals:
         if self._armed:
             self._armed = False
             self.received = number
-            note, left = records.read_end_note(self.paths), None
+            note, left = self.end_note(), None
             if note is not None and note.until:
                 left = max(0.0, note.until - time())
             raise TaskCancelled(f"{signal.Signals(number).name} was received", left)
