@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -119,53 +119,46 @@ def export(xp: Any, directory: str | os.PathLike[str], executed: Any, accept: Ac
         The code of a class cannot be found.
     """
     target = Path(directory).expanduser().absolute()
-    jobs = [job for job in xp.jobs if job.latest is not None]
-    if not jobs:
-        raise ExportError(
-            f"{xp.name!r} has no task that was submitted by this kernel: run the cells that submit"
-        )
-    jobs, former = _present(jobs, executed)
-    if not jobs:
-        raise ExportError(
-            f"{next(iter(former.values()))}: run the cells again that make the tasks, and submit"
-        )
+    jobs, former = _jobs(xp, executed)
     name = _package_name(xp.name, target)
     for folder in (target, target / name):
         if folder.exists() and not folder.is_dir():
             raise ExportError(f"{folder} is a file: name another directory to export to")
     carried = _carried(jobs, executed)
-    files = {
-        f"{name}/__init__.py": "",
-        f"{name}/tasks.py": "",
-        "run.py": "",
-    }
-    classes = _classes(jobs)
-    names = _type_names(carried, classes, xp.namespace)
-    doc = f"The classes and functions of the experiment {xp.name}."
-    code = carrier.Read((), carrier.parts(carried.source)).code
     roots = _first_party(carried.modules, target)
-    apart = tuple(map(frozenset, roots.values()))
-    checked = package.checked_imports(code, _cells(executed))
-    files[f"{name}/tasks.py"] = package.module_text(
-        code, doc, carried.futures, names, apart, checked
-    )
-    ours = [cls for cls in classes if cls.__module__ == "__main__"]
-    public = sorted({cls.__qualname__.partition(".")[0] for cls in ours})
-    files[f"{name}/__init__.py"] = _init_text(xp.name, name, public)
-    files["run.py"] = _run_text(xp, jobs, f"{name}.tasks", target, list(roots))
-    with staging.staged(target, files) as stage:
-        theirs = (f"{name}/tasks.py",)
-        tidying.tidy(stage, [path for path in files if path not in theirs], theirs, apart)
+    tasks, apart = f"{name}/tasks.py", tuple(map(frozenset, roots.values()))
+    texts = {
+        f"{name}/__init__.py": _init_text(xp.name, name, jobs),
+        tasks: _tasks_text(xp, jobs, carried, apart, executed),
+        "run.py": _run_text(xp, jobs, f"{name}.tasks", target, list(roots)),
+    }
+    with staging.staged(target, texts) as stage:
+        tidying.tidy(stage, [path for path in texts if path != tasks], (tasks,), apart)
         planned = staging.planned(stage, name, xp.name)
         _check_identifiers(jobs, planned)
-        written = {path: (stage / path).read_text("utf-8") for path in files}
-        _check_target(target, written)
-        for path in files:
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            write_text(target / path, written[path])
+        written = {path: (stage / path).read_text("utf-8") for path in texts}
+    _check_target(target, written)
+    for path, text in written.items():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        write_text(target / path, text)
     stale = accept(jobs, planned, f"exported as {name}")
     notes = (*_of_former(former), *_notes(xp, jobs, len(former), roots, stale))
-    return Exported(target, name, tuple(files), len(jobs), notes)
+    return Exported(target, name, tuple(texts), len(jobs), notes)
+
+
+def _jobs(xp: Any, executed: Any) -> tuple[list[Job], dict[Job, str]]:
+    """Give the jobs to export, and those that are left out, with why."""
+    submitted = [job for job in xp.jobs if job.latest is not None]
+    if not submitted:
+        raise ExportError(
+            f"{xp.name!r} has no task that was submitted by this kernel: run the cells that submit"
+        )
+    jobs, former = _present(submitted, executed)
+    if not jobs:
+        raise ExportError(
+            f"{next(iter(former.values()))}: run the cells again that make the tasks, and submit"
+        )
+    return jobs, former
 
 
 def _present(jobs: Sequence[Job], executed: Any) -> tuple[list[Job], dict[Job, str]]:
@@ -269,7 +262,23 @@ def _is_made_by_call(cls: type, carried: carrier.Carried) -> bool:
     return not any(statement.definition(cls.__qualname__) for statement in carried.statements)
 
 
-def _init_text(experiment: str, name: str, public: Sequence[str]) -> str:
+def _tasks_text(
+    xp: Any,
+    jobs: Sequence[Job],
+    carried: carrier.Carried,
+    apart: Sequence[Collection[str]],
+    executed: Any,
+) -> str:
+    code = carrier.Read((), carrier.parts(carried.source)).code
+    doc = f"The classes and functions of the experiment {xp.name}."
+    names = _type_names(carried, _classes(jobs), xp.namespace)
+    checked = package.checked_imports(code, _cells(executed))
+    return package.module_text(code, doc, carried.futures, names, apart, checked)
+
+
+def _init_text(experiment: str, name: str, jobs: Sequence[Job]) -> str:
+    ours = [cls for cls in _classes(jobs) if cls.__module__ == "__main__"]
+    public = sorted({cls.__qualname__.partition(".")[0] for cls in ours})
     listed = "".join(f'    "{one}",\n' for one in public)
     imported = "".join(f"    {one},\n" for one in public)
     return (

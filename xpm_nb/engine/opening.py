@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextvars import Token as Restore
 from os import PathLike
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from xpm_nb.core import config as configs
 from xpm_nb.core import doors
@@ -88,40 +88,32 @@ def submit(task: Any, **options: Any) -> Any:
     return _current_for(task, "nowhere to go").submit(task, **options)
 
 
+class _Wanted(NamedTuple):
+    """What an experiment is opened with; None: as it is, or by default."""
+
+    slots: int | None
+    namespace: str | None
+    launcher: Any
+    run_mode: Any
+    provenance: bool | None
+    stale: str | None
+    durable: bool | None
+
+
 def _open(
-    name: str,
-    workspace: str | PathLike[str] | Workspace | None,
-    *,
-    slots: int | None,
-    namespace: str | None,
-    launcher: Any,
-    run_mode: Any,
-    provenance: bool | None,
-    stale: str | None,
-    durable: bool | None,
+    name: str, workspace: str | PathLike[str] | Workspace | None, wanted: _Wanted
 ) -> tuple[Experiment, bool]:
     """Give the live experiment of that name, or open it; tell whether it was opened now."""
     unguarded.check_import()
     check_name(name, "an experiment's name")
+    namespace, stale = wanted.namespace, wanted.stale
     if namespace is not None:
         check_name(namespace, "a namespace")
     if stale is not None:
         staleness.check_policy(stale, "stale=")
-    mode = None if run_mode is None else run_mode_of(run_mode)
-    launcher = launcher_of(launcher)
-    if not isinstance(workspace, Workspace):
-        workspace = Workspace(settings.workspace_root(workspace))
-    if owner := stranger(workspace.root):
-        mode = RunMode.DRY_RUN
-        text = f"the workspace {workspace.root} belongs to the user {owner}: it is only looked at"
-        warnings.warn(text, UserWarning, stacklevel=3)
-    if mode is not RunMode.DRY_RUN:  # which writes nothing
-        unguarded.check_place(workspace.root)
-        workspace.create()
-        for text in owners.notes(workspace):
-            warnings.warn(text, UserWarning, stacklevel=3)
-        if text := trial.trouble(workspace):
-            warnings.warn(text, UserWarning, stacklevel=3)
+    mode = None if wanted.run_mode is None else run_mode_of(wanted.run_mode)
+    launcher = launcher_of(wanted.launcher)
+    workspace, mode = _made_ready(workspace, mode)
     with guard:
         xp = live.get((str(workspace.root), name))
         new = xp is None
@@ -132,7 +124,7 @@ def _open(
                 namespace=namespace or name,
                 launcher=launcher,
                 run_mode=mode or RunMode.NORMAL,
-                provenance=provenance is not False,
+                provenance=wanted.provenance is not False,
                 stale=stale or "warn",
                 durable=settings.default_durable(),
             )
@@ -144,15 +136,36 @@ def _open(
         xp.launcher = launcher or xp.launcher
         xp.run_mode = mode or xp.run_mode
         xp.stale_policy = stale or xp.stale_policy
-        xp.durable = xp.durable if durable is None else bool(durable)
-        if slots is not None:
-            xp.slots = slots
+        xp.durable = xp.durable if wanted.durable is None else bool(wanted.durable)
+        if wanted.slots is not None:
+            xp.slots = wanted.slots
         if new:
             xp._recall()
             live[place(xp)] = xp
         else:
             xp._comparing.again(item.entry for item in xp._all())
         return xp, new
+
+
+def _made_ready(
+    workspace: str | PathLike[str] | Workspace | None, mode: RunMode | None
+) -> tuple[Workspace, RunMode | None]:
+    """Make the workspace, unless it is only looked at; the mode says so if it can only be that."""
+    if not isinstance(workspace, Workspace):
+        workspace = Workspace(settings.workspace_root(workspace))
+    texts = []
+    if owner := stranger(workspace.root):
+        mode = RunMode.DRY_RUN
+        texts = [
+            f"the workspace {workspace.root} belongs to the user {owner}: it is only looked at"
+        ]
+    if mode is not RunMode.DRY_RUN:  # which writes nothing
+        unguarded.check_place(workspace.root)
+        workspace.create()
+        texts = [*owners.notes(workspace), trial.trouble(workspace)]
+    for text in filter(None, texts):
+        warnings.warn(text, UserWarning, stacklevel=4)
+    return workspace, mode
 
 
 def start(
@@ -207,17 +220,9 @@ def start(
     ConfigError
         If the name cannot be one, or a job imports a module that opens an experiment.
     """
-    xp, _ = _open(
-        name,
-        workspace,
-        slots=slots,
-        namespace=namespace,
-        launcher=launcher,
-        run_mode=RunMode.NORMAL if run_mode is None else run_mode,
-        provenance=provenance,
-        stale=stale,
-        durable=durable,
-    )
+    mode = RunMode.NORMAL if run_mode is None else run_mode
+    wanted = _Wanted(slots, namespace, launcher, mode, provenance, stale, durable)
+    xp, _ = _open(name, workspace, wanted)
     with guard:
         started[:] = [*(other for other in started if other is not xp), xp]
     return xp
@@ -271,15 +276,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         _note_ignored(ignored)
         self._name = name
         self._workspace = workspace
-        self._options = {
-            "launcher": launcher,
-            "run_mode": run_mode,
-            "namespace": namespace,
-            "slots": slots,
-            "provenance": provenance,
-            "stale": stale,
-            "durable": durable,
-        }
+        self._wanted = _Wanted(slots, namespace, launcher, run_mode, provenance, stale, durable)
         self._token: Restore[Any] | None = None
         self._former: Any = None
         self._xp: Experiment | None = None
@@ -288,7 +285,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
         self._found: list[Item] = []
 
     def __enter__(self) -> Experiment:
-        xp, self._is_new = _open(self._name, self._workspace, **self._options)
+        xp, self._is_new = _open(self._name, self._workspace, self._wanted)
         self._xp = xp
         self._from = len(xp._submissions)
         if self._is_new:
@@ -329,8 +326,7 @@ class experiment:  # used as a function: `with experiment("runs", "name") as xp:
 def _note_ignored(names: Iterable[str]) -> None:
     for name in names:
         if name not in _IGNORED:
-            known = ["launcher", "run_mode", "namespace", "slots", "provenance", "stale", "durable"]
-            near = difflib.get_close_matches(name, known, 1)
+            near = difflib.get_close_matches(name, _Wanted._fields, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise TypeError(f"experiment() has no argument {name!r}{hint}")
     new = sorted(set(names) - _noted)
