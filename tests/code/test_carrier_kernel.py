@@ -204,6 +204,13 @@ def test_a_notebook_that_was_run(kernel):
     assert kernel.execute("Learn") == 11
 
 
+def test_cells_of_a_notebook_that_was_run_come_in_its_order(kernel):
+    write_notebook(kernel.cwd / "helpers.ipynb", f"{BASE}\nclass A:\n  v = 0\nA.v = 1", "A.v = 2")
+    kernel.run("%run helpers.ipynb")
+    kernel.run("class Learn(Task):\n  def execute(self): return A.v")
+    assert kernel.execute("Learn") == 2
+
+
 def test_the_history_may_be_reset(kernel):
     kernel.run(f"{BASE}\n%reset -f in\n{BASE}\nimport kernelside")
     kernel.run("class Learn(Task):\n  def execute(self): return 9")

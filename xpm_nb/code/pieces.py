@@ -62,12 +62,11 @@ class Piece:
     compared: bool = False
 
     @cached_property
-    def order(self) -> tuple[int, str, int, str]:
+    def order(self) -> tuple[int, int, str, int, str]:
         """Where it stands among the others, if nothing asks for another place."""
         if self.statement is None:
-            return (-1, "", 0, self.text)
-        cell = self.statement.cell
-        return (cell.number, cell.name, self.statement.index, "")
+            return (-1, 0, "", 0, self.text)
+        return (*self.statement.order, "")
 
     @property
     def place(self) -> str:
