@@ -74,7 +74,7 @@ def test_imports_for_type_checkers_are_kept_where_annotations_need_them():
             2,
             "In[2]",
             "if typing.TYPE_CHECKING:\n    import a.b, pandas as pd\n    from x import y as z, w\n"
-            "if other:\n    import f\n",
+            "if other:\n    import f\nif not typing.TYPE_CHECKING:\n    from q import h\n",
         ),
     ]
     code = "def g(p: 'pd.DataFrame', q: list['z'] = None) -> 'h | f': ...\n"

@@ -49,6 +49,29 @@ def test_the_text_that_was_executed_last(script, edited):
     assert text_of(script.path) == FIRST
 
 
+class Loud:
+    """An object of the user's, of which no code is to be run."""
+
+    def __repr__(self):
+        raise AssertionError("code of an object was run")
+
+    def __call__(self):
+        raise AssertionError("code of an object was run")
+
+    def __getattr__(self, name):
+        raise KeyError(name)
+
+
+def test_no_code_of_live_objects_is_run(script):
+    first = "N = []\ndef f(): return 1\n"
+    script(first)
+    assert text_of(script.path) == first
+    script(first.replace("return 1", "return 2"), run=False)
+    sys.modules["__main__"].N = [Loud()]
+    sys.modules["__main__"].g = Loud()
+    assert text_of(script.path) == first
+
+
 def test_objects_of_a_former_text_are_found_too(script):
     script(FIRST)
     former = sys.modules["__main__"].g

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import linecache
 import os
 import re
@@ -226,7 +227,8 @@ class Cells:
             by_text.update((cell.text, cell) for cell in self.of_file(name)[:1])
         for name in self._numbers:
             for cell in self.of_file(name):
-                if cell.text not in by_text or by_text[cell.text].number < cell.number:
+                known = by_text.get(cell.text)
+                if known is None or (known.number, known.part) < (cell.number, cell.part):
                     by_text[cell.text] = cell
         for number, text in self._texts.items():
             cell = Cell(number, f"In[{number}]", _unix(text))
@@ -342,7 +344,9 @@ def _parts_of(item: object) -> list[object]:
     # Attributes of the class (properties, slots) are not asked: reading one could run anything.
     own = getattr(item, "__dict__", None)
     values = list(own.values()) if isinstance(own, dict) else []
-    wrapped = getattr(item, "__wrapped__", None) if callable(item) else None
+    # Asked for only if it is there: a `__getattr__` of the user's may do anything.
+    wraps = callable(item) and inspect.getattr_static(item, "__wrapped__", None) is not None
+    wrapped = getattr(item, "__wrapped__", None) if wraps else None
     return [wrapped, *(v for v in values if callable(v))]
 
 

@@ -63,7 +63,8 @@ def since(cells: Cells, name: str, definition: Statement) -> list[Statement]:
 
 def names_of(name: str, value: Any, space: Mapping[str, Any]) -> list[str]:
     """Give the name of a class or function, and others that it has: ``B = A``."""
-    found = [other for other, held in space.items() if held is value and other != name]
+    some = list(space.items())  # other threads may be adding to it
+    found = [other for other, held in some if held is value and other != name]
     # _, __ and _3 are the kernel's
     return [name, *(other for other in found if not other.startswith("_"))]
 

@@ -121,8 +121,11 @@ def _annotation_names(code: str) -> set[str]:
 
 def _checked(node: ast.stmt) -> Iterator[ast.Import | ast.ImportFrom]:
     """Give the imports of an ``if TYPE_CHECKING:``."""
-    if isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
-        yield from (part for part in node.body if isinstance(part, ast.Import | ast.ImportFrom))
+    match node:
+        case ast.If(
+            test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"), body=body
+        ):
+            yield from (part for part in body if isinstance(part, ast.Import | ast.ImportFrom))
 
 
 def _only(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.Import | ast.ImportFrom:

@@ -17,6 +17,7 @@ from types import CodeType
 from typing import Any
 
 from xpm_nb.code.bytecode import parse
+from xpm_nb.code.equal import same_value
 
 KEPT = 8  # texts of a file: code of older ones is that of nobody's objects any more
 
@@ -67,7 +68,7 @@ def _read(filename: str) -> str:
 def _explained(text: str, codes: Iterable[CodeType], holds: Holds) -> int:
     """Count the live things that a text would make just so."""
     space = vars(sys.modules["__main__"])
-    values = sum(_is(space.get(name), value) for name, value in _literals(text))
+    values = sum(same_value(space.get(name), value) for name, value in _literals(text))
     return values + sum(holds(text, code) for code in codes)
 
 
@@ -78,8 +79,3 @@ def _literals(text: str) -> Iterator[tuple[str, Any]]:
             with suppress(ValueError, TypeError, SyntaxError, RecursionError):
                 value = ast.literal_eval(node.value)
                 yield from ((t.id, value) for t in targets if isinstance(t, ast.Name))
-
-
-def _is(live: Any, value: Any) -> bool:
-    """Compare with a literal, whose comparison runs nobody's code."""
-    return type(live) is type(value) and repr(live) == repr(value)
