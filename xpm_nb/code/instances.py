@@ -17,7 +17,13 @@ from typing import Any, Protocol
 
 from xpm_nb.code.cells import Statement
 from xpm_nb.code.replay import Replay
-from xpm_nb.code.shapes import is_data_class, is_open, is_open_class, is_plain_factory
+from xpm_nb.code.shapes import (
+    is_data_class,
+    is_open,
+    is_open_class,
+    is_plain_factory,
+    is_written,
+)
 from xpm_nb.code.values import NotPlain, evaluate, is_pure
 
 MAX_LEVELS = 10  # of classes above each other, each with an `__init__`
@@ -130,9 +136,9 @@ def instance(cls: type, given: Sequence[Any], named: Mapping[str, Any], finder: 
         _make_data(cls, stand_in, given, named, finder)
     else:
         _run(cls, cls.__mro__, "__init__", stand_in, given, named, finder)
-    for name in vars(stand_in):
-        if hasattr(type(inspect.getattr_static(cls, name, None)), "__set__"):
-            raise NotPlain(_NOTHING)  # to set it runs code
+    for name, value in vars(stand_in).items():
+        if value is stand_in or hasattr(type(inspect.getattr_static(cls, name, None)), "__set__"):
+            raise NotPlain(_NOTHING)  # it holds itself, or to set it runs code
     made: Any = object.__new__(cls)
     vars(made).update(vars(stand_in))
     return made
@@ -146,7 +152,7 @@ def _make_data(
     finder: Finder,
 ) -> None:
     """Set the fields as the `__init__` does that `dataclasses` has made, and what follows."""
-    if isinstance(vars(cls).get("__init__"), FunctionType) and is_written(cls.__init__):
+    if is_written(cls.__init__):  # by it or by a class above
         raise NotPlain(_NOTHING)
     bound = _bound(inspect.signature(cls.__init__), (stand_in, *given), named)
     replay = Replay({}, {})
@@ -173,11 +179,6 @@ def _make_data(
             setattr(stand_in, name, value)
     if hasattr(cls, "__post_init__"):
         _run(cls, cls.__mro__, "__post_init__", stand_in, later, {}, finder)
-
-
-def is_written(function: FunctionType) -> bool:
-    """Tell a method that stands in a class statement from one that `dataclasses` has made."""
-    return not function.__code__.co_qualname.startswith("__create_fn__")
 
 
 def _bound(
@@ -222,7 +223,7 @@ def _run(
     }
     replay = Replay(function.__globals__, begin)
     rest = list(above)[list(above).index(owner) + 1 :]
-    for part in node.body:
+    for part in _Private(owner).visit(deepcopy(node)).body:
         match part:
             case ast.Expr(
                 value=ast.Call(
@@ -232,7 +233,7 @@ def _run(
                 args, keywords = _arguments(call, replay)
                 _run(cls, rest, method, stand_in, args, keywords, finder)
             case _:
-                replay.run([_Checks().visit(deepcopy(part))])
+                replay.run([_Checks().visit(part)])
 
 
 def _arguments(call: ast.Call, replay: Replay) -> tuple[Sequence[Any], Mapping[str, Any]]:
@@ -262,6 +263,25 @@ def _functions(statement: Statement | None) -> Iterator[ast.FunctionDef]:
     for node in ast.walk(statement.node) if statement is not None else ():
         if isinstance(node, ast.FunctionDef) and not node.decorator_list:
             yield node
+
+
+class _Private(ast.NodeTransformer):
+    """Writes names as Python does inside a class: ``self.__n`` sets ``_Log__n``."""
+
+    def __init__(self, cls: type) -> None:
+        self._prefix = f"_{name}" if (name := cls.__name__.lstrip("_")) else ""
+
+    def _written(self, name: str) -> str:
+        private = name.startswith("__") and not name.endswith("__")
+        return f"{self._prefix}{name}" if private else name
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self._written(node.id)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        node.attr = self._written(node.attr)
+        return self.generic_visit(node)
 
 
 class _Checks(ast.NodeTransformer):

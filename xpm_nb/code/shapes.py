@@ -47,12 +47,12 @@ _PYTHONS = ("builtins", "typing", "collections", "abc")
 
 def _runs(cls: type) -> bool:
     return any(
-        name.startswith("__") and name not in _SPOKEN and _is_written(value)
+        name.startswith("__") and name not in _SPOKEN and is_written(value)
         for name, value in vars(cls).items()
     )
 
 
-def _is_written(value: Any) -> bool:
+def is_written(value: Any) -> bool:
     """Tell a method that stands in a class statement from one that a library made."""
     value = getattr(value, "__func__", value)
     if not isinstance(value, FunctionType):
@@ -94,7 +94,7 @@ def is_open_class(cls: Any) -> bool:
     return all(
         base is object or base.__module__ in ("abc", "typing") for base in others
     ) and not any(
-        name in _CONTROLLING and (_is_written(value) or name == "__slots__")
+        name in _CONTROLLING and (is_written(value) or name == "__slots__")
         for base in own
         for name, value in vars(base).items()
     )
@@ -109,7 +109,7 @@ def is_inert(value: Any) -> bool:
     """Tell whether it is one, and operators do nothing with it."""
     made = frozenset({"__init__", "__post_init__", *_SPOKEN})
     return is_open(value) and not any(
-        name.startswith("__") and name not in made and _is_written(held)
+        name.startswith("__") and name not in made and is_written(held)
         for base in type(value).__mro__
         if base.__module__ == "__main__"
         for name, held in vars(base).items()
