@@ -462,6 +462,16 @@ CARRIED = {
         ],
         ([("log", [6]), ("log", [6]), ("x", None)], "A", 5),
     ),
+    "instances with private names": (
+        [
+            "class _Base:\n  def __init__(self, n): self.__n = n\n  def base(self): return self.__n",
+            "class Log(_Base):\n  def __init__(self, __k=2):\n    super().__init__(__k + 1)\n"
+            "    self.__n = __k\n    self.__n__ = 4\n  def all(self): return self.base(), self.__n, self.__n__",
+            "LOG = Log()",
+            "class Learn:\n  def execute(self): return LOG.all()",
+        ],
+        (3, 2, 4),
+    ),
     "instances that are added": (
         [
             "from dataclasses import dataclass, replace\nclass Log:\n  def __init__(self, n=0): self.n = n",
@@ -879,6 +889,32 @@ REFUSED = {
             LEARN,
         ],
         ["`model`", "model.depth was set to 3 after In[2], line 1"],
+    ),
+    "data of which a class above says how it is made": (
+        [
+            "from dataclasses import dataclass\n@dataclass\nclass A:\n  x: int = 1",
+            "class B(A):\n  def __init__(self): self.x = 5\nclass C(B): pass",
+            "model = C()",
+            "model.x = 1",
+            LEARN,
+        ],
+        ["`model`", "In[3], line 1 computes while it runs: model = C()"],
+    ),
+    "an instance that holds itself": (
+        ["class Log:\n  def __init__(self): self.me = self\nmodel = Log()", LEARN],
+        ["`model`", "In[1], line 3 computes while it runs: model = Log()"],
+    ),
+    "a list that holds itself": (
+        ["model = []\nmodel.append(model)", LEARN],
+        ["`model`", "In[1], line 2 changes while it runs: model.append(model)"],
+    ),
+    "an object that answers to any name": (
+        [
+            "class Any:\n  def __call__(self): return 1\n  def __getattr__(self, name): raise KeyError(name)",
+            "model = Any()",
+            LEARN,
+        ],
+        ["`model`", "In[2], line 1 computes while it runs: model = Any()"],
     ),
     "made by type()": (
         ["Learn = type('Learn', (), {'execute': lambda self: 1})"],

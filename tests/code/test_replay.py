@@ -51,6 +51,8 @@ SPACE = {
     "defaultdict": defaultdict,
     "Counter": Counter,
     "SimpleNamespace": SimpleNamespace,
+    "PAIR": Pair(1, [2]),
+    "COUNTS": Counter("aab"),
 }
 
 MADE = {
@@ -69,6 +71,8 @@ MADE = {
     "X = SimpleNamespace(a=1)\nX.b = 2": SimpleNamespace(a=1, b=2),
     "X = defaultdict(int)\nfor c in 'aab': X[c] += 1": defaultdict(int, a=2, b=1),
     "X = Counter('aab')\nX.update('b')": Counter("aabb"),
+    "X = []\nX.append(COUNTS)": [Counter("aab")],
+    "X = [PAIR]\nX[0].b.append(3)": [Pair(1, [2, 3])],
     "X = 'a b'.split()\nX: list = [x.upper() for x in X]": ["A", "B"],
     "X = Thing.REG\nX.append(1)": None,
     "X = [Thing]\nfor t in X: t.append(1)": None,
@@ -100,7 +104,7 @@ def test_what_statements_make(text):
         replay.run(ast.parse(text).body)
         assert replay.names["X"] == MADE[text]
         assert type(replay.names["X"]) is type(MADE[text])
-    assert SPACE["LIVE"] == [1]
+    assert (SPACE["LIVE"], SPACE["PAIR"], SPACE["COUNTS"]) == ([1], (1, [2]), {"a": 2, "b": 1})
     assert SPACE["TABLE"] == {"x": [1], "y": [2]}
     assert (Thing.REG, hasattr(Thing, "n")) == ([], False)
 

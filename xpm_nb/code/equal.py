@@ -5,6 +5,8 @@ No code of theirs runs but what Python and the libraries that made them have.
 
 from __future__ import annotations
 
+import argparse
+import decimal
 import enum
 import functools
 import inspect
@@ -13,6 +15,7 @@ import operator
 import struct
 import types
 import typing
+from collections import ChainMap, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -35,7 +38,10 @@ def same_value(a: Any, b: Any, alike: Callable[[type, type], bool] = operator.is
     alike
         Tells of two classes that are not the same object whether they are as good as the same.
     """
-    return _Comparison(alike).same(a, b)
+    try:
+        return _Comparison(alike).same(a, b)
+    except RecursionError:  # what holds itself, say
+        return False
 
 
 class _Comparison:
@@ -70,6 +76,16 @@ class _Comparison:
                 return self.same(list(a.items()), list(b.items())) and self._same_parts(
                     a, b, ("default_factory",)
                 )
+            case deque():
+                return a.maxlen == b.maxlen and self.same(list(a), list(b))
+            case types.MappingProxyType():
+                return self.same(dict(a), dict(b))
+            case ChainMap():
+                return self.same(a.maps, b.maps)
+            case types.SimpleNamespace() | argparse.Namespace():
+                return self.same(vars(a), vars(b))
+            case decimal.Decimal():
+                return bool(a.as_tuple() == b.as_tuple())
             case set() | frozenset():
                 return bool(a == b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
             case types.FunctionType():

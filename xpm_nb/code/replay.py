@@ -159,6 +159,8 @@ class Replay:
         kind = type(value)
         if kind is tuple or kind is frozenset:
             return kind(map(self.copied, value))
+        if isinstance(value, tuple) and is_data(value):
+            return tuple.__new__(kind, map(self.copied, value))
         if not _can_change(value):
             if not (is_plain(value) or kind.__module__ in _OPAQUE or is_inert(value)):
                 raise NotPlain(ast.Constant(None))
@@ -168,7 +170,8 @@ class Replay:
         if is_array(value):
             return made
         if isinstance(value, dict):
-            made.update((key, self.copied(held)) for key, held in value.items())
+            for key, held in value.items():  # not `update`: counters add
+                made[key] = self.copied(held)
         elif kind in NAMESPACES:
             vars(made).update((name, self.copied(held)) for name, held in vars(value).items())
         elif is_data(value):

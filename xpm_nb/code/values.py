@@ -76,21 +76,17 @@ _OPERATIONS = (
     *(ast.Subscript, ast.Slice, ast.JoinedStr, ast.FormattedValue),
 )
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_OF_SETS = frozenset({"copy", "difference", "intersection", "issubset", "union"})
 # Methods that have no effect, of values that are of exactly these types.
 _METHODS: dict[type, frozenset[str]] = {
     str: frozenset(name for name in dir(str) if not name.startswith("_")),
     dict: frozenset({"copy", "get", "items", "keys", "values"}),
     list: frozenset({"copy", "count", "index"}),
     tuple: frozenset({"count", "index"}),
-    set: frozenset({"copy", "difference", "intersection", "issubset", "union"}),
-    frozenset: frozenset({"copy", "difference", "intersection", "issubset", "union"}),
+    set: _OF_SETS,
+    frozenset: _OF_SETS,
     int: frozenset({"bit_count", "bit_length", "conjugate"}),
     float: frozenset({"hex", "is_integer"}),
-}
-_METHODS |= {
-    int: frozenset({"bit_count", "bit_length", "conjugate"}),
-    float: frozenset({"hex", "is_integer"}),
-    frozenset: _METHODS[set],
 }
 _OF_PATHS = frozenset({"as_posix", "joinpath", "relative_to", "with_name", "with_suffix"})
 _PARTS_OF_PATHS = frozenset({"name", "parent", "parts", "stem", "suffix"})
@@ -216,18 +212,17 @@ def _check_call(node: ast.Call, space: Mapping[str, Any], local: frozenset[str])
             raise NotPlain(node)
         if numbers.is_seeded(function) and not (node.args or node.keywords):
             raise NotPlain(node)  # it begins with what the machine has at hand
-    if any(keyword.arg == "key" for keyword in node.keywords):
-        raise NotPlain(node)  # the only way for what is in the list to call a function handed over
+        if numbers.may_fill(function, node):
+            raise NotPlain(node)
+        named = {keyword.arg for keyword in node.keywords}
+        if function in (max, min, sorted) and named & {"key", None}:
+            raise NotPlain(node)  # nothing else calls a function that it is given
     _check_all([*node.args, *node.keywords], space, local, operand=True)
 
 
 def _has_method(method: ast.Attribute, space: Mapping[str, Any]) -> bool:
     """Tell whether a method is one without effect, of a value that has it from Python itself."""
-    try:
-        owner = evaluate(method.value, space)
-    except NotPlain:
-        return False
-    return _offers(owner, method.attr)
+    return _offers(evaluate(method.value, space), method.attr)
 
 
 def _offers(owner: Any, name: str) -> bool:
