@@ -270,6 +270,7 @@ class Window:
         self.folder = folder
         self.page = context.new_page()
         self.errors: list[str] = []
+        self.harmless = HARMLESS
         self.elsewhere: list[str] = []  # what the page asked of other machines
         self.page.on("console", self._heard)
         self.page.on("pageerror", self._failed)
@@ -277,11 +278,13 @@ class Window:
         self.path = ""
 
     def _heard(self, message: Any) -> None:
-        if message.type == "error" and not HARMLESS.search(f"{message.text} {message.location}"):
+        if message.type == "error" and not self.harmless.search(
+            f"{message.text} {message.location}"
+        ):
             self.errors.append(f"console: {message.text} ({message.location})")
 
     def _failed(self, error: Any) -> None:
-        if not HARMLESS.search(f"page error: {error}"):
+        if not self.harmless.search(f"page error: {error}"):
             self.errors.append(f"page error: {error} {getattr(error, 'stack', '')}")
 
     def _refuse(self, route: Any) -> None:
@@ -290,6 +293,10 @@ class Window:
         else:
             self.elsewhere.append(route.request.url)
             route.abort()
+
+    def may_say(self, text: str) -> None:
+        """Let the page say something that is no error of this test, whether it does or not."""
+        self.harmless = re.compile(f"{self.harmless.pattern}|{re.escape(text)}")
 
     # -- the notebook -----------------------------------------------------------------------
 
