@@ -54,7 +54,6 @@ def _with_run(known: Mapping[str, int], texts: Mapping[int, str]) -> dict[str, i
     for name, entry in list(linecache.cache.items()):
         if name in known:
             last = known[name]
-            found[name] = last
         elif len(entry) > 1 and entry[1] is None and _is_cells(name, folders):  # of no file
             found[name] = next((n for n in runs if n >= last), runs[-1])
     return dict(known) | found
