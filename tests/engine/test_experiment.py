@@ -12,7 +12,7 @@ import pytest
 from tests.engine.some_tasks import Learn, Load, Model, Report, Score
 from xpm_nb.core import config as configs
 from xpm_nb.core.config import RunMode, tag
-from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import callbacks, contents, host, loop, opening
 from xpm_nb.engine.experiment import Experiment, current, current_namespace
 from xpm_nb.engine.job import Job
@@ -141,6 +141,17 @@ def test_dependencies_and_outputs(xp, fake):
         xp[next(j for j in xp.jobs if j.name == name).identifier].wait(10)
     xp.wait(10)
     assert xp.view().finished
+
+
+def test_what_is_left_out_is_not_run_again_but_submitted(xp, fake):
+    job = learn().submit(transient=TransientMode.TRANSIENT).job
+    assert job.wait(10) is JobState.UNSCHEDULED
+    said = r"does not wait to run \(transient: .*\): submit its task, without transient="
+    with pytest.raises(ConfigError, match=said):
+        job.rerun()
+    learn().submit()
+    fake.wait_for(1)
+    assert state(job) == "running"
 
 
 @pytest.fixture

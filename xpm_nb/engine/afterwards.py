@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from xpm_nb.core.states import JobState
-from xpm_nb.engine import entries, inspection, looking, postmortem, rehearsal, surroundings, trust
+from xpm_nb.engine import inspection, looking, postmortem, rehearsal, surroundings, trust
 from xpm_nb.engine.messages import LookAgain
 from xpm_nb.errors import ConfigError
 from xpm_nb.store import records
@@ -68,7 +68,7 @@ class Afterwards:
         """
         self._loop.sync(VIEWS_S)  # it may have been submitted just now
         for key in self.view().dependencies:
-            needed = self._loop.entry(entries.resolve(self._entry.paths, key))
+            needed = self._loop.entry(self._entry.paths.sibling(key))
             if not records.is_done(needed.paths):
                 state = needed.view.state.value
                 raise ConfigError(f"{self._entry.name} needs {needed.name}, which is {state}")

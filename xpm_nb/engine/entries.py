@@ -348,4 +348,4 @@ _REPORTS: Mapping[str, Callable[[Facts, Mapping[str, Any]], None]] = {
 
 def resolve(paths: JobPaths, key: str) -> JobPaths:
     """Name the directory of a dependency: ``type/hex`` of the same workspace, or a whole path."""
-    return JobPaths.of(key) if key.startswith("/") else paths.sibling(key)
+    return paths.sibling(key)

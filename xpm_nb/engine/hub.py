@@ -20,7 +20,7 @@ from functools import partial
 from xpm_nb.core.events import Effect, Event, Failed, FoundFailed
 from xpm_nb.core.plan import Plan
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine.entries import Entry, resolve
+from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.messages import Clock, Watcher
 from xpm_nb.engine.readers import Readers
 from xpm_nb.errors import InternalError, XpmError
@@ -86,7 +86,7 @@ class Hub:
         out = []
         for key in entry.facts.dependencies:
             try:
-                out.append(self.entry_of(resolve(entry.paths, key)))
+                out.append(self.entry_of(entry.paths.sibling(key)))
             except XpmError as error:
                 log.warning("%s: dependency %r: %s", entry.paths.key, key, error)
         return out

@@ -16,7 +16,7 @@ from xpm_nb.core import doors
 from xpm_nb.core.freshness import badges
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import CurveView, JobView
-from xpm_nb.engine import entries, listening, looking, reading, staleness, story, waiting
+from xpm_nb.engine import listening, looking, reading, staleness, story, waiting
 from xpm_nb.engine.afterwards import Afterwards
 from xpm_nb.engine.attributes import attribute
 from xpm_nb.engine.entries import Asked, Entry
@@ -151,7 +151,7 @@ class Job(Afterwards):
     def dependencies(self) -> tuple[Job, ...]:
         """The jobs that must be done first."""
         paths = self._entry.paths
-        found = [self._loop.entry(entries.resolve(paths, key)) for key in self.view().dependencies]
+        found = [self._loop.entry(paths.sibling(key)) for key in self.view().dependencies]
         waiting.meet(found, self._loop)
         return tuple(Job(one, self._loop, experiment=self._experiment) for one in found)
 
@@ -361,6 +361,12 @@ class Job(Afterwards):
         """
         self._loop.sync(VIEWS_S)  # it may have been submitted just now, only to be joined
         if not (self._entry.over() or self.dry):
+            view = self._entry.view
+            if view.state is JobState.UNSCHEDULED and not self._entry.pending:
+                raise ConfigError(
+                    f"{self._entry.name} does not wait to run ({view.message or view.state.value}):"
+                    " submit its task, without transient=, to run it"
+                )
             raise ConfigError(
                 f"{self._entry.name} has not ended: wait for that, or cancel() it, and then "
                 "rerun() it"

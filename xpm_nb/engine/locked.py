@@ -14,7 +14,7 @@ from typing import Any
 from xpm_nb.code import fingerprint, modules
 from xpm_nb.core.freshness import Making
 from xpm_nb.core.states import FailureReason
-from xpm_nb.engine.entries import Asked, Entry, resolve
+from xpm_nb.engine.entries import Asked, Entry
 from xpm_nb.engine.looking import Found, superseded
 from xpm_nb.errors import ConfigError, LaunchError, RecordError, XpmError
 from xpm_nb.launchers.base import LaunchRequest
@@ -266,7 +266,7 @@ def inputs_of(paths: JobPaths, keys: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for key in keys:
         with contextlib.suppress(XpmError):  # damaged: it is made from something unknown
-            needed = resolve(paths, key)
+            needed = paths.sibling(key)
             record = records.read_job(needed)
             made = Making.of({} if record is None else record.code)
             loaded = {one.path: one.digest for one in records.read_met(needed)[1]}

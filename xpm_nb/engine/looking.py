@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from enum import Enum
 
 from xpm_nb.core.states import FailureReason, JobState
-from xpm_nb.engine.entries import Entry, resolve
+from xpm_nb.engine.entries import Entry
 from xpm_nb.errors import RecordError, XpmError
 from xpm_nb.store import damage, files, locks, records, troubles
 from xpm_nb.store.layout import JobPaths, gone, numbered
@@ -156,7 +156,7 @@ class Uses:
     def _needed(self, entry: Entry) -> Iterator[Entry]:
         for key in entry.view.dependencies:
             with contextlib.suppress(XpmError):  # it names no job: a damaged record
-                yield self._entry_of(resolve(entry.paths, key))
+                yield self._entry_of(entry.paths.sibling(key))
 
     def obstacle(self, entry: Entry, besides: Container[str] = ()) -> str:
         """Say why a job that is done cannot be run again now, "" if it can.
