@@ -14,6 +14,10 @@ SAME = {
         "def f():\n import re, abc\n return re\n",
         "def f():\n import abc\n import re\n return re\n",
     ),
+    "twice": (
+        "import re\nx = re\n\ndef f():\n    import re\n    return 1\n",
+        "import re\nx = re\n\ndef f():\n    return 1\n",
+    ),
     "layout": ("x = ( 'a' )  # why\n", 'x = "a"  # noqa\n'),
     "docstring": ("def f():\n  '''A.\n    B.  \n  '''\n", 'def f():\n    """A.\n    B.\n    """\n'),
 }
@@ -32,6 +36,11 @@ OTHER = {
     "the future": ("from __future__ import annotations\nx = 1\n", "x = 1\n"),
     "no program": ("x = 1\n", "x = \n"),
     "a text": ("x = '''a\n b'''\n", "x = '''a\nb'''\n"),
+    "an import that is needed": ("import re\nx = re\n", "x = re\n"),
+    "a module inside that is needed": (
+        "import xml.dom\nimport xml.sax\nx = xml.dom\n",
+        "import xml.sax\nx = xml.dom\n",
+    ),
     "an import more": ("x = 1\n", "import re\nx = 1\n"),
 }
 

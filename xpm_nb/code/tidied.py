@@ -33,6 +33,11 @@ class Import(NamedTuple):
         """The name that it gives a value to."""
         return self.asname or self.name or self.module.partition(".")[0]
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether it is there for a module inside the package that it binds: ``import a.b``."""
+        return not self.name and not self.asname and "." in self.module
+
     def loads(self) -> Iterator[str]:
         """Give the modules that are loaded for it."""
         yield self.module
@@ -55,6 +60,10 @@ def same_program(before: str, after: str) -> bool:
         return False  # which names of which module are meant, depends on the order
     gone, added = Counter(imports) - Counter(others), Counter(others) - Counter(imports)
     if added or any(one.module == "__future__" for one in gone):
+        return False
+    read = {node.id for node in ast.walk(new) if isinstance(node, ast.Name)}
+    kept = {one.binds for one in others}
+    if any(one.binds in read and (one.is_inside or one.binds not in kept) for one in gone):
         return False
     loaded = {module for one in others for module in one.loads()}
     if any(
