@@ -153,12 +153,7 @@ def carry(
         tuple(p.statement for p in pieces if p.statement is not None),
         {cls.__qualname__: reason for cls, reason in gathering.unknown.items()},
         tuple(pieces),
-        (
-            *gathering.doubts(),
-            *_doubts(pieces),
-            *_changed_modules(pieces, cells),
-            *_executed_before(pieces, futures),
-        ),
+        (*gathering.doubts(), *_doubts(pieces, cells, futures)),
     )
 
 
@@ -193,7 +188,14 @@ def defined_anew(
     return found
 
 
-def _doubts(pieces: Iterable[Piece]) -> Iterator[str]:
+def _doubts(pieces: Sequence[Piece], cells: Cells, futures: Iterable[str]) -> Iterator[str]:
+    yield from _computed_names(pieces)
+    yield from _changed_modules(pieces, cells)
+    yield from _executed_before(pieces, futures)
+
+
+def _computed_names(pieces: Iterable[Piece]) -> Iterator[str]:
+    """Name where code looks up a name that only its run tells."""
     for piece in pieces:
         statement = piece.statement
         if statement is None:

@@ -109,17 +109,7 @@ def of_definition(
     Refused
         For a change that a job would not see.
     """
-    needed: list[Statement] = []
-    changing: dict[Statement, list[Touch]] = {}
-    for statement in some:
-        for touch in statement.touches:
-            if touch.name not in names:
-                continue
-            registers = touch.call == "register" and not touch.path
-            if registers and _is_registered(value, statement, space):
-                needed.append(statement)
-            elif _changes(value, touch):
-                changing.setdefault(statement, []).append(touch)
+    needed, changing = _parted(names, value, some, space)
     found = sorted(dict.fromkeys([*needed, *changing]), key=lambda s: s.order)
     explained: set[str] = set()
     unlike: dict[str, Refused] = {}
@@ -140,6 +130,24 @@ def of_definition(
                 unlike[name] = _changed(place, f"{names[0]}.{name}", definition)
     _check_alone(names[0], value, definition, alone, space)
     return Changed(tuple(found), frozenset(explained), unlike)
+
+
+def _parted(
+    names: Sequence[str], value: Any, some: Iterable[Statement], space: Mapping[str, Any]
+) -> tuple[list[Statement], dict[Statement, list[Touch]]]:
+    """Give the statements that only register something, and those that change a thing."""
+    needed: list[Statement] = []
+    changing: dict[Statement, list[Touch]] = {}
+    for statement in some:
+        for touch in statement.touches:
+            if touch.name not in names:
+                continue
+            registers = touch.call == "register" and not touch.path
+            if registers and _is_registered(value, statement, space):
+                needed.append(statement)
+            elif _changes(value, touch):
+                changing.setdefault(statement, []).append(touch)
+    return needed, changing
 
 
 def _groups(changing: Mapping[Statement, list[Touch]]) -> list[dict[Statement, list[Touch]]]:
