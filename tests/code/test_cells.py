@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import linecache
 
 import pytest
 
@@ -78,6 +79,14 @@ def test_binders_come_in_order_of_execution():
 def test_a_text_executed_twice_counts_as_the_last():
     known = Cells({"/a": 3}, {1: "x = 1", 2: "y = 1", 3: "x = 1"})
     assert [s.place for s in known.binders("x")] == ["In[3], line 1"]
+
+
+def test_the_cells_of_a_notebook_that_was_run_count_in_its_order(monkeypatch):
+    for name, text in (("/a", "x = 1\n"), ("/b", "x = 2\n"), ("/c", "x = 1\n")):
+        monkeypatch.setitem(linecache.cache, name, (len(text), None, [text], name))
+    run = "get_ipython().run_line_magic('run', 'part.ipynb')\n"
+    known = Cells({"/a": 1, "/b": 1, "/c": 1}, {1: run})
+    assert [s.source for s in known.binders("x")] == ["x = 2\n", "x = 1\n"]
 
 
 def test_the_body_of_a_cell_magic():

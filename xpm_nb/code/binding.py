@@ -15,6 +15,7 @@ from typing import Any
 
 from xpm_nb.code import differing, numbers
 from xpm_nb.code.cells import Statement, functions_in
+from xpm_nb.code.differing import shortly
 from xpm_nb.code.drift import Refused
 from xpm_nb.code.equal import same_value
 from xpm_nb.code.imports import import_gives
@@ -134,7 +135,7 @@ def _assignment_refusal(
         return None
     found = differing.place(parts[-1], meaning.value, origins.alike) if parts else None
     filled = found is not None and found.added
-    written = _shown(ast.unparse(node.value))
+    written = shortly(ast.unparse(node.value))
     return Refused(
         f"which {place} sets to {written}, but {_difference(meaning, found, written)}",
         f"{_MAKE_PARAM}run {place.partition(',')[0]} again"
@@ -177,7 +178,7 @@ def unfit(meaning: Meaning, statements: Iterable[Statement]) -> bool:
 def changed_by(meaning: Meaning, statement: Statement) -> Refused:
     """Say that a statement changes a value while it runs, in a way that is not plain."""
     return Refused(
-        f"which {statement.place} changes while it runs: {_shown(ast.unparse(statement.node))}",
+        f"which {statement.place} changes while it runs: {shortly(ast.unparse(statement.node))}",
         f"{_MAKE_PARAM}move what makes it into a function",
     )
 
@@ -193,7 +194,7 @@ def made_of_itself(meaning: Meaning, statement: Statement) -> Refused | None:
         return None
     place = statement.cell.place(statement.node.lineno)
     return Refused(
-        f"which {place} makes of what it was before: {_shown(ast.unparse(statement.node))}",
+        f"which {place} makes of what it was before: {shortly(ast.unparse(statement.node))}",
         f"{_MAKE_PARAM}write one statement that makes it, or a function",
     )
 
@@ -275,7 +276,7 @@ def _moved(place: str) -> Refused:
 
 def _computed(place: str, node: ast.stmt) -> Refused:
     return Refused(
-        f"which {place} computes while it runs: {_shown(ast.unparse(node))}",
+        f"which {place} computes while it runs: {shortly(ast.unparse(node))}",
         f"{_MAKE_PARAM}move the computation into a function",
     )
 
@@ -316,8 +317,3 @@ def _now(value: Any, space: Mapping[str, Any]) -> str:
     data = is_data(value) or is_open(value)
     former = data and space.get(kind.__name__, kind) is not kind
     return f"of {'an earlier' if former else 'type'} {kind.__qualname__}"
-
-
-def _shown(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) < 60 else text[:57] + "…"

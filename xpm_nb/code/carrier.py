@@ -21,6 +21,7 @@ from xpm_nb.code import former, modules
 from xpm_nb.code.bytecode import FUTURES
 from xpm_nb.code.canonical import reads_annotations
 from xpm_nb.code.cells import Cell, Cells, Statement, command_text
+from xpm_nb.code.differing import shortly
 from xpm_nb.code.drift import Refused
 from xpm_nb.code.gather import Gathering
 from xpm_nb.code.imports import is_import
@@ -203,7 +204,7 @@ def _computed_names(pieces: Iterable[Piece]) -> Iterator[str]:
         for one in statement.reads.computed:
             yield (
                 f"{statement.cell.place(one.line)} looks up a name by a text that it computes "
-                f"({_shortly(one.code)}): the job of {piece.root} has only the names that its code "
+                f"({shortly(one.code)}): the job of {piece.root} has only the names that its code "
                 "uses, and changes of what is meant are not seen. Name it, or make it a parameter."
             )
 
@@ -241,10 +242,6 @@ def _executed_before(pieces: Sequence[Piece], futures: Iterable[str]) -> Iterato
                 "a job executes it after: its annotations are text there. Run "
                 f"{statement.cell.name} again."
             )
-
-
-def _shortly(code: str) -> str:
-    return code if len(code) < 60 else code[:57] + "…"
 
 
 def _import_lines(classes: Iterable[type], taken: set[str]) -> list[str]:

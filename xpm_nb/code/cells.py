@@ -151,7 +151,7 @@ class Statement:
 
     def definition(self, qualname: str, line: int | None = None) -> ast.ClassDef | None:
         """Give the definition of a class with this qualified name (that holds a line), or None."""
-        for name, node in _classes(self.node, ""):
+        for name, node in classes_in(self.node):
             if name == qualname and (
                 line is None or _first_line(node) <= line <= (node.end_lineno or line)
             ):
@@ -390,7 +390,7 @@ def names_bound(node: ast.AST) -> Iterator[str]:
             yield from names_bound(child)
 
 
-def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
+def classes_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.ClassDef]]:
     """Give the classes of a statement with their qualified names, but for those of functions."""
     if isinstance(node, ast.ClassDef):
         yield prefix + node.name, node
@@ -400,7 +400,7 @@ def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
     else:
         parts = list(ast.iter_child_nodes(node))
     for part in parts:
-        yield from _classes(part, prefix)
+        yield from classes_in(part, prefix)
 
 
 def _first_line(node: ast.stmt) -> int:

@@ -118,12 +118,17 @@ def shown(value: Any) -> str:
     """Describe a value without running code of its own."""
     kind = type(value)
     if kind in _ATOMS or is_small(value):
-        text = " ".join(repr(value).split())
-        return text if len(text) < MAX_CHARS else text[: MAX_CHARS - 3] + "…"
+        return shortly(repr(value))
     if isinstance(value, FunctionType | type):
         ended = "" if isinstance(value, type) or "<lambda>" in value.__name__ else "()"
         return f"{value.__name__}{ended}"
     return f"a {kind.__qualname__}"
+
+
+def shortly(text: str) -> str:
+    """Give the beginning of a text, in one line."""
+    text = " ".join(text.split())
+    return text if len(text) < MAX_CHARS else text[: MAX_CHARS - 3] + "…"
 
 
 def is_small(value: Any, depth: int = 0) -> bool:

@@ -16,6 +16,7 @@ from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Protocol
 
 from xpm_nb.code.cells import Statement, functions_in, names_bound
+from xpm_nb.code.differing import shortly
 from xpm_nb.code.equal import same_value
 from xpm_nb.code.values import NotPlain, evaluate
 
@@ -334,5 +335,4 @@ def _shown(value: Any, *, anew: bool = False) -> str:
         return f"{'the present' if anew else 'an earlier'} {value.__name__}()"
     if not _is_data(value):
         return f"a {type(value).__qualname__}"
-    text = repr(value)
-    return text if len(text) < 60 else text[:57] + "…"
+    return shortly(repr(value))

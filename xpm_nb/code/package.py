@@ -10,13 +10,11 @@ import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from xpm_nb.code.cells import Cell, Statement, names_bound
+from xpm_nb.code.cells import Cell, Statement, classes_in, names_bound
 from xpm_nb.errors import ExportError
 
 #: What tells ruff and isort that the imports before and after are not to be sorted as one.
 SPLIT = "# isort: split"
-
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def module_text(
@@ -162,22 +160,11 @@ def with_names(source: str, names: dict[str, str]) -> str:
     """Write ``__xpmid__`` into the classes of a statement; take those out of `names`."""
     lines = source.split("\n")
     (statement,) = ast.parse(source).body
-    for qualname, node in reversed(list(_classes(statement, ""))):
+    for qualname, node in reversed(list(classes_in(statement))):
         name = names.pop(qualname, None)
         if name is not None:
             _insert(lines, node, f'__xpmid__ = "{name}"')
     return "\n".join(lines)
-
-
-def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
-    """Give the classes of a statement with their qualified names, outermost first."""
-    if isinstance(node, ast.ClassDef):
-        yield prefix + node.name, node
-        prefix = f"{prefix}{node.name}."
-    elif isinstance(node, _SCOPES):
-        return
-    for part in ast.iter_child_nodes(node):
-        yield from _classes(part, prefix)
 
 
 def _insert(lines: list[str], node: ast.ClassDef, line: str) -> None:
