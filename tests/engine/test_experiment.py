@@ -178,6 +178,19 @@ def test_what_another_experiment_made_is_found(of_two, new_kernel, fake):
     assert repr(needed).startswith("Job(Learn ")
 
 
+def test_what_another_process_runs_of_another_experiment_is_waited_for(of_two, new_kernel, fake):
+    attempts.archive_attempt(of_two)
+    lock = locks.try_lock(of_two)
+    new_kernel()
+    later = start("later", launcher=fake)
+    (needed,) = later.jobs[0].dependencies
+    assert (needed.state, needed.view().elsewhere) == (JobState.RUNNING, True)
+    records.write_done(of_two)
+    lock.release()
+    assert needed.wait(30) is JobState.DONE
+    assert len(fake.handles) == 2
+
+
 def test_what_failed_in_another_experiment_says_so(of_two, new_kernel, fake):
     of_two.done.unlink()
     records.write_failed(of_two, FailureReason.FAILED, message="no luck")
