@@ -144,6 +144,21 @@ def test_the_picture_of_a_thousand_jobs_is_small(make):
     assert without_style(page).startswith("big 1000 jobs")
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((2.5, 11.0, 0.125), ["2.500", "11.000", "0.125"]),
+        ((0.5, float("nan"), 1.0), ["0.5", "nan", "1.0"]),
+        ((3, 11), ["3", "11"]),
+        ((3, 0.25), ["3.00", "0.25"]),
+        ((1.5e-7, 2.0), ["1.5e-07", "2"]),  # with common decimals one of them reads badly
+    ],
+)
+def test_figures_of_a_metric_stand_below_each_other(values, shown):
+    jobs = [job(text=str(i), metrics=(("m", value),)) for i, value in enumerate(values)]
+    assert [row[2] for row in rows_of(html.jobs_html(jobs))[1:]] == shown
+
+
 def test_many_that_fail_alike_are_told_why_once():
     jobs = [job(JobState.ERROR, str(i), message="ValueError: no\nway") for i in range(30)]
     page = html.experiment_html(ExperimentView("alike", "/w", "alike", tuple(jobs)))

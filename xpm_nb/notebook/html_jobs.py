@@ -12,6 +12,7 @@ from xpm_nb.core import drawing
 from xpm_nb.core.freshness import BADGES, DRIFTED
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import CurveView, ExperimentView, GraphView, JobView
+from xpm_nb.engine.results import common_decimals
 from xpm_nb.notebook.html_job import (
     Room,
     elapsed_s,
@@ -201,6 +202,11 @@ class _Columns:
         self.now = now
         # Two digits are what one may expect to be equal on another processor.
         self.digits = 2 if stable else 4
+        figures = [dict(job.metrics) for job in jobs]
+        self.decimals = {
+            name: None if stable else common_decimals(row.get(name) for row in figures)
+            for name in self.metrics
+        }
 
     @property
     def head(self) -> list[str]:
@@ -224,8 +230,8 @@ class _Columns:
         if self.progress:
             cells.append(el("td", "" if job.state is JobState.DONE else progress_bar(job)))
         texts = [
-            number_text(figures[name], self.digits) if name in figures else ""
-            for name in self.metrics
+            number_text(figures[name], self.digits, decimals) if name in figures else ""
+            for name, decimals in self.decimals.items()
         ]
         if self.times:
             elapsed = elapsed_s(job, self.now)

@@ -35,10 +35,12 @@ STATE_ORDER = (
 )
 
 
-def number_text(value: float, digits: int = 4) -> str:
-    """Write a metric: so many significant digits, whole numbers whole."""
+def number_text(value: float, digits: int = 4, decimals: int | None = None) -> str:
+    """Write a metric: so many significant digits, whole numbers whole; or with so many decimals."""
     if value != value or value in (float("inf"), float("-inf")):
         return str(value)
+    if decimals is not None:
+        return f"{value:.{decimals}f}"
     if value == int(value) and abs(value) < 10**9:
         return str(int(value)) if isinstance(value, int) else f"{value:.1f}".removesuffix(".0")
     if 1e-4 <= abs(value) < 1e9:  # in a column, equal precision makes equal widths
