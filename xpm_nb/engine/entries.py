@@ -344,8 +344,3 @@ _REPORTS: Mapping[str, Callable[[Facts, Mapping[str, Any]], None]] = {
     "progress": note_progress,
     "metrics": note_metrics,
 }
-
-
-def resolve(paths: JobPaths, key: str) -> JobPaths:
-    """Name the directory of a dependency: ``type/hex`` of the same workspace, or a whole path."""
-    return paths.sibling(key)

@@ -159,9 +159,7 @@ class Intake(Judging):
         policy = staleness.policy_of(cls, self.stale_policy)
         runs = not dry and mode is not RunMode.PREPARE
         self._judge_needs(needs, wait=policy == "error")
-        carried, code = self._code_of(task, entry, policy, runs=runs)
-        if policy == "error" and carried is not None:
-            staleness.refuse_needs(configs.local_name(cls), (job.view() for job in needs))
+        carried, code = self._code_of(task, entry, policy, needs, runs=runs)
         options = replace(options, stale=policy)
         item = self._item(entry, task, given)
         assert item.job is not None
@@ -190,7 +188,7 @@ class Intake(Judging):
         return output
 
     def _code_of(
-        self, task: Any, entry: Entry, policy: str, *, runs: bool
+        self, task: Any, entry: Entry, policy: str, needs: Iterable[Job], *, runs: bool
     ) -> tuple[Any, Code | None]:
         """Read the code of a task: what is carried into its job, and what results are judged by.
 
@@ -200,7 +198,11 @@ class Intake(Judging):
         done = records.is_done(entry.paths) and not live
         if runs and not (done or live):
             text = self._codes.carrier.carry(task, host.executed_cells)
-            return text, self._codes.of(task, host.executed_cells)
+            code = self._codes.of(task, host.executed_cells)
+            if policy == "error":
+                name = configs.local_name(configs.declared_class(task))
+                staleness.refuse_needs(name, (job.view() for job in needs))
+            return text, code
         if policy == "ignore":
             return None, None
         carried, code = self._codes.both(task, host.executed_cells)

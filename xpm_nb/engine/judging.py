@@ -18,7 +18,7 @@ from xpm_nb.core.states import JobState
 from xpm_nb.engine import host, outlook, staleness, submission
 from xpm_nb.engine.codes import Codes, named
 from xpm_nb.engine.contents import Contents
-from xpm_nb.engine.entries import Entry, resolve
+from xpm_nb.engine.entries import Entry
 from xpm_nb.engine.job import Job
 from xpm_nb.engine.jobs import Jobs
 from xpm_nb.engine.looking import note_found
@@ -147,7 +147,7 @@ class Judging(Contents):
         found = []
         for key in entry.facts.dependencies:
             with suppress(XpmError):  # a damaged record names no job
-                found.append(self._loop.entry(resolve(entry.paths, key)))
+                found.append(self._loop.entry(entry.paths.sibling(key)))
         return found
 
     def _with_code(

@@ -82,15 +82,16 @@ class Frames:
             No frames were kept.
         """
         raised: BaseException | None = None
+        link = ""  # how the one before is linked to the next
         for error in reversed(self.errors):
-            if not error.frames:
-                continue
-            built = _build(error)
-            if raised is not None and self.errors[self.errors.index(error) + 1].link == "cause":
-                built.__cause__ = raised
-            else:
-                built.__context__ = raised
-            raised = built
+            if error.frames:
+                built = _build(error)
+                if link == "cause":
+                    built.__cause__ = raised
+                else:
+                    built.__context__ = raised
+                raised = built
+            link = error.link
         if raised is None or raised.__traceback__ is None:
             raise ConfigError(f"{self._view.name}: no frames were kept of its failure")
         return raised, raised.__traceback__

@@ -21,7 +21,7 @@ from xpm_nb.code import loaded
 from xpm_nb.core.freshness import Making, Stale, Verdict, judge
 from xpm_nb.core.states import JobState
 from xpm_nb.core.views import JobView
-from xpm_nb.engine.entries import Entry, resolve
+from xpm_nb.engine.entries import Entry
 from xpm_nb.errors import ConfigError, RecordError, StaleError, XpmError
 from xpm_nb.store import attempts, records
 from xpm_nb.store.layout import JobPaths
@@ -278,7 +278,7 @@ def mark_of(entry: Entry, key: str, entry_of: Callable[[JobPaths], Entry]) -> st
     what would be computed now, whether there is another one already or not.
     """
     with suppress(XpmError):  # a damaged record names no job
-        needed = entry_of(resolve(entry.paths, key))
+        needed = entry_of(entry.paths.sibling(key))
         if needed.view.state is not JobState.DONE and (
             times := len(attempts.disowned(needed.paths))
         ):
