@@ -14,7 +14,7 @@ from xpm_nb.core.states import FailureReason
 from xpm_nb.errors import RecordError
 from xpm_nb.store import attempts, files, records
 from xpm_nb.store.layout import Workspace
-from xpm_nb.store.records import Failure, JobRecord, ProcessRecord, RunJob
+from xpm_nb.store.records import Code, CodePart, Failure, JobRecord, ProcessRecord, RunJob
 
 
 def test_records_come_back(job):
@@ -73,6 +73,17 @@ def test_a_newer_format_says_upgrade(job):
     job.params.write_bytes(b'{"format": 99}')
     with pytest.raises(RecordError, match=r"format 99.*upgrade"):
         records.read_params(job)
+
+
+@pytest.mark.parametrize("number", [2, -1, "1", True, [0], None])
+def test_a_part_uses_parts_that_are_there(job, number):
+    first = CodePart("cell", "A", "In[1]", "", "", (1,))
+    second = CodePart("cell", "B", "In[2]", "", "")
+    records.write_code(job, Code(parts=(first, second)))
+    assert records.read_code(job).parts[0].uses == (1,)
+    records.write_code(job, Code(parts=(first._replace(uses=(number,)), second)))
+    with pytest.raises(RecordError, match="uses one that is not there"):
+        records.read_code(job)
 
 
 def test_a_directory_in_the_place_of_a_file(job):

@@ -501,6 +501,9 @@ def read_code(paths: JobPaths) -> Code | None:
         if not isinstance(part, dict):
             raise RecordError(f"{paths.code} is damaged: a part is {kind_of(part)}")
         parts.append(CodePart(**_fields(paths.code, part, CodePart)))
+    used = [number for part in parts for number in part.uses]
+    if not all(type(number) is int and 0 <= number < len(parts) for number in used):
+        raise RecordError(f"{paths.code} is damaged: a part uses one that is not there")
     return Code(**fields | {"parts": tuple(parts)})
 
 
