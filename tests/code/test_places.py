@@ -347,9 +347,10 @@ def test_what_was_written_a_moment_ago_is_read_again(project):
 
 
 def test_the_path_of_jobs(monkeypatch, tmp_path):
+    # (what is no text, Python passes over)
     monkeypatch.chdir(tmp_path)
     library = sysconfig.get_path("stdlib")
-    monkeypatch.setattr(sys, "path", ["/a", "", library, "b", "/a"])
+    monkeypatch.setattr(sys, "path", ["/a", "", library, tmp_path / "c", b"/d", "b", "/a"])
     expected = ("/a", library, str(tmp_path), str(tmp_path / "b"))
     assert places.import_path() == expected
 

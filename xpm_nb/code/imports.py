@@ -14,6 +14,7 @@ from typing import Any
 
 from xpm_nb.code.cells import Statement
 from xpm_nb.code.equal import same_value
+from xpm_nb.code.modules import absolute_module
 
 
 def is_import(statement: Statement) -> bool:
@@ -38,14 +39,9 @@ def bound_by(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
     return alias.name.partition(".")[0]
 
 
-def absolute_module(node: ast.ImportFrom, space: Mapping[str, Any]) -> str:
-    """Give the module of a ``from`` import, a relative one seen from its package."""
-    if not node.level:
-        return node.module or ""
-    package = str(space.get("__package__") or "").split(".")
-    return ".".join(
-        [*package[: len(package) - node.level + 1], *([node.module] if node.module else [])]
-    )
+def package_of(space: Mapping[str, Any]) -> str:
+    """Name the package that the code of a namespace is in, "" if it is in none."""
+    return str(space.get("__package__") or "")
 
 
 def import_gives(node: ast.stmt, name: str, value: Any, space: Mapping[str, Any]) -> bool:
@@ -57,7 +53,7 @@ def import_gives(node: ast.stmt, name: str, value: Any, space: Mapping[str, Any]
                 if sys.modules.get(path) is value and alias.name in sys.modules:
                     return True
     if isinstance(node, ast.ImportFrom):
-        module = absolute_module(node, space)
+        module = absolute_module(node, package_of(space))
         for alias in node.names:
             if alias.name == "*" or (alias.asname or alias.name) == name:
                 wanted = name if alias.name == "*" else alias.name

@@ -105,7 +105,7 @@ def imports_in(nodes: Iterable[ast.AST], package: str = "") -> tuple[Import, ...
                 found.update((Import(alias.name), None) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 names = tuple(alias.name for alias in node.names if alias.name != "*")
-                module = _absolute(node, package)
+                module = absolute_module(node, package)
                 if module and module != "__future__":
                     found[Import(module, names)] = None
             elif isinstance(node, ast.Call) and (name := _called(node)):
@@ -113,7 +113,8 @@ def imports_in(nodes: Iterable[ast.AST], package: str = "") -> tuple[Import, ...
     return tuple(found)
 
 
-def _absolute(node: ast.ImportFrom, package: str) -> str:
+def absolute_module(node: ast.ImportFrom, package: str) -> str:
+    """Give the module of a ``from`` import, a relative one seen from its package."""
     if not node.level:
         return node.module or ""
     parts = package.split(".")

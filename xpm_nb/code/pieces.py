@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from xpm_nb.code.cells import Statement
-from xpm_nb.code.imports import absolute_module, bound_by
+from xpm_nb.code.imports import bound_by, package_of
+from xpm_nb.code.modules import absolute_module
 from xpm_nb.errors import CarrierError
 
 
@@ -99,7 +100,7 @@ class Piece:
             return self.statement.source
         if isinstance(node, ast.Import):
             return ast.unparse(ast.Import(names)) + "\n"
-        module = absolute_module(node, self.space)
+        module = absolute_module(node, package_of(self.space))
         return ast.unparse(ast.ImportFrom(module, names, 0)) + "\n"
 
 

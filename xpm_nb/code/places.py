@@ -229,7 +229,7 @@ def search(paths: Sequence[str]) -> Search:
 
 def import_path() -> tuple[str, ...]:
     """Give the path of the jobs of this process, '' and relative entries resolved now."""
-    entries = tuple(sys.path)
+    entries = tuple(entry for entry in sys.path if isinstance(entry, str))  # as Python does
     here = ""
     if not all(map(os.path.isabs, entries)):
         try:
