@@ -5,6 +5,7 @@ after each test, a look at what tests leave, and stories of failures.
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,10 @@ settings.load_profile("fast" if os.environ.get("FAST") == "1" else "all")
 
 Plan.checked = True  # here, and in the processes that tests start
 os.environ["XPM_DEBUG"] = "1"
+
+# Shells begin what is to run in the background without SIGINT, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STORIES = 40  # how many jobs of a failed test are told of
 
