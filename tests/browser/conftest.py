@@ -530,7 +530,7 @@ def keep(window: Window, name: str) -> None:
     folder = Path(SHOTS or window.jupyter.folder / "failed")
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(Exception):  # a border: the page may be gone
-        window.page.screenshot(path=folder / f"{name}.png")
+        (folder / f"{name}.png").write_bytes(window.page.screenshot())  # (see `Window.shot`)
         (folder / f"{name}.html").write_text(window.page.content())
     print(f"\nwhat was on the screen: {folder / name}.png, .html")
     tell(window)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Window, only_lab
-from tests.browser.test_panel import HURRY, forget_late
+from tests.browser.test_panel import hurry, was_hurried
 
 pytestmark = pytest.mark.slow
 
@@ -213,7 +213,7 @@ def test_many_parameters_are_folded(window: Window) -> None:
 
 @only_lab
 def test_a_form_that_took_too_long_to_load_hears_the_kernel_again(window: Window) -> None:
-    window.page.add_init_script(HURRY)
+    hurry(window)
     window.start(LEARN, "learn")
     window.run(1)
     window.run(2)
@@ -226,4 +226,4 @@ def test_a_form_that_took_too_long_to_load_hears_the_kernel_again(window: Window
     expect(form.locator("button.xpm-id").first).not_to_have_attribute("data-full", before)
     expect(form.locator(".xpm-form-note")).to_be_hidden()
     expect(form.locator('[data-act="submit"]')).to_be_enabled()
-    forget_late(window)
+    assert was_hurried(window)
