@@ -242,6 +242,22 @@ SHOW = """n => {
   return book.scrollToItem(n, "start").then(() => true, () => true);
 }"""
 
+# What the browser forgot to lay out: neither hidden nor there.
+UNDRAWN = """root => {
+  const words = document.createTreeWalker(root, NodeFilter.SHOW_TEXT), place = document.createRange(), found = [];
+  const hidden = node => {
+    for (let up = node; up && up !== root; up = up.parentElement)
+      if (getComputedStyle(up).display === "none" || up.matches("option, svg, details:not([open]) > :not(summary)")) return true;
+    return false;
+  };
+  while (words.nextNode()) {
+    const { currentNode: node } = words;
+    place.selectNodeContents(node);
+    if (node.data.trim() && !place.getClientRects().length && !hidden(node.parentElement)) found.push(node.data);
+  }
+  return found;
+}"""
+
 # What sticks out of a box, other than within something that scrolls or clips.
 SPILLED = """root => {
   const spilled = [], box = root.getBoundingClientRect();
@@ -396,6 +412,11 @@ class Window:
     def spilled(self, locator: Any) -> list[str]:
         """List what sticks out of a box."""
         found: list[str] = locator.evaluate(SPILLED)
+        return found
+
+    def undrawn(self, locator: Any) -> list[str]:
+        """List the words that nothing hides and that have no place on the page."""
+        found: list[str] = locator.evaluate(UNDRAWN)
         return found
 
     def shot(self, name: str, locator: Any = None) -> None:

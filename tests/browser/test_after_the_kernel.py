@@ -70,6 +70,7 @@ def test_a_restarted_kernel_leaves_the_picture(window: Window) -> None:
     table = output.locator("[data-xpm] table").first
     expect(table).to_be_visible()
     assert table.inner_text().count("Gated") == 4
+    expect(output.get_by_text("Loading widget")).to_have_count(0)  # only then it says what is wrong
     expect(output.get_by_text("Error displaying widget")).to_be_hidden()
     assert window.panel(2).root.count() == 0
     window.shot("restarted", output)

@@ -49,6 +49,9 @@ def test_it_can_be_left_half_way_and_run_again(window: Window, path: Path) -> No
     run_all(window, code, before=0)
     run_all(window, code, before=len(code))
     assert window.page.evaluate(TURNED) == 0
+    for n in code:
+        # what was drawn while its cell was out of sight is there as well
+        assert window.undrawn(window.output(n)) == [], n
     for theme in THEMES:
         window.theme(theme)
         for n in code:

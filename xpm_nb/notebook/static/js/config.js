@@ -4,7 +4,7 @@
 // Rule: the kernel decides what is valid. Here a slip is only pointed at a moment earlier, and what
 // was typed stays in its field until the kernel has taken it.
 
-import { attr, copyButton, el, hearAgain, kernelGone, replaceText } from "./dom.js";
+import { attr, copyButton, el, hearAgain, kernelGone, markRoom, replaceText } from "./dom.js";
 import { clean } from "./format.js";
 
 /**
@@ -469,6 +469,7 @@ export function renderConfig({ model, el: host }) {
   model.on("msg:custom", heard);
   model.on("comm_live_update", look);
   host.replaceChildren(page.root);
+  const unmark = markRoom(page.root, [["narrow", 560]]);
   draw();
   look();
   const clock = window.setInterval(look, LOOK_MS);
@@ -478,6 +479,7 @@ export function renderConfig({ model, el: host }) {
     model.off("comm_live_update", look);
     model.off("msg:custom", heard);
     window.clearTimeout(patience);
+    unmark();
     page.root.remove();
   };
 }

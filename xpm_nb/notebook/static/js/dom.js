@@ -118,6 +118,25 @@ export async function copy(text) {
 }
 
 /**
+ * Write on an element how much room it has, as its `data-room`. It is what container queries of CSS are
+ * for; but with them Chromium forgets to lay out what came into a widget while its cell was out of
+ * sight, and it was blank when the reader scrolled back.
+ * @param {HTMLElement} root
+ * @param {[string, number][]} rooms  names, from the narrowest, and up to which width in pixels each is meant
+ * @returns {() => void} ends it
+ */
+export function markRoom(root, rooms) {
+  const ruler = el("div", { "aria-hidden": "true" }); // its height is always 0: marking does not resize what is watched
+  root.prepend(ruler);
+  const observer = new ResizeObserver(() => {
+    const width = ruler.clientWidth;
+    if (width) attr(root, "data-room", rooms.find(([, most]) => width <= most)?.[0] ?? null);
+  });
+  observer.observe(ruler);
+  return () => observer.disconnect();
+}
+
+/**
  * A row of tabs; the panels are the caller's.
  * @param {string} prefix  of the identifiers: `${prefix}-tab-${key}`, `${prefix}-panel-${key}`
  * @param {[string, string][]} names  key and title of each

@@ -5,7 +5,7 @@
 // Rule 2: the kernel may be busy or gone. Whatever was asked has an end: an answer, or four seconds.
 
 import { MARKS, STATES, clean, plural, roughly } from "./format.js";
-import { attr, copyButton, el, hearAgain, kernelGone, replaceText, tabList } from "./dom.js";
+import { attr, copyButton, el, hearAgain, kernelGone, markRoom, replaceText, tabList } from "./dom.js";
 import { createStore } from "./store.js";
 import { createJobsTab } from "./jobs.js";
 import { createDrawer } from "./drawer.js";
@@ -35,6 +35,8 @@ const SOON_MS = 1500; // when the connection changed
 const FIRST_PING_MS = 800;
 const PING_MS = 30_000; // after such a silence of a run that has not finished
 const NOTE_MS = 6000;
+/** How much room there is, up to which width. @type {[string, number][]} */
+const ROOMS = [["narrow", 600], ["tight", 900], ["usual", 1359], ["wide", Infinity]];
 const SPEAK_MS = 5000; // between two sentences of a screen reader
 const WANTED = { log: null, lines: 200, detail: null, curves: [], graph: null, table: null };
 
@@ -571,6 +573,7 @@ function render({ model, el: host }) {
   // -- begin and end ------------------------------------------------------------------------------
 
   host.append(root);
+  const unmark = markRoom(root, ROOMS);
   tabs.choose("jobs");
   hub.join(view);
   draw();
@@ -593,6 +596,7 @@ function render({ model, el: host }) {
     if (wantedBefore !== JSON.stringify(WANTED)) hub.send({ do: "watch", view: viewId, ...WANTED });
     for (const part of parts.values()) part.destroy();
     hub.leave(view);
+    unmark();
     root.remove();
   };
 }
