@@ -59,6 +59,12 @@ class Rest(Task):
         return self.dough.dough.read_text()
 
 
+def wait_at(gate: str) -> None:
+    """Wait for a file that a test makes: all that a process beside it can do is look again."""
+    while gate and not os.path.exists(gate):
+        time.sleep(0.01)
+
+
 class Prove(Task):
     """Says what the default is, in so many words."""
 
@@ -69,8 +75,7 @@ class Prove(Task):
         return dep(self)
 
     def execute(self):
-        while self.gate and not os.path.exists(self.gate):
-            time.sleep(0.01)
+        wait_at(self.gate)
         say("prove")
 
 
@@ -266,8 +271,7 @@ class Prices(Config):
         if path.is_file():
             return json.loads(path.read_text())
         say("compute prices")
-        while self.gate and not os.path.exists(self.gate):
-            time.sleep(0.01)
+        wait_at(self.gate)
         path.write_text(json.dumps([self.year, str(path)]))
         return json.loads(path.read_text())
 

@@ -34,7 +34,7 @@ class Gated(Task):
 
         print(f"number {self.n} begins", flush=True)
         progress(0.25, desc="at the gate")
-        while not (self.gates / "open").exists():
+        while not (self.gates / "open").exists():  # a job can only look again
             time.sleep(0.02)
         log_metrics({"loss": 2.5}, step=1)
 """

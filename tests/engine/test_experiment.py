@@ -201,13 +201,19 @@ def test_what_failed_in_another_experiment_says_so(of_two, new_kernel, fake):
         needed.result()
 
 
-def test_what_another_experiment_has_not_made_is_not_made_by_a_look(of_two, new_kernel, fake):
-    attempts.archive_attempt(of_two)
-    new_kernel()
+def not_made_by_a_look(fake):
+    """Look at what a job needs of another experiment: nothing starts until that one is opened."""
     (needed,) = start("later", launcher=fake).jobs[0].dependencies
     assert needed.wait(10) is JobState.UNSCHEDULED
     assert len(fake.handles) == 2
     start("tour", launcher=fake)
+    return needed
+
+
+def test_what_another_experiment_has_not_made_is_not_made_by_a_look(of_two, new_kernel, fake):
+    attempts.archive_attempt(of_two)
+    new_kernel()
+    needed = not_made_by_a_look(fake)
     fake.wait_for(3)
     assert fake.handles[2].paths == of_two
     assert needed.state in (JobState.SCHEDULED, JobState.RUNNING)
@@ -219,10 +225,7 @@ def test_what_is_to_go_on_in_another_experiment_does_not_by_a_look(of_two, new_k
     record = records.read_job(of_two)
     records.write_job(of_two, record._replace(resumable=True, max_retries=1))
     new_kernel()
-    (needed,) = start("later", launcher=fake).jobs[0].dependencies
-    assert needed.wait(10) is JobState.UNSCHEDULED
-    assert len(fake.handles) == 2
-    start("tour", launcher=fake)
+    not_made_by_a_look(fake)
     fake.wait_for(3)
 
 
