@@ -78,7 +78,7 @@ def test_without_style_the_experiment_says_all_that_matters(bundles):
         "▶ running (started by another kernel)",
         "62% tree 5 of 8",
         "ValueError: no such kernel",
-        "✗ error (failed, the same message as above)",
+        "✗ error (failed, as above)",
         "printed accuracy 0.98 with C=1",
         "stderr UserWarning: few points",
         "raised ✗ In[7], line 3, in report",

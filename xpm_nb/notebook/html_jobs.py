@@ -264,7 +264,7 @@ class _Notes:
 
     def asides(self, job: JobView, stable: bool) -> list[str]:
         """Give small words behind a job's state."""
-        words = ["the same message as above"] if self.repeats(job) else []
+        words = ["as above"] if self.repeats(job) else []
         words += ["source unknown"] if job.unknown else []
         words += [BADGES[job.stale]] if job.stale in BADGES else []
         if not stable:
