@@ -494,3 +494,41 @@ def test_a_page_that_took_too_long_to_load_hears_the_kernel_again(window: Window
     panel.button("cancel").click()
     expect(panel.rows("error")).to_have_count(1)
     assert was_hurried(window)
+
+
+WIDE = """
+class Wide(Task):
+    n: Param[int]
+
+    def execute(self):
+        log_metrics({f"a figure, number {k}": 123456789.5 * (-1) ** k for k in range(6)}, step=0)
+
+
+xp = start("wide")
+for n in range(3):
+    Wide.C(n=n).tag("n", n).tag("series", "of many measurements " + str(n)).submit()
+xp.wait()
+"""
+# Of each row: what it is at the right edge, and whether its first cell is whole at the left one.
+EDGES = """grid => { grid.scrollLeft = 1e6; const box = grid.getBoundingClientRect(); return [...grid.querySelectorAll("[role=row]")]
+  .filter(row => row.offsetHeight).map(row => [
+    row.getBoundingClientRect().right >= box.right - 1, row.firstElementChild.getBoundingClientRect().left >= box.left - 1,
+    row.lastElementChild.getBoundingClientRect().right <= box.right + 1]); }"""
+CUT = """root => [...root.querySelectorAll('[role=row][data-id] [data-key="metric"]')]
+  .filter(cell => cell.scrollWidth > cell.clientWidth).map(cell => cell.textContent)"""
+
+
+@only_lab
+def test_rows_that_are_wider_than_the_panel_are_whole(window: Window) -> None:
+    window.start(WIDE, "xp")
+    window.run(1)
+    window.run(2)
+    panel = window.panel(2)
+    expect(panel.rows("done")).to_have_count(3)
+    panel.rows().nth(1).click()
+    window.page.keyboard.press("Escape")
+    grid = panel.root.locator(".xpm-grid")
+    assert grid.evaluate("g => g.scrollWidth - g.clientWidth") > 60
+    assert grid.evaluate(EDGES) == 4 * [[True, True, True]]
+    window.shot("wide-end", panel.root)
+    assert panel.root.evaluate(CUT) == []

@@ -101,10 +101,11 @@ test("ten thousand rows are put in order quickly, and a window of them exists", 
 });
 
 test("what is said of a job", () => {
+  // (of several lines, the first says what it is)
   const row = (now) => createStore({ t0: 0, tasks: ["A"], metrics: [], tags: [], rows: [[["a", 0], now]] }).rows[0];
   assert.equal(stateText(row(["e", "memory"])), "out of memory");
   assert.equal(stateText(row(["e", ""])), "error");
-  assert.equal(newsText(row(["e", "failed", 1, 2, null, "", 2, 0, [], "boom\nValueError: <b>\u202e"])), "ValueError: <b>\\u202e · attempt 2");
+  assert.equal(newsText(row(["e", "failed", 1, 2, null, "", 2, 0, [], "ValueError: <b>\u202e\nboom"])), "ValueError: <b>\\u202e · attempt 2");
   assert.equal(newsText(row(["r", "", 1, null, 0.456])), "45%");
   assert.equal(newsText(row(["r", "", 1, null, 0.4, "epoch 3", 1, 2])), "epoch 3 · elsewhere");
   assert.equal(newsText(row(["d", "", 1, 2, 1, "epoch 9", 1, 1])), "reused");
@@ -144,6 +145,19 @@ test("figures of a metric have equally many decimals, and more when one needs th
   assert.deepEqual(texts(), ["11.00", "2.50", "0.25", ""]);
   const large = measured([11], [123456.5]);
   assert.deepEqual(large.rows.map((row) => column(columnsOf(large, 2000)).text(row, 0)), ["11", "123457"]);
+});
+
+test("a figure is never cut: a column is as wide as its longest, also where there is little room", () => {
+  const measured = (...values) => some(0, { rows: values.map((value, i) => [[String(i).repeat(12), 0, 0, [0, 0]], ["r", "", 0, null, null, "", 1, 0, [value]]]) });
+  const room = (store, width) => columnsOf(store, width).find((one) => one.key === "metric:loss").chars;
+  for (const [value, letters] of [[123457000, 9], [-1.235e-300, 11], [5, 8]]) {
+    for (const width of [700, 2000]) assert.ok(room(measured(1, value), width) >= letters + 2);
+  }
+  const store = measured(1, 2);
+  const columns = columnsOf(store, 2000);
+  store.apply({ seq: 2, prev: 1, r: [[1, ["r", "", 0, null, null, "", 1, 0, [123457000]]]] });
+  assert.equal(widen(columns, [store.rows[1]]), true); // the columns are made anew
+  assert.equal(widen(columnsOf(store, 2000), [store.rows[1]]), false);
 });
 
 test("short remarks are whole where there is room", () => {

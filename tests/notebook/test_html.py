@@ -178,6 +178,13 @@ def test_a_text_of_a_table_has_room_for_its_last_column():
     assert row == f"{'T' * 39}…  {'N' * 39}…  {'p' * 70}"
 
 
+def test_a_name_of_what_could_go_is_known_by_its_end():
+    name = f"{'long-' * 9}experiment.learn 01234567"
+    view = TableView(("why", "what", "size"), (("failed", name, "1 kB"),), (False, False, True))
+    assert name in html.table_text(view)
+    assert f'<td class="xpm-words">{name}</td>' in html.table_html(view)
+
+
 def test_a_remark_is_no_error():
     jobs = [job(JobState.UNSCHEDULED, message="it runs when a job needs it")]
     page = html.jobs_html(jobs)

@@ -22,6 +22,7 @@ MAX_TABLE_ROWS = 200
 TEXT_CELL = 80  # characters of a cell in text: counts of states and the words of a plan have room
 TEXT_NAME = 40  # of one with more behind it
 TEXT_ROWS = 60  # of a table in text/plain
+LONG = ("state", "plan", "what")  # columns of words, and of names that differ in their last letters
 MAX_LINE = 500  # of what stands above a table
 BEST = "★"
 _DIGITS = re.compile(r"[0-9a-f]{8}")
@@ -52,7 +53,7 @@ def table_html(view: TableView, *, uid: str = "") -> str:
 def _cell(view: TableView, i: int, j: int, cell: str, best: bool) -> Html:
     names = ["xpm-num"] if any(view.numeric[j : j + 1]) else []
     column = view.columns[j] if j < len(view.columns) else ""
-    names += ["xpm-words"] if column in ("state", "plan") else []
+    names += ["xpm-words"] if column in LONG else []
     value: object = clean(cell, 100)
     if column == "state":
         value = _state(cell) or value
@@ -111,7 +112,7 @@ def _room(view: TableView, column: int) -> int:
     """Say how many characters a cell may have in text: at the end of a line there are more."""
     name = view.columns[column] if column < len(view.columns) else ""
     last = column == len(view.columns) - 1
-    return TEXT_CELL if last or name in ("state", "plan") else TEXT_NAME
+    return TEXT_CELL if last or name in LONG else TEXT_NAME
 
 
 def aligned(grid: Sequence[Sequence[str]], numeric: Sequence[bool] = ()) -> list[str]:

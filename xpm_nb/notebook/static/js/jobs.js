@@ -18,6 +18,7 @@ import { elapsed } from "./store.js";
  * @property {number} chars  how wide, in digits; 0 for what is left
  * @property {number} [least]  of one that takes what is left: em
  * @property {number} [decimals]  of figures that are to be compared
+ * @property {number} [figure]  digits that the longest of them needs
  * @property {(row: Row, now: number) => number | string | null} value  what it is sorted by
  * @property {(row: Row, now: number) => string} text
  */
@@ -64,7 +65,7 @@ export function asides(row) {
 export function newsText(row) {
   const aside = asides(row);
   let news = "";
-  if (row.state === "error" && row.reason !== "cancelled") news = clean(row.message.trim().split("\n").pop() ?? "", 200);
+  if (row.state === "error" && row.reason !== "cancelled") news = clean(row.message.trim().split("\n")[0], 200);
   else if (row.state === "running") news = row.ptext ? clean(row.ptext, 120) : row.progress == null ? "" : `${Math.floor(row.progress * 100)}%`;
   return news && aside ? `${news} · ${aside}` : news || aside;
 }
@@ -168,6 +169,7 @@ export function columnsOf(store, width, usage = false, digit = 8) {
     columns.push(column);
   }
   widen(columns, store.rows);
+  for (const column of columns) column.chars = Math.max(column.chars, column.figure ?? 0);
   if (store.rows.some((row) => row.started != null)) {
     columns.push({ key: "time", title: "time", num: true, chars: 11, value: elapsed, text: (row, now) => duration(elapsed(row, now)) });
   }
@@ -184,8 +186,8 @@ export function columnsOf(store, width, usage = false, digit = 8) {
 }
 
 /**
- * Give figures the decimals that these rows need, too; tell whether that are more than before. (There
- * are fewer only when all columns are new: where one reads, nothing jumps to and fro.)
+ * Give figures the decimals and the digits that these rows need, too; tell whether that are more than
+ * before. (There are fewer only when all columns are new: where one reads, nothing jumps to and fro.)
  * @param {Column[]} columns
  * @param {Row[]} rows
  */
@@ -193,12 +195,13 @@ export function widen(columns, rows) {
   let more = false;
   for (const column of columns) {
     if (column.decimals === undefined) continue;
-    const before = column.decimals;
+    const { decimals: before, figure = FIGURE } = column;
     for (const row of rows) {
       if (column.decimals === Infinity) break;
       column.decimals = Math.max(column.decimals, decimals(row.metrics[column.title]));
     }
-    more ||= column.decimals > before;
+    column.figure = rows.reduce((most, row) => Math.max(most, column.text(row, 0).length + 2.5), figure);
+    more ||= column.decimals > before || column.figure > figure;
   }
   return more;
 }
@@ -241,7 +244,7 @@ function squeeze(columns, width, digit) {
     const before = least(column);
     if (!column.chars) column.least = Math.max(6, (column.least ?? 0) - over / 13);
     else if (column.key.startsWith("tag:") && !column.num && column.chars > 10) column.chars = Math.max(10, Math.floor(column.chars - over / digit));
-    else if (column.key.startsWith("metric:") && column.chars > FIGURE) column.chars = Math.max(FIGURE, Math.floor(column.chars - over / digit));
+    else if (column.figure && column.chars > column.figure) column.chars = Math.max(column.figure, Math.floor(column.chars - over / digit));
     over -= before - least(column);
   }
 }
@@ -434,6 +437,8 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
     const keys = columns.map((column) => `${column.key} ${column.chars} ${column.least ?? ""}`).join("\n");
     if (keys !== shown) {
       shown = keys;
+      // All rows are as wide as that: what is behind an edge belongs to a row as well.
+      root.style.setProperty("--xpm-least", `calc(${columns.map((column) => (column.chars ? `${column.chars}ch` : `${(column.least ?? 4).toFixed(1)}em`)).join(" + ")})`);
       root.style.setProperty("--xpm-columns", columns.map((column) => (column.chars ? `${column.chars}ch` : `minmax(${(column.least ?? 4).toFixed(1)}em, 1fr)`)).join(" "));
       const news = columns.find((column) => column.key === "progress" && !column.chars);
       attr(root, "data-tight", Boolean(news) && (news?.least ?? 0) < METER_EM);
@@ -749,12 +754,13 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
       }
       const used = store.counts.running > 0 && (usage || store.rows.some((row) => row.cpu != null));
       const begun = !columns.some((column) => column.key === "time") && store.rows.some((row) => row.started != null);
-      if (anew || begun || used !== usage || over !== store.finished || !columns.length) {
+      const longer = changed !== null && widen(columns, [...changed].map((i) => store.rows[i]));
+      if (anew || begun || longer || used !== usage || over !== store.finished || !columns.length) {
         usage = used;
         structure();
         return;
       }
-      draw(changed && widen(columns, [...changed].map((i) => store.rows[i])) ? null : changed);
+      draw(changed);
       if ((sorting.key || filter.states.size || filter.text) && !orderTimer) orderTimer = window.setTimeout(reorder, REORDER_MS);
     },
     /** Once a second: the times of the rows that are seen. */
