@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import resource
 import select
 import shutil
@@ -63,6 +64,8 @@ class Key(NamedTuple):
 
 
 State = dict[Key, Any]
+
+PROBE = re.compile(r"[a-z0-9_]{8}")
 
 # What has a value at any time; the others are there or not.
 VALUES = {"cwd", "umask", "variable", "import path", "handler of signal", "hook", "open files"}
@@ -108,7 +111,21 @@ def temporary_files() -> State:
         return {}
     # Node, which drives the browser, writes its own cache there when it ends.
     found = [name for name in os.listdir(folder) if name != "node-compile-cache"]
-    return {Key("temporary file", name): folder for name in found}
+    return {Key("temporary file", name): folder for name in found if not is_probe(folder, name)}
+
+
+def is_probe(folder: str, name: str) -> bool:
+    """Tell whether Python has tried here whether it can write, and was killed in the middle.
+
+    The first `tempfile.gettempdir()` of a process writes four bytes into a file whose name is eight
+    letters, and deletes it. What is killed at random is killed there, too, once in a while.
+    """
+    if not PROBE.fullmatch(name):
+        return False
+    try:
+        return Path(folder, name).read_bytes() in (b"", b"blat")
+    except OSError:  # gone by now, or a folder
+        return False
 
 
 def values() -> State:

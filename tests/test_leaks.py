@@ -61,6 +61,9 @@ def opened(tmp_path_factory):
 def test_temporary_file():
     kept.append(tempfile.mkdtemp(prefix="forgotten"))
 
+def test_file_with_a_name_of_eight_letters():
+    Path(tempfile.gettempdir(), "abcd_123").write_text("not a try")
+
 def test_cwd(tmp_path):
     os.chdir(tmp_path)
 
@@ -112,6 +115,7 @@ SAID = {
     "locked_descriptor": ["descriptor ", "/locked, locked", "lock ", "FLOCK ADVISORY WRITE"],
     "lock_on_a_file_of_the_module": ["lock ", "FLOCK ADVISORY WRITE"],
     "temporary_file": ["temporary file ", "/forgotten"],
+    "file_with_a_name_of_eight_letters": ["temporary file ", "/abcd_123"],
     "cwd": ["cwd: ", "before, now ", "test_cwd0"],
     "umask": ["umask: '0022' before, now '0077'"],
     "new_variable": ["variable NEW_ONE: not there before, now 'x'"],
@@ -158,6 +162,11 @@ def test_process_that_takes_its_time_to_end():
 def test_cycle_that_holds_a_file(tmp_path):
     cycle = [os.fdopen(os.open(tmp_path / "held", os.O_CREAT | os.O_RDWR), closefd=True)]
     cycle.append(cycle)
+
+def test_process_that_is_killed_while_it_looks_where_temporary_files_go():
+    code = "import os, tempfile; os.unlink = lambda _: os.kill(os.getpid(), 9); tempfile.gettempdir()"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert any(len(name) == 8 for name in os.listdir(tempfile.gettempdir()))
 
 @pytest.mark.skip
 def test_skipped():
