@@ -332,6 +332,8 @@ def told():
 
 
 def raises():
+    while not Path("late").exists():
+        time.sleep(0.02)
     print("SAID before")
     raise RuntimeError("SAID trouble")
 
@@ -351,9 +353,12 @@ def test_callbacks(window: Window) -> None:
     expect(panel.rows("running")).to_have_count(2)
     window.begin(4)
     window.let("open")
-    expect(window.output(2).locator(".widget-label")).to_have_text("1 heard")
-    expect(panel.rows("done")).to_have_count(2)
+    # After the end, with nothing to tell, there is no column for news any more.
+    expect(panel.root).to_have_attribute("data-state", "done")
+    expect(panel.rows().nth(1).locator('[data-key="progress"]')).to_have_count(0)
+    window.let("late")
     expect(panel.rows().nth(1)).to_contain_text("callback failed")
+    expect(window.output(2).locator(".widget-label")).to_have_text("1 heard")
     panel.rows().nth(0).dblclick()
     drawer = panel.root.locator(".xpm-drawer")
     drawer.get_by_role("tab", name="Callbacks").click()

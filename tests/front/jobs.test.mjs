@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createStore } from "../../xpm_nb/notebook/static/js/store.js";
-import { asides, columnsOf, filterHint, matcher, newsText, orderRows, parseQuery, ROW_PX, stateText, tagsText, widen, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
+import { asides, columnsOf, filterHint, matcher, newsText, orderRows, outgrown, parseQuery, ROW_PX, stateText, tagsText, widen, windowOf } from "../../xpm_nb/notebook/static/js/jobs.js";
 
 const NONE = { states: new Set(), task: "", text: "" };
 const LRS = ["0.1", "0.01", "0.001"];
@@ -130,6 +130,39 @@ test("news of jobs that are over take what they need, tags stand in where it is 
   assert.ok(!narrow.some((one) => one.key === "tag:lr"));
   const news = narrow.find((one) => one.key === "progress");
   assert.equal(news.text(store.rows[2]), "lr=0.001");
+});
+
+test("what is said of jobs that are over finds a column, also where there was none any more", () => {
+  const done = (flags = 0, message = "") => [message ? "e" : "d", message ? "failed" : "", 0, 9, null, "", 1, flags, [0.1], message];
+  const late = (first, ...then) => {
+    const store = some(0, { rows: [first, done()].map((now, i) => [[String(i).repeat(12), 0, i, [0, 0]], now]), finished: true });
+    const columns = columnsOf(store, 900);
+    const other = then.map((now, n) => {
+      store.apply({ seq: n + 2, prev: n + 1, r: [[1, now]] });
+      return outgrown(columns, [store.rows[1]]);
+    });
+    return { other, before: columns.map((column) => column.key), after: columnsOf(store, 900).map((column) => column.key) };
+  };
+  const silent = late(done(), done(), done(8)); // a callback failed
+  assert.deepEqual(silent.other, [false, true]);
+  assert.ok(!silent.before.includes("progress") && silent.after.includes("progress"));
+  assert.deepEqual(late(done(), done(16)).other, [true]); // it is stale now
+  assert.deepEqual(late(done(1), done(1), done(8)).other, [false, true]); // longer than "reused"
+  assert.deepEqual(late(done(0, "x".repeat(60)), done(8)).other, [false]); // there is room for anything
+  assert.deepEqual(late(done(), ["e", "memory", 0, 9, null, "", 1, 0, [0.1], "killed"]).other, [true]);
+});
+
+test("a reason that is longer than any state is whole while others run", () => {
+  const rows = ["r", "r"].map((state, i) => [[String(i).repeat(12), 0, i, [0, 0]], [state, "", 0, null, null, "", 1, 0, []]]);
+  const store = some(0, { rows });
+  const columns = columnsOf(store, 900);
+  const state = (all) => all.find((one) => one.key === "state").chars;
+  const before = state(columns);
+  store.apply({ seq: 2, prev: 1, r: [[1, ["e", "failed", 0, 9, null, "", 1, 0, [], ""]]] });
+  assert.equal(outgrown(columns, [store.rows[1]]), false);
+  store.apply({ seq: 3, prev: 2, r: [[1, ["e", "memory", 0, 9, null, "", 1, 0, [], ""]]] });
+  assert.equal(outgrown(columns, [store.rows[1]]), true);
+  assert.equal(state(columnsOf(store, 900)), before + "out of memory".length - 9);
 });
 
 test("figures of a metric have equally many decimals, and more when one needs them", () => {

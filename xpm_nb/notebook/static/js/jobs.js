@@ -31,6 +31,7 @@ const NARROW_PX = 620; // below it, columns are left out; above, the grid scroll
 const TIGHT_PX = 1200; // below it, long words give way to the columns behind them
 const SHORT_NEWS = 26; // letters: the column with the news of jobs that are over need not take all the space
 const FIGURE = 10.5; // digits: what a figure needs; its heading may be cut
+const MARK = 4.5; // digits: the mark before a state, and the space around it
 const METER_EM = 9; // in less, the line that says how far a job is stands alone
 const MAX_TAGS = 8;
 const MAX_METRICS = 6;
@@ -153,11 +154,10 @@ export function orderRows(store, filter, column, down) {
  */
 export function columnsOf(store, width, usage = false, digit = 8) {
   const longest = store.tasks.reduce((most, task) => Math.max(most, clean(task, 28).length), 3);
-  const words = store.rows.reduce((most, row) => (row.reason ? Math.max(most, stateText(row).length) : most), 9);
   /** @type {Column[]} */
   const columns = [
     { key: "job", title: "job", num: false, chars: longest + 9.5, value: (row) => row.task, text: (row) => clean(row.task, 28) },
-    { key: "state", title: "state", num: false, chars: words + 4.5, value: (row) => STATES.indexOf(row.state), text: stateText },
+    { key: "state", title: "state", num: false, chars: 9 + MARK, value: (row) => STATES.indexOf(row.state), text: stateText },
     ...store.tagNames.filter((name) => varies(store, name)).slice(0, MAX_TAGS).map((name) => tagColumn(store, name)),
     { key: "progress", title: "progress", num: false, chars: newsChars(store), least: asideEm(store), value: (row) => row.progress ?? null, text: newsText },
   ];
@@ -186,14 +186,20 @@ export function columnsOf(store, width, usage = false, digit = 8) {
 }
 
 /**
- * Give figures the decimals and the digits that these rows need, too; tell whether that are more than
- * before. (There are fewer only when all columns are new: where one reads, nothing jumps to and fro.)
+ * Give states the space, and figures the decimals and the digits, that these rows need, too; tell
+ * whether that is more than before. (There is less only when all columns are new: where one reads,
+ * nothing jumps to and fro.)
  * @param {Column[]} columns
  * @param {Row[]} rows
  */
 export function widen(columns, rows) {
   let more = false;
   for (const column of columns) {
+    if (column.key === "state") {
+      const words = rows.reduce((most, row) => (row.reason ? Math.max(most, stateText(row).length) : most), 0);
+      more ||= words + MARK > column.chars;
+      column.chars = Math.max(column.chars, words + MARK);
+    }
     if (column.decimals === undefined) continue;
     const { decimals: before, figure = FIGURE } = column;
     for (const row of rows) {
@@ -204,6 +210,20 @@ export function widen(columns, rows) {
     more ||= column.decimals > before || column.figure > figure;
   }
   return more;
+}
+
+/**
+ * Tell whether rows that changed need other columns. (What comes after the end, such as a callback that
+ * failed or a result that is stale by now, may find that there is no column for news any more.)
+ * @param {Column[]} columns
+ * @param {Row[]} rows
+ */
+export function outgrown(columns, rows) {
+  const has = (/** @type {string} */ key) => columns.find((column) => column.key === key);
+  const room = has("progress")?.chars ?? 2; // 0: as much as there is
+  const untold = room > 0 && rows.some((row) => newsText(row).length + 2 > room);
+  const begun = !has("time") && rows.some((row) => row.started != null);
+  return widen(columns, rows) || untold || begun;
 }
 
 /**
@@ -753,9 +773,8 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
         return;
       }
       const used = store.counts.running > 0 && (usage || store.rows.some((row) => row.cpu != null));
-      const begun = !columns.some((column) => column.key === "time") && store.rows.some((row) => row.started != null);
-      const longer = changed !== null && widen(columns, [...changed].map((i) => store.rows[i]));
-      if (anew || begun || longer || used !== usage || over !== store.finished || !columns.length) {
+      const other = changed !== null && outgrown(columns, [...changed].map((i) => store.rows[i]));
+      if (anew || other || used !== usage || over !== store.finished || !columns.length) {
         usage = used;
         structure();
         return;
