@@ -393,6 +393,22 @@ def test_the_end_without_a_wait_sends_the_state_once(panels):
     assert len(panels.states()) == 1
 
 
+def test_what_comes_after_the_end_is_in_the_state_too(panels, monkeypatch):
+    monkeypatch.setattr(live, "SNAPSHOT_S", 0.02)
+    panels.now = view(JobState.RUNNING)
+    bridge.show(panels)
+    panels.change(JobState.DONE)
+    panels.until(panels.states)
+    late = (replace(job, callback_error="ValueError: late") for job in panels.now.jobs)
+    panels.now = replace(panels.now, jobs=tuple(late))
+    panels.publisher.touch(None)
+    panels.until(lambda: len(panels.states()) == 2)
+    before, after = (state["rows"][0][1] for state in panels.states())
+    assert before[0] == after[0] == "d"
+    assert before[7:] == []
+    assert after[7] & protocol.CALLBACK_ERROR
+
+
 def test_a_click_is_carried_out_once(panels):
     panels.now = view(JobState.RUNNING, JobState.DONE)
     bridge.show(panels)

@@ -343,11 +343,18 @@ class Live:
             self._send_state()
         elif feed.pending or more:
             self._tell(feed.change(time.time(), **more))
-        if feed.finished and not self._was_finished and self._state_seq != feed.seq:
-            self._send_state()  # what is saved with the notebook is the end
         if feed.finished:
-            return NEVER
+            return self._keep_state()
         return min(self._estimate.due, self._usage.due if feed.running else NEVER)
+
+    def _keep_state(self) -> float:
+        """Send the end: the state is saved with the notebook. So is what comes after the end."""
+        if self._state_seq == self.feed.seq:
+            return NEVER
+        if self._was_finished and time.monotonic() < self._snapshot.due:
+            return self._snapshot.due
+        self._send_state()
+        return NEVER
 
     def _news(self, now: float) -> Json:
         """Say what is new of the whole."""
