@@ -468,7 +468,7 @@ export function renderConfig({ model, el: host }) {
   model.on("change:view", news);
   model.on("msg:custom", heard);
   model.on("comm_live_update", look);
-  host.replaceChildren(page.root);
+  host.append(page.root);
   const unmark = markRoom(page.root, [["narrow", 560]]);
   draw();
   look();

@@ -51,8 +51,8 @@ export function dressed(display, sheet) {
       // In the view, not in the page: some front-ends keep each view in a shadow tree of its own.
       const style = context.el.ownerDocument.createElement("style");
       style.textContent = sheet;
-      const stop = display.render(context); // which may begin by emptying its place
-      context.el.prepend(style);
+      context.el.replaceChildren(style); // before what is drawn: it is measured at once
+      const stop = display.render(context);
       const show = hideTwin(context.model.get("uid"), context.el.ownerDocument);
       return () => {
         show();
