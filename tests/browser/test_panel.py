@@ -374,6 +374,75 @@ def test_callbacks(window: Window) -> None:
     assert "SAID" not in window.text(1) + window.text(2)
 
 
+NAMED = """
+class Named(Task):
+    name: Param[str]
+
+    def execute(self):
+        return self.name
+
+
+xp = start("named")
+runs = [Named.C(name=tag(f"{n} " + "long name " * 3)).submit() for n in range(3)]
+xp.wait()
+"""
+
+
+@only_lab
+def test_columns_are_right_from_the_beginning(window: Window) -> None:
+    """That they are measured again shows nothing else."""
+    window.start(NAMED)
+    window.run(1)
+    panel = window.panel(1)
+    expect(panel.rows("done")).to_have_count(3)
+    jobs = panel.root.locator(".xpm-jobs")
+    expect(jobs).to_have_attribute("style", re.compile("--xpm-columns"))
+    first = str(jobs.get_attribute("style"))
+    window.page.set_viewport_size({"width": 700, "height": 1000})
+    expect(jobs).not_to_have_attribute("style", first)
+    window.page.set_viewport_size({"width": 1280, "height": 1000})
+    expect(jobs).to_have_attribute("style", first)
+
+
+REMARKS = """
+class Keep(Task):
+    made: Param[Gated]
+
+    def execute(self):
+        return 1
+
+
+xp = start("remarks", slots=4)
+pen = xp.token("pen", 1)
+runs = [pen(1, Gated.C(n=n, gates=Path.cwd())).submit() for n in range(2)]
+kept = Keep.C(made=runs[0]).submit()
+"""
+
+
+@only_lab
+def test_rows_say_why_a_job_waits_and_what_is_to_be_thought_of_its_result(window: Window) -> None:
+    window.start(REMARKS, "xp", "runs[0].job.disown('noise')")
+    window.run(1)
+    window.run(2)
+    panel = window.panel(2)
+    note = panel.root.get_by_role("note", name="remark")
+    expect(panel.rows("ready")).to_contain_text("waits for token 'pen'")
+    window.shot("waits", panel.root)
+    panel.rows().nth(1).dblclick()
+    expect(note).to_contain_text("waits for token 'pen'")
+    window.let("open")
+    expect(panel.root).to_have_attribute("data-state", "done")
+    expect(note).to_have_count(0)
+    window.run(3)
+    panel = window.panel(2)
+    expect(panel.rows().nth(0)).to_contain_text("disowned")
+    expect(panel.rows().nth(2)).to_have_attribute("data-state", "done")
+    expect(panel.rows().nth(2)).to_contain_text("bad input: Gated")
+    panel.rows().nth(2).dblclick()
+    expect(note).to_contain_text("was disowned (noise)")
+    window.shot("bad-input", panel.root)
+
+
 @only_lab
 def test_reload_ext_keeps_everything(window: Window) -> None:
     window.start(

@@ -109,6 +109,12 @@ test("what is said of a job", () => {
   assert.equal(newsText(row(["r", "", 1, null, 0.456])), "45%");
   assert.equal(newsText(row(["r", "", 1, null, 0.4, "epoch 3", 1, 2])), "epoch 3 · elsewhere");
   assert.equal(newsText(row(["d", "", 1, 2, 1, "epoch 9", 1, 1])), "reused");
+  // What is no error is said, too: why a job waits, who holds it, what is to be thought of a result.
+  assert.equal(newsText(row(["y", "", null, null, null, "", 1, 0, [], "waits for token 'gpu': 2 of 2 in use"])), "waits for token 'gpu': 2 of 2 in use");
+  assert.equal(newsText(row(["r", "", 1, null, 0.4, "", 2, 0, [], "held by process 12"])), "40% · held by process 12 · attempt 2");
+  assert.equal(newsText(row(["d", "", 1, 2, 1, "", 1, 256 + 1, [], "bad input: Learn 12 was disowned (noise)"])), "bad input: Learn 12 was disowned (noise) · source unknown · reused");
+  assert.equal(newsText(row(["e", "cancelled", 1, 2, null, "", 1, 0, [], "cancelled"])), "");
+  assert.equal(newsText(row(["e", "cancelled", 1, 2, null, "", 1, 0, [], "cancelled by process 12"])), "cancelled by process 12");
 });
 
 test("news of jobs that are over take what they need, tags stand in where it is narrow", () => {

@@ -33,12 +33,13 @@ test("a snapshot gives rows, counts and names", () => {
 test("flags say what is to be thought of a result", () => {
   const words = (flags) => {
     const [row] = createStore(snapshot([[["aaaaaaaaaaaa", 1, 0.5], ["d", "", 1, 3.5, null, "", 1, flags]]])).rows;
-    return [row.stale, row.drift, row.reused];
+    return [row.source, row.stale, row.drift, row.reused];
   };
-  assert.deepEqual(words(0), ["", "", false]);
-  assert.deepEqual(words(16 + 1), ["stale: code changed", "", true]);
-  assert.deepEqual(words(128), ["", "environment changed", false]);
-  assert.deepEqual(words(128 + 64), ["code unknown", "environment changed", false]);
+  assert.deepEqual(words(0), ["", "", "", false]);
+  assert.deepEqual(words(16 + 1), ["", "stale: code changed", "", true]);
+  assert.deepEqual(words(128), ["", "", "environment changed", false]);
+  assert.deepEqual(words(128 + 64), ["", "code unknown", "environment changed", false]);
+  assert.deepEqual(words(256), ["source unknown", "", "", false]);
 });
 
 test("an empty or missing snapshot is an experiment without jobs", () => {

@@ -58,3 +58,4 @@ def test_badges_have_the_same_words_and_numbers():
     assert protocol.STALE["code"] == 1 << 4
     assert f'const DRIFTED = "{freshness.DRIFTED}";' in source
     assert f"(flags & {protocol.DRIFTED})" in source
+    assert f"(flags & {protocol.UNKNOWN})" in source

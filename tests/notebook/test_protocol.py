@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from xpm_nb.core.freshness import BADGES
 from xpm_nb.core.states import FailureReason, JobState
 from xpm_nb.core.views import JobView, Said
 from xpm_nb.notebook import protocol
@@ -49,6 +50,9 @@ changes = st.fixed_dictionaries(
         "earlier": st.booleans(),
         "elsewhere": st.booleans(),
         "callback_error": texts,
+        "stale": st.sampled_from(["", *BADGES]),
+        "drift": texts,
+        "unknown": st.lists(texts, max_size=2).map(tuple),
         "said": st.lists(st.just(Said("out", "hi")), max_size=2).map(tuple),
     },
 )
@@ -84,7 +88,13 @@ class Front:
     def now(self, d):
         d = d + [None] * (11 - len(d))
         metrics = dict(zip(self.words["metrics"], d[8] or [], strict=False))
-        return {"state": d[0], "reason": d[1] or "", "message": d[9] or "", "metrics": metrics}
+        return {
+            "state": d[0],
+            "reason": d[1] or "",
+            "flags": d[7] or 0,
+            "message": d[9] or "",
+            "metrics": metrics,
+        }
 
     def hear(self, message) -> bool:
         """False: it has to ask for a snapshot."""
@@ -98,6 +108,13 @@ class Front:
         return True
 
 
+def flags(view: JobView) -> int:
+    stale = ["", *BADGES].index(view.stale)
+    bits = [view.reused, view.elsewhere, view.earlier, view.callback_error]
+    bits += [stale & 1, stale & 2, stale & 4, view.drift, view.unknown]
+    return sum(1 << place for place, bit in enumerate(bits) if bit)
+
+
 def shown(view: JobView) -> dict:
     tags = {protocol.text(n, protocol.MAX_NAME): protocol.text(v, 200) for n, v in view.tags}
     return {
@@ -106,6 +123,7 @@ def shown(view: JobView) -> dict:
         "tags": tags,
         "state": protocol.LETTERS[view.state],
         "reason": view.reason.value if view.reason else "",
+        "flags": flags(view),
         "message": protocol.text(view.message, protocol.MAX_MESSAGE),
     }
 

@@ -494,6 +494,7 @@ class Live:
             "message": protocol.text(view.message),
             "said": [[plain(part) for part in said] for said in view.said],
             "tags": plain(view.tags),
+            "unknown": [protocol.text(name, protocol.MAX_NAME) for name in view.unknown],
             "drift": protocol.text(view.drift, protocol.MAX_MESSAGE),
             "times": {
                 "submitted": view.submitted,

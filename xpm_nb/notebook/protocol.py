@@ -47,7 +47,7 @@ LETTERS = {
     JobState.DONE: "d",
     JobState.ERROR: "e",
 }
-REUSED, ELSEWHERE, EARLIER, CALLBACK_ERROR, DRIFTED = 1, 2, 4, 8, 128
+REUSED, ELSEWHERE, EARLIER, CALLBACK_ERROR, DRIFTED, UNKNOWN = 1, 2, 4, 8, 128, 256
 STALE = {word: number << 4 for number, word in enumerate(("", *BADGES))}  # three bits
 
 MAX_NAME = 80  # characters of a tag's or metric's name
@@ -257,7 +257,7 @@ class Feed:
 
     def _dynamic(self, view: JobView) -> list[Any]:
         flags = STALE.get(view.stale, 0)
-        flags += DRIFTED * bool(view.drift)
+        flags += DRIFTED * bool(view.drift) + UNKNOWN * bool(view.unknown)
         flags += REUSED * view.reused + ELSEWHERE * view.elsewhere + EARLIER * view.earlier
         metrics: list[Any] = []
         for name, value in view.metrics:

@@ -5,7 +5,7 @@
 import { MARKS, clean, duration, parseLog, plural } from "./format.js";
 import { attr, copyButton, el, replaceText, tabList } from "./dom.js";
 import { elapsed } from "./store.js";
-import { asides, stateText } from "./jobs.js";
+import { asides, remark, stateText } from "./jobs.js";
 import { failureNodes } from "./failure.js";
 
 /** @typedef {import("./store.js").Row} Row */
@@ -74,7 +74,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
   const digits = el("span", { class: "xpm-id" });
   const facts = el("span", { class: "xpm-dim" });
   const close = el("button", { type: "button", class: "xpm-quiet xpm-close", "aria-label": "close", title: "close (Esc)", text: "✕" });
-  const problem = el("pre", { class: "xpm-message", tabindex: 0, role: "note", "aria-label": "what went wrong" });
+  const note = el("pre", { class: "xpm-message", tabindex: 0, role: "note" });
   const panels = {
     log: log.root,
     failure: el("div", { class: "xpm-scroll", tabindex: 0 }),
@@ -99,7 +99,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     attr(panel, "aria-labelledby", `${uid}-job-tab-${name}`);
   }
   const top = el("div", { class: "xpm-drawer-head" }, mark, title, digits, facts, close);
-  const root = el("div", { class: "xpm-drawer", role: "group", hidden: true }, top, problem, tabs.root, Object.values(panels));
+  const root = el("div", { class: "xpm-drawer", role: "group", hidden: true }, top, note, tabs.root, Object.values(panels));
   close.addEventListener("click", hide);
   tabs.choose("log");
 
@@ -137,13 +137,9 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     if (inside) /** @type {HTMLElement | null} */ (root.parentElement?.querySelector(".xpm-grid"))?.focus({ preventScroll: true });
   }
 
-  /**
-   * What went wrong, "" where that is said already ("cancelled").
-   * @param {Row} row
-   */
-  function problemText(row) {
-    const message = row.state === "error" ? String(detail?.message || row.message) : "";
-    return message === row.reason ? "" : message;
+  /** @param {Row} row */
+  function wholeRemark(row) {
+    return row.message ? remark(row, String(detail?.message || row.message)) : "";
   }
 
   function framed() {
@@ -164,9 +160,10 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     replaceText(title, clean(row.task, 60));
     replaceText(digits, eight(row.id));
     replaceText(facts, [stateText(row), duration(elapsed(row, store.now())), asides(row)].filter(Boolean).join(" · "));
-    const message = problemText(row);
-    problem.hidden = !message;
-    replaceText(problem, clean(message, 8000, true));
+    const message = wholeRemark(row);
+    note.hidden = !message;
+    attr(note, "aria-label", row.state === "error" ? "what went wrong" : "remark");
+    replaceText(note, clean(message, 8000, true));
     const said = detail?.said?.length || row.said;
     const tab = /** @type {HTMLElement} */ (tabs.tabs.get("said"));
     replaceText(tab, said ? `Callbacks ${said}` : "Callbacks");
@@ -177,7 +174,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     if (!detail || !row) return;
     const tab = /** @type {HTMLElement} */ (tabs.tabs.get("failure"));
     tab.hidden = !framed();
-    panels.failure.replaceChildren(...(framed() ? failureNodes(detail.frames, `%xpm debug ${eight(id)}`, problemText(row)) : []));
+    panels.failure.replaceChildren(...(framed() ? failureNodes(detail.frames, `%xpm debug ${eight(id)}`, wholeRemark(row)) : []));
     if (tab.hidden && tabs.chosen() === "failure") tabs.choose("log");
     const { config } = detail;
     panels.params.replaceChildren(config ? configTable(config) : none("The parameters of this job cannot be read."));
@@ -200,6 +197,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
     add("submitted", moment(row.submitted));
     add("started", moment(row.started));
     add("ended", moment(row.ended));
+    add("source", detail.unknown?.length && clean(`unknown, pickled: ${detail.unknown.join(", ")}`, 400));
     add("environment", detail.drift && clean(detail.drift, 400));
     add("attempts", String(detail.attempts ?? row.attempt));
     return el("dl", { class: "xpm-facts" }, items.map(([name, value]) => [el("dt", { text: name }), el("dd", {}, value)]).flat());
@@ -246,7 +244,7 @@ export function createDrawer({ store, uid, watch, open, closed }) {
       replaceText(title, "Difference");
       replaceText(digits, "");
       replaceText(facts, diff.rows.length ? plural(diff.rows.length, "place") : "");
-      problem.hidden = true;
+      note.hidden = true;
       panels.diff.replaceChildren(diffTable(diff));
       want();
     },

@@ -55,20 +55,27 @@ export function stateText(row) {
  * @param {Row} row
  */
 export function asides(row) {
-  const some = [row.stale, row.drift, row.attempt > 1 && `attempt ${row.attempt}`, row.reused && "reused", row.elsewhere && "elsewhere", row.earlier && "earlier run", row.callbackError && "callback failed"];
+  const some = [row.source, row.stale, row.drift, row.attempt > 1 && `attempt ${row.attempt}`, row.reused && "reused", row.elsewhere && "elsewhere", row.earlier && "earlier run", row.callbackError && "callback failed"];
   return some.filter(Boolean).join(" · ");
 }
 
 /**
- * What happens with a job just now: its progress, or what went wrong.
+ * What the kernel says of a job, "" where that is said already ("cancelled").
+ * @param {Row} row
+ * @param {string} [message]  all of it
+ */
+export function remark(row, message = row.message) {
+  return message === row.reason ? "" : message.trim();
+}
+
+/**
+ * What happens with a job just now: its progress, what went wrong or what it waits for.
  * @param {Row} row
  */
 export function newsText(row) {
-  const aside = asides(row);
-  let news = "";
-  if (row.state === "error" && row.reason !== "cancelled") news = clean(row.message.trim().split("\n")[0], 200);
-  else if (row.state === "running") news = row.ptext ? clean(row.ptext, 120) : row.progress == null ? "" : `${Math.floor(row.progress * 100)}%`;
-  return news && aside ? `${news} · ${aside}` : news || aside;
+  let progress = "";
+  if (row.state === "running") progress = row.ptext ? clean(row.ptext, 120) : row.progress == null ? "" : `${Math.floor(row.progress * 100)}%`;
+  return [progress, clean(remark(row).split("\n")[0], 200), asides(row)].filter(Boolean).join(" · ");
 }
 
 /**
@@ -439,10 +446,11 @@ export function createJobsTab({ store, uid, open, selected, filtered, act }) {
   function measure() {
     const now = grid.clientWidth;
     if (!now) return; // not on the page just now
-    const fewer = width !== now && Math.min(width, now) < TIGHT_PX;
-    width = now;
+    const before = digit;
     digit = probe.offsetWidth / 20 || digit;
-    if (fewer || !columns.length) structure();
+    const other = digit !== before || (width !== now && Math.min(width, now) < TIGHT_PX);
+    width = now;
+    if (other || !columns.length) structure();
     else draw(null);
   }
 

@@ -10,6 +10,7 @@ import { unpack } from "./packed.js";
 // By the number that the flags of a row hold; `freshness.BADGES` has the same words.
 const STALE = ["", "stale: code changed", "stale: default changed", "stale: input changed", "code unknown"];
 const DRIFTED = "environment changed";
+const SOURCE_UNKNOWN = "source unknown";
 
 /**
  * @typedef {object} Row  one job; times are the kernel's, in seconds since the epoch
@@ -28,6 +29,7 @@ const DRIFTED = "environment changed";
  * @property {boolean} reused
  * @property {boolean} elsewhere
  * @property {boolean} earlier
+ * @property {string} source  that it is not known
  * @property {string} stale why its result may not be what would be computed now
  * @property {string} drift whether the environment is another one than that of its run
  * @property {boolean} callbackError
@@ -208,6 +210,7 @@ export function createStore(snapshot, clock = () => performance.now() / 1000) {
     row.elsewhere = (flags & 2) > 0;
     row.earlier = (flags & 4) > 0;
     row.callbackError = (flags & 8) > 0;
+    row.source = (flags & 256) > 0 ? SOURCE_UNKNOWN : "";
     row.stale = STALE[(flags >> 4) & 7] ?? "";
     row.drift = (flags & 128) > 0 ? DRIFTED : "";
     row.metrics = Object.create(null);
