@@ -242,6 +242,16 @@ def test_a_transient_job_runs_only_when_one_that_is_not_needs_it():
     assert launched(play(plan, Started("b"), Completed("b"))) == ["c"]
 
 
+def test_a_transient_job_that_somebody_let_go_of_runs_only_for_who_waits_for_it():
+    plan = with_transient("a")
+    play(plan, Submit("a"), Submit("b", ("a",)), Started("a"), Completed("a"))
+    play(plan, Started("b"), Completed("b"), Attached("a"))  # to take its files away
+    assert play(plan, Released("a")) == [Moved("a", JobState.RUNNING, JobState.UNSCHEDULED)]
+    play(plan, FoundDone("a"), Attached("a"), Submit("c", ("a",)))
+    assert launched(play(plan, Released("a"))) == ["a"]
+    assert states(plan, "abc") == ["scheduled", "done", "waiting"]
+
+
 def test_what_is_done_needs_no_transient_job():
     plan = with_transient("a")
     play(plan, Submit("a"), FoundDone("b", ("a",)))

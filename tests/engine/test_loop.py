@@ -806,6 +806,29 @@ def test_a_job_of_experimaestro_says_who_holds_it(desk):
     assert desk.view("a").message == ""
 
 
+def test_a_job_of_experimaestro_is_waited_for_until_its_process_is_gone(desk):
+    """It lets go of all that shows that it runs before it writes its marker."""
+    paths = desk.paths("a").create()
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()", str(paths.script)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE)
+    try:
+        paths.pid.write_text(f'{{"type": "local", "pid": {other.pid}}}')
+        desk.submit("a")
+        assert desk.states("a") == ["running"]
+        message = desk.view("a").message
+        paths.pid.unlink()
+        for _ in range(10):
+            desk.clock.advance(5)
+            assert desk.states("a") == ["running"]
+        assert desk.view("a").message == message
+        paths.done.touch()
+        desk.clock.advance(5)
+        assert desk.states("a") == ["done"]
+    finally:
+        other.communicate()
+    assert desk.started() == []
+
+
 def test_a_directory_with_the_name_of_the_marker_is_moved_away(desk):
     desk.paths("a").create().done.mkdir()
     desk.submit("a")

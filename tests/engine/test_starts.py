@@ -12,6 +12,7 @@ import shutil
 import pytest
 
 from xpm_nb.core.states import FailureReason, JobState
+from xpm_nb.engine import looking
 from xpm_nb.engine.arrivals import Arrivals
 from xpm_nb.engine.starts import Starts
 from xpm_nb.store import attempts, leaving, locks, records, removal, tokens
@@ -202,6 +203,31 @@ def test_files_that_are_needed_for_long_are_not_asked_for_for_ever(spent):
             spent.sync()
     assert spent.loop._scheduler._starts.next_deadline() is None
     assert spent.view("b").state is JobState.DONE
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["", "by a hint"])
+def test_files_that_another_process_is_removing_are_not_made_again(spent, told):
+    """Who holds the lock to remove them is not about to run the job."""
+    paths = spent.paths("b")
+    with lock_of(paths):
+        if told:
+            finish(spent, "c")
+        records.add_removal(paths, records.Removal())
+        removal.remove_files(paths)
+        if told:
+            spent.loop._scheduler._notice(spent.entry("b"))
+        else:
+            finish(spent, "c")
+        assert spent.states("b") == ["running"], "somebody has it"
+    for _ in range(10):
+        spent.clock.advance(2)
+        spent.sync()
+    view = spent.view("b")
+    assert (view.state, view.message) == (JobState.UNSCHEDULED, looking.REMOVED)
+    assert spent.started() == ["b", "c"]
+    spent.submit("d", "b")
+    spent.launcher.wait_for(3)
+    assert spent.started() == ["b", "c", "b"], "it is made again for who needs it"
 
 
 def test_files_that_another_process_removed_are_known_to_be_gone(spent):

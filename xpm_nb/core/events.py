@@ -283,6 +283,7 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
             Again: _W,
             Vanished: _E,
             Released: _W,
+            Removed: _U,  # by whoever was thought to run it
             Cancel: _R,
         },
         _D: {

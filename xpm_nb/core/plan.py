@@ -38,6 +38,7 @@ from xpm_nb.core.events import (
     Rejected,
     Released,
     Remove,
+    Removed,
     Rerun,
     Retry,
     Spent,
@@ -444,12 +445,15 @@ class Plan:
 
     def _offered(self, node: Node, event: Event) -> Event:
         """Leave a job out that may be, unless something waits for it already."""
-        if not isinstance(event, Submit) or node.key not in self._transient:
+        if node.key not in self._transient:
             return event
-        if Offer not in TABLE[node.state]:
+        if any(self.state(key) is JobState.WAITING for key in node.dependents):
             return event
-        waited_for = any(self.state(key) is JobState.WAITING for key in node.dependents)
-        return event if waited_for else Offer(event.key, event.dependencies)
+        if isinstance(event, Submit) and Offer in TABLE[node.state]:
+            return Offer(event.key, event.dependencies)
+        if isinstance(event, Released) and node.state is JobState.RUNNING:
+            return Removed(event.key)  # whoever had it may just have taken its files away
+        return event
 
     def _ask_to_end(self, node: Node, now: float, effects: list[Effect]) -> None:
         if node.kill_at is None:  # the second reason to end gives no more time than the first

@@ -136,7 +136,7 @@ class Entry:
         self.record: JobRecord | None = None
         self.launcher: Launcher | None = None
         self.handle: Handle | None = None
-        self.stray: ProcessRecord | None = None  # it runs this job, and its directory is gone
+        self.stray: ProcessRecord | None = None  # it runs this job, and no lock shows that
         self.lock: locks.JobLock | None = None  # it has its shares and is about to be started
         self.launched = False  # the present attempt was started by this kernel
         self.seen = False  # its process was seen

@@ -37,7 +37,8 @@ def look(entry: Entry) -> tuple[Found, Failure | None]:
     found, failure = _glance(entry.paths)
     if found is Found.LOST:  # between two looks it may have begun, and ended
         found, failure = _glance(entry.paths)
-    if found is Found.NOTHING and entry.stray is not None and locks.alive(entry.stray):
+    unknown = found in (Found.NOTHING, Found.LOST)
+    if unknown and entry.stray is not None and locks.alive(entry.stray):
         return Found.HELD, None
     return found, failure
 

@@ -196,9 +196,7 @@ class Processes:
             locks.kill_survivors(process)
         self._hub.note_change(entry)
         if entry.handle is None:
-            entry.facts.holder = locks.legacy_holder(entry.paths) or ""
-            if entry.stray is not None and not entry.facts.holder:
-                entry.facts.holder = locks.tell_stray(entry.stray.pid)
+            self._ask_experimaestro(entry)
             if entry.looks >= ASK_WHO and process is not None and not entry.facts.holder:
                 entry.facts.holder = holders.tell(entry.paths.lock)
                 self._end_left(entry, process)
@@ -210,6 +208,17 @@ class Processes:
         if (reason := self._hub.plan.asked_to_end(entry.id)) is not None:
             self.kill(entry, reason, force=False)
         self.limit(entry)
+
+    def _ask_experimaestro(self, entry: Entry) -> None:
+        """See whether a job of experimaestro runs there, or one whose directory is gone."""
+        holder = locks.legacy_holder(entry.paths)
+        if holder is not None:
+            # It lets go before it writes its marker: until the process is gone, it may still come.
+            entry.facts.holder, entry.stray = holder, locks.legacy_process(entry.paths)
+        elif entry.stray is None:
+            entry.facts.holder = ""
+        else:
+            entry.facts.holder = entry.facts.holder or locks.tell_stray(entry.stray.pid)
 
     def _look_later(self, entry: Entry) -> None:
         self._looks[entry.id] = self._hub.clock.monotonic() + delay_s(entry.looks)
@@ -247,6 +256,8 @@ class Processes:
             # Somebody had the lock, for a moment or without getting as far as a process; or
             # another kernel is about to run it again: it is for the first who can.
             entry.forget_attempt()
+            if records.read_removals(entry.paths):  # for where it is left out now
+                entry.facts.note = looking.REMOVED
             self._hub.apply(Released(entry.id))
         else:
             finish(self._ends.verdict(entry))

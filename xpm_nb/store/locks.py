@@ -485,6 +485,21 @@ def legacy_holder(paths: JobPaths) -> str | None:
     return f"process {pid} of experimaestro; if that is wrong, delete {paths.pid}"
 
 
+def legacy_process(paths: JobPaths) -> ProcessRecord | None:
+    """Describe the living process that ``<NAME>.pid`` names, unless it is not of this job, or ours.
+
+    Measured with 2.7.0: when a job's scheduler is gone, its process deletes that file and lets its
+    lock go some milliseconds before it writes ``<NAME>.done``, and lives on for a second.
+    """
+    try:
+        pid, process = read_pid(paths), read_process(paths)
+    except RecordError:
+        return None
+    if pid is None or (process is not None and process.pid == pid) or _is_other(pid, paths):
+        return None
+    return identify(pid)
+
+
 def _is_other(pid: int, paths: JobPaths) -> bool:
     """Tell whether a process surely is not of this job: neither there, nor told its name.
 
