@@ -252,6 +252,12 @@ def test_a_transient_job_that_somebody_let_go_of_runs_only_for_who_waits_for_it(
     assert states(plan, "abc") == ["scheduled", "done", "waiting"]
 
 
+def test_a_transient_job_that_is_run_again_is_so_also_if_somebody_had_it_for_a_moment():
+    plan = with_transient("a")
+    assert launched(play(plan, FoundDone("a"), Rerun("a"))) == ["a"]
+    assert launched(play(plan, Attached("a"), Released("a"))) == ["a"]
+
+
 def test_what_is_done_needs_no_transient_job():
     plan = with_transient("a")
     play(plan, Submit("a"), FoundDone("b", ("a",)))

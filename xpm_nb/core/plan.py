@@ -380,6 +380,7 @@ class Plan:
 
     def _enter(self, node: Node, event: Event, new: JobState) -> None:
         self._count(node, needy(new) - needy(node.state))
+        node.sought = isinstance(event, Attached) and not node.state.idle
         node.state = new
         node.reason, node.message = _why(node, event) if new is JobState.ERROR else (None, "")
         node.cause = event.by if isinstance(event, DependencyFailed) else None
@@ -451,7 +452,7 @@ class Plan:
             return event
         if isinstance(event, Submit) and Offer in TABLE[node.state]:
             return Offer(event.key, event.dependencies)
-        if isinstance(event, Released) and node.state is JobState.RUNNING:
+        if isinstance(event, Released) and node.state is JobState.RUNNING and not node.sought:
             return Removed(event.key)  # whoever had it may just have taken its files away
         return event
 

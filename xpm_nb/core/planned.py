@@ -31,6 +31,7 @@ class Node:
     in_need: int = 0  # dependents that may read its files yet (`needy`)
     slot: bool = False  # it holds one
     asks: bool = False  # ready, and being given its shares
+    sought: bool = False  # somebody else has it, and it was to be started here
     cancelled: bool = False  # somebody wants it to end
     overdue: bool = False  # its time limit was reached
     killed: bool = False  # it did not end when it was asked to

@@ -214,7 +214,8 @@ class Processes:
         holder = locks.legacy_holder(entry.paths)
         if holder is not None:
             # It lets go before it writes its marker: until the process is gone, it may still come.
-            entry.facts.holder, entry.stray = holder, locks.legacy_process(entry.paths)
+            entry.facts.holder = holder
+            entry.stray = locks.legacy_process(entry.paths) or entry.stray
         elif entry.stray is None:
             entry.facts.holder = ""
         else:
