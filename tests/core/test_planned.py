@@ -282,6 +282,28 @@ class Anything(RuleBasedStateMachine):
             self.ended(key)
             self.do(kind(key))
 
+    @rule()
+    def another_has_it_before_anything_is_known_of_it(self):
+        key = str(len(list(self.plan)))
+        self.alive.add(key)
+        self.do(Attached(key))
+
+    @rule(data=st.data())
+    def let_go(self, data):
+        """Only then is it known what it needs, and whether it may be left out."""
+        keys = [k for k in self.plan if self.plan.state(k) is JobState.RUNNING]
+        unread = [k for k in keys if not self.plan.dependencies(k) and k not in self.held]
+        if not unread:
+            return
+        key = data.draw(st.sampled_from(unread))
+        known = [k for k in self.plan if int(k) < int(key)]
+        deps = data.draw(st.lists(st.sampled_from(known), max_size=3)) if known else []
+        self.ended(key)
+        self.plan.set_transient(key, data.draw(st.sampled_from(TransientMode)))
+        self.do(Released(key, tuple(deps)))
+        cancelled = self.plan.state(key) is JobState.ERROR
+        assert cancelled or set(self.plan.dependencies(key)) == set(deps)
+
     @rule(data=st.data(), kind=st.sampled_from([Rejected, Refused]))
     def do_not_start(self, data, kind):
         if (key := self.some(data, JobState.SCHEDULED)) is not None:

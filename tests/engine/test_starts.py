@@ -19,6 +19,9 @@ from xpm_nb.store import attempts, leaving, locks, records, removal, tokens
 from xpm_nb.store.records import Disowned
 from xpm_nb.store.tokens import Need
 
+REMOVE = {"transient": "remove"}
+GPU = {"tokens": {"gpu": 1}}
+
 
 @contextlib.contextmanager
 def lock_of(paths):
@@ -164,9 +167,97 @@ def test_a_hint_of_another_process_is_enough(waiting):
     assert waiting.view("a").state is JobState.RUNNING
 
 
-# -- taking away --------------------------------------------------------------------------------
+# -- taken up while it is being written ---------------------------------------------------------
 
-REMOVE = {"transient": "remove"}
+
+@contextlib.contextmanager
+def being_written(desk, name):
+    """Another kernel has the lock of a job and has not written the record of it."""
+    paths = desk.paths(name)
+    kept = paths.record.rename(paths.path / "kept.json")
+    with lock_of(paths):
+        yield
+        kept.rename(paths.record)
+
+
+def let_go(desk):
+    """Have it noticed that whoever held a job holds it no more."""
+    desk.clock.advance(1)
+    desk.sync()
+
+
+def test_who_looked_before_the_record_was_written_learns_what_a_job_needs(make_desk):
+    desk = make_desk(slots=0)
+    tokens.set_total(desk.workspace, "gpu", 1)
+    desk.submit("b")
+    desk.submit("c", "b", record=GPU)
+    desk.submit("d", "c")
+    desk.sync()
+    desk.restart(slots=2)
+    with being_written(desk, "c"):
+        desk.open("c", "d")
+        assert desk.states("cd") == ["running", "waiting"], "somebody has it"
+    let_go(desk)
+    assert desk.states("bcd") == ["running", "waiting", "waiting"]
+    assert desk.view("c").task == "C"
+    finish(desk, "b")
+    desk.launcher.wait_for(2)
+    assert desk.states("cd") == ["running", "waiting"]
+    other = desk.paths("x").create()
+    with lock_of(other):
+        taken = tokens.take(other, [Need("gpu", 1)], since=0.0, now=desk.clock.time())
+    assert taken is not None, "c has it"
+    finish(desk, "c")
+    desk.launcher.wait_for(3)
+    assert desk.started() == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize("needed", [False, True], ids=["alone", "needed"])
+def test_what_may_be_left_out_is_so_also_if_only_its_record_says_so(make_desk, needed):
+    desk = make_desk(slots=0)
+    desk.submit("b")
+    desk.submit("c", "b", record=REMOVE)
+    desk.submit("d", "c")
+    desk.sync()
+    desk.restart(slots=2)
+    with being_written(desk, "c"):
+        desk.open(*"cd"[: 1 + needed])
+    let_go(desk)
+    if not needed:
+        assert desk.states("c") == ["unscheduled"]
+        desk.submit("d", "c")
+    desk.launcher.wait_for(1)
+    assert desk.states("bcd") == ["running", "waiting", "waiting"]
+    finish(desk, "b")
+    desk.launcher.wait_for(2)
+    assert desk.started() == ["b", "c"]
+
+
+def test_whose_record_never_comes_is_to_be_submitted_again(make_desk):
+    desk = make_desk(slots=0)
+    desk.submit("c")
+    desk.submit("d", "c")
+    desk.sync()
+    desk.restart(slots=2)
+    desk.paths("c").record.unlink()
+    with lock_of(desk.paths("c")):
+        desk.open("c", "d")
+        assert desk.states("cd") == ["running", "waiting"]
+    let_go(desk)
+    view = desk.view("c")
+    assert (view.state, view.reason) == (JobState.ERROR, FailureReason.LOST)
+    assert view.message == "its directory has no record; submit the task again"
+    assert not desk.paths("c").failed.exists(), "another kernel may know better"
+    assert desk.view("d").reason is FailureReason.DEPENDENCY
+    desk.submit("c")
+    desk.retry("d")
+    desk.launcher.wait_for(1)
+    finish(desk, "c")
+    desk.launcher.wait_for(2)
+    assert desk.started() == ["c", "d"]
+
+
+# -- taking away --------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -266,13 +357,12 @@ def test_what_was_removed_runs_again_when_a_job_needs_it(spent):
 
 def test_what_was_removed_waits_for_its_share_when_a_job_needs_it(make_desk):
     desk = make_desk(slots=2)
-    gpu = {"tokens": {"gpu": 1}}
     tokens.set_total(desk.workspace, "gpu", 1)
-    desk.submit("b", record=REMOVE | gpu)
+    desk.submit("b", record=REMOVE | GPU)
     desk.submit("c", "b")
     finish(desk, "b")
     desk.launcher.wait_for(2)
-    removed_where_it_was_found_done(desk, **gpu)
+    removed_where_it_was_found_done(desk, **GPU)
     other = desk.paths("x").create()
     with lock_of(other):
         assert tokens.take(other, [Need("gpu", 1)], since=0.0, now=desk.clock.time()) is None

@@ -50,7 +50,9 @@ class Spent(Event):
 
 @dataclass(frozen=True, slots=True)
 class Removed(Event):
-    """Its files are gone: it is as if it had not been run."""
+    """Its files are gone: it is as if it had not been run. `dependencies`: see `Released`."""
+
+    dependencies: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,12 @@ class Vanished(Event):
 
 @dataclass(frozen=True, slots=True)
 class Released(Event):
-    """Whoever held it let go without having run it."""
+    """Whoever held it let go without having run it.
+
+    `dependencies`: None for those that are known; who met it as it was being written had none.
+    """
+
+    dependencies: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.errors import InternalError
 
 _ARRIVALS = (Submit, Offer, FoundDone, FoundFailed, Attached, Again)
+_RETURNS = (Released, Removed)  # from somebody else's hands
+_LINKING = (*_ARRIVALS, *_RETURNS, Rerun)  # they may say what a job needs
 _INTERNAL = (DependenciesDone, DependencyReopened, DependencyFailed)
 _BLOCKABLE = (JobState.WAITING, JobState.READY)
 
@@ -237,7 +239,7 @@ class Plan:
             node = Node(event.key, order=len(self._nodes))
         event = self._offered(node, _again(node, _given_up(node, event)))
         next_state(node.state, event)  # raises before anything is changed
-        needs = event.dependencies if isinstance(event, (*_ARRIVALS, Rerun)) else None
+        needs = event.dependencies if isinstance(event, _LINKING) else None
         if needs is not None and needs != node.dependencies:
             self._link(node, event, needs)
         self._nodes[event.key] = node
@@ -309,11 +311,11 @@ class Plan:
 
     def _link(self, node: Node, event: Event, needs: tuple[str, ...]) -> None:
         """Note what a job needs. A job under way keeps what it was started with."""
-        if node.state not in (JobState.UNSCHEDULED, JobState.DONE, JobState.ERROR):
+        if not (node.state.idle or isinstance(event, _RETURNS)):
             return
         wanted = tuple(dict.fromkeys(needs))
         unknown = [key for key in wanted if key not in self._nodes]
-        if unknown and isinstance(event, (Submit, Offer, Attached, Again, Rerun)):
+        if unknown and not isinstance(event, (FoundDone, FoundFailed)):
             raise InternalError(f"job {node.key} needs jobs that are not known: {unknown}")
         if self._reaches(wanted, node.key):
             raise InternalError(f"job {node.key} would need itself")
@@ -453,7 +455,8 @@ class Plan:
         if isinstance(event, Submit) and Offer in TABLE[node.state]:
             return Offer(event.key, event.dependencies)
         if isinstance(event, Released) and node.state is JobState.RUNNING and not node.sought:
-            return Removed(event.key)  # whoever had it may just have taken its files away
+            # Whoever had it may just have taken its files away.
+            return Removed(event.key, event.dependencies)
         return event
 
     def _ask_to_end(self, node: Node, now: float, effects: list[Effect]) -> None:

@@ -8,10 +8,10 @@ Rule 2: what ended is not known by its process but by its directory (`Processes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
-from xpm_nb.core.events import Completed, Failed, Released, TimeLimit
+from xpm_nb.core.events import Completed, Failed, TimeLimit
 from xpm_nb.core.states import UNWRITTEN, FailureReason, JobState
 from xpm_nb.engine import limits, looking
 from xpm_nb.engine.ends import Ends
@@ -42,11 +42,16 @@ class Processes:
         What becomes of a job that has ended.
     refresh_hz : float
         How often files of running jobs are read.
+    let_go : callable
+        Is told of a job that somebody had and did not run.
     """
 
-    def __init__(self, hub: Hub, ends: Ends, refresh_hz: float) -> None:
+    def __init__(
+        self, hub: Hub, ends: Ends, refresh_hz: float, let_go: Callable[[Entry], None]
+    ) -> None:
         self._hub = hub
         self._ends = ends
+        self._let_go = let_go
         self._refresh_s = 1.0 / refresh_hz
         self._under_way: dict[str, Entry] = {}
         self._looks: dict[str, float] = {}  # when to look again for who holds a lock
@@ -255,11 +260,8 @@ class Processes:
             looking.superseded(entry) or not (entry.launched or entry.seen)
         ):
             # Somebody had the lock, for a moment or without getting as far as a process; or
-            # another kernel is about to run it again: it is for the first who can.
-            entry.forget_attempt()
-            if records.read_removals(entry.paths):  # for where it is left out now
-                entry.facts.note = looking.REMOVED
-            self._hub.apply(Released(entry.id))
+            # another kernel is about to run it again.
+            self._let_go(entry)
         else:
             finish(self._ends.verdict(entry))
 

@@ -470,19 +470,12 @@ def legacy_holder(paths: JobPaths) -> str | None:
     """
     if _legacy_locked(paths.legacy_lock):
         return f"experimaestro (it holds {paths.legacy_lock.name})"
-    try:
-        pid = read_pid(paths)
-        process = read_process(paths)
-    except RecordError:
+    process = legacy_process(paths)
+    if process is None or not _started_before(process.start, paths.pid):
         return None
-    if pid is None or (process is not None and process.pid == pid):
-        return None  # our own processes are judged by the lock
-    start = start_of(pid)
-    if start is None or not _started_before(start, paths.pid) or _is_other(pid, paths):
-        return None
-    if _runs(str(pid), {os.fsencode(paths.script)}):
-        return tell_stray(pid)
-    return f"process {pid} of experimaestro; if that is wrong, delete {paths.pid}"
+    if _runs(str(process.pid), {os.fsencode(paths.script)}):
+        return tell_stray(process.pid)
+    return f"process {process.pid} of experimaestro; if that is wrong, delete {paths.pid}"
 
 
 def legacy_process(paths: JobPaths) -> ProcessRecord | None:
@@ -495,9 +488,9 @@ def legacy_process(paths: JobPaths) -> ProcessRecord | None:
         pid, process = read_pid(paths), read_process(paths)
     except RecordError:
         return None
-    if pid is None or (process is not None and process.pid == pid) or _is_other(pid, paths):
-        return None
-    return identify(pid)
+    if pid is None or (process is not None and process.pid == pid):
+        return None  # our own processes are judged by the lock
+    return None if _is_other(pid, paths) else identify(pid)
 
 
 def _is_other(pid: int, paths: JobPaths) -> bool:
