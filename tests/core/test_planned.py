@@ -190,6 +190,7 @@ class Anything(RuleBasedStateMachine):
         self.plan, self.now = Plan(slots=slots, grace_s=3), 0.0
         self.alive: set[str] = set()  # launched by us or by others, and not ended
         self.theirs: set[str] = set()  # left to another process to start
+        self.unread: set[str] = set()  # begun by others, and nothing is known of them
         self.held: dict[str, tuple] = {}  # shares, as the world counts them
         for pool, total in POOLS.items():
             self.carry(self.plan.set_total(pool, total))
@@ -234,6 +235,7 @@ class Anything(RuleBasedStateMachine):
 
     def ended(self, key):
         self.alive.discard(key)
+        self.unread.discard(key)
         self.held.pop(key, None)
 
     def some(self, data, *states):
@@ -286,23 +288,26 @@ class Anything(RuleBasedStateMachine):
     def another_has_it_before_anything_is_known_of_it(self):
         key = str(len(list(self.plan)))
         self.alive.add(key)
+        self.unread.add(key)
         self.do(Attached(key))
 
     @rule(data=st.data())
-    def let_go(self, data):
-        """Only then is it known what it needs, and whether it may be left out."""
-        keys = [k for k in self.plan if self.plan.state(k) is JobState.RUNNING]
-        unread = [k for k in keys if not self.plan.dependencies(k) and k not in self.held]
-        if not unread:
+    def what_another_has_is_known_now(self, data):
+        if not self.unread:
             return
-        key = data.draw(st.sampled_from(unread))
+        key = data.draw(st.sampled_from(sorted(self.unread, key=int)))
+        self.unread.discard(key)
+        free = [p for p in POOLS if self.used(p) < POOLS[p]]
+        pools = data.draw(st.sets(st.sampled_from(free))) if free else ()
         known = [k for k in self.plan if int(k) < int(key)]
         deps = data.draw(st.lists(st.sampled_from(known), max_size=3)) if known else []
-        self.ended(key)
+        needs = tuple((pool, 1) for pool in sorted(pools))
+        if needs:
+            self.held[key] = needs
+        self.plan.want(key, needs)
         self.plan.set_transient(key, data.draw(st.sampled_from(TransientMode)))
-        self.do(Released(key, tuple(deps)))
-        cancelled = self.plan.state(key) is JobState.ERROR
-        assert cancelled or set(self.plan.dependencies(key)) == set(deps)
+        self.do(Attached(key, tuple(deps)))
+        assert set(self.plan.dependencies(key)) == set(deps)
 
     @rule(data=st.data(), kind=st.sampled_from([Rejected, Refused]))
     def do_not_start(self, data, kind):

@@ -153,6 +153,22 @@ def test_nothing_is_kept_if_not_wanted(lab, monkeypatch):
     assert [path.name for path in run.path.iterdir()] == ["jobs.jsonl"]
 
 
+def test_what_was_met_before_its_record_was_written_can_be_cancelled(lab):
+    begin(lab)
+    task = Learn.C(lr=0.5, gate=lab.gate).submit()
+    until(lambda: lab.said() == ["start 0.5"])
+    record = task.job.entry.paths.record
+    lab.new_kernel()
+    kept = record.rename(record.with_name("kept.json"))
+    (job,) = begin(lab).jobs
+    assert job.state is JobState.RUNNING
+    kept.rename(record)
+    until(lambda: job.view().task == "Learn")
+    job.cancel()
+    assert job.wait(60) is JobState.ERROR
+    assert job.view().reason is FailureReason.CANCELLED
+
+
 def test_cancel_of_a_running_job(lab):
     xp = begin(lab, slots=1)
     task = Learn.C(lr=1, gate=lab.gate).submit()

@@ -212,6 +212,35 @@ def test_who_looked_before_the_record_was_written_learns_what_a_job_needs(make_d
     assert desk.started() == ["b", "c", "d"]
 
 
+def test_what_somebody_runs_is_known_as_soon_as_its_record_is_there(make_desk):
+    desk = make_desk(slots=2)
+    tokens.set_total(desk.workspace, "gpu", 1)
+    desk.submit("b")
+    finish(desk, "b")
+    desk.submit("c", "b", record=GPU)
+    desk.launcher.wait_for(2)
+    desk.sync()
+    desk.restart(slots=2)
+    record = desk.paths("c").record
+    kept = record.rename(record.with_name("kept.json"))
+    desk.open("c")
+    desk.clock.advance(1)
+    assert (desk.view("c").state, desk.view("c").tags) == (JobState.RUNNING, ())
+    kept.rename(record)
+    desk.clock.advance(2)
+    view = desk.view("c")
+    assert (view.state, view.task, view.tags) == (JobState.RUNNING, "C", (("n", "c"),))
+    plan = desk.loop._scheduler.plan
+    assert plan.dependencies(desk.entry("c").id) == (desk.entry("b").id,)
+    desk.submit("d", record=GPU)
+    assert desk.states("bcd") == ["done", "running", "ready"], "c has the only one"
+    desk.launcher.finish("t.c")
+    desk.clock.advance(2)
+    assert desk.settled("c") is JobState.DONE
+    desk.launcher.wait_for(3)
+    assert desk.started() == ["b", "c", "d"]
+
+
 @pytest.mark.parametrize("needed", [False, True], ids=["alone", "needed"])
 def test_what_may_be_left_out_is_so_also_if_only_its_record_says_so(make_desk, needed):
     desk = make_desk(slots=0)

@@ -50,9 +50,7 @@ class Spent(Event):
 
 @dataclass(frozen=True, slots=True)
 class Removed(Event):
-    """Its files are gone: it is as if it had not been run. `dependencies`: see `Released`."""
-
-    dependencies: tuple[str, ...] | None = None
+    """Its files are gone: it is as if it had not been run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,12 @@ class FoundFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Attached(Event):
-    """A process that we did not start has it. `slot`: it counts among those that we run."""
+    """A process that we did not start has it. `slot`: it counts among those that we run.
 
-    dependencies: tuple[str, ...] = ()
+    Once more, if what it is was learnt since. `dependencies`: None for those that are known.
+    """
+
+    dependencies: tuple[str, ...] | None = None
     slot: bool = False
 
 
@@ -164,12 +165,7 @@ class Vanished(Event):
 
 @dataclass(frozen=True, slots=True)
 class Released(Event):
-    """Whoever held it let go without having run it.
-
-    `dependencies`: None for those that are known; who met it as it was being written had none.
-    """
-
-    dependencies: tuple[str, ...] | None = None
+    """Whoever held it let go without having run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +285,7 @@ TABLE: Mapping[JobState, Mapping[type[Event], JobState]] = MappingProxyType(
             Failed: _E,
             Again: _W,
             Vanished: _E,
+            Attached: _R,  # when it was taken up, its record was still to be written
             Released: _W,
             Removed: _U,  # by whoever was thought to run it
             Cancel: _R,

@@ -55,8 +55,6 @@ from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.errors import InternalError
 
 _ARRIVALS = (Submit, Offer, FoundDone, FoundFailed, Attached, Again)
-_RETURNS = (Released, Removed)  # from somebody else's hands
-_LINKING = (*_ARRIVALS, *_RETURNS, Rerun)  # they may say what a job needs
 _INTERNAL = (DependenciesDone, DependencyReopened, DependencyFailed)
 _BLOCKABLE = (JobState.WAITING, JobState.READY)
 
@@ -239,7 +237,7 @@ class Plan:
             node = Node(event.key, order=len(self._nodes))
         event = self._offered(node, _again(node, _given_up(node, event)))
         next_state(node.state, event)  # raises before anything is changed
-        needs = event.dependencies if isinstance(event, _LINKING) else None
+        needs = event.dependencies if isinstance(event, (*_ARRIVALS, Rerun)) else None
         if needs is not None and needs != node.dependencies:
             self._link(node, event, needs)
         self._nodes[event.key] = node
@@ -310,12 +308,16 @@ class Plan:
     # -- inside ---------------------------------------------------------------------------
 
     def _link(self, node: Node, event: Event, needs: tuple[str, ...]) -> None:
-        """Note what a job needs. A job under way keeps what it was started with."""
-        if not (node.state.idle or isinstance(event, _RETURNS)):
+        """Note what a job needs. A job under way keeps what it was started with, if that is known.
+
+        What another process has may be known only later: it says so itself.
+        """
+        learnt = isinstance(event, Attached) and node.state is JobState.RUNNING
+        if not (node.state.idle or learnt):
             return
         wanted = tuple(dict.fromkeys(needs))
         unknown = [key for key in wanted if key not in self._nodes]
-        if unknown and not isinstance(event, (FoundDone, FoundFailed)):
+        if unknown and isinstance(event, (Submit, Offer, Attached, Again, Rerun)):
             raise InternalError(f"job {node.key} needs jobs that are not known: {unknown}")
         if self._reaches(wanted, node.key):
             raise InternalError(f"job {node.key} would need itself")
@@ -368,6 +370,8 @@ class Plan:
                 effects.append(Retry(node.key))
             elif isinstance(event, Spent):
                 effects.append(Remove(node.key))
+            elif isinstance(event, Attached) and new is old:
+                self._pools.take(node.key)
             if isinstance(event, Refused):
                 self._pools.close(event.pools, event.until)
             if new is not old or isinstance(event, Refused):
@@ -455,8 +459,7 @@ class Plan:
         if isinstance(event, Submit) and Offer in TABLE[node.state]:
             return Offer(event.key, event.dependencies)
         if isinstance(event, Released) and node.state is JobState.RUNNING and not node.sought:
-            # Whoever had it may just have taken its files away.
-            return Removed(event.key, event.dependencies)
+            return Removed(event.key)  # whoever had it may just have taken its files away
         return event
 
     def _ask_to_end(self, node: Node, now: float, effects: list[Effect]) -> None:

@@ -12,16 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from xpm_nb.core.events import (
-    Attached,
-    Failed,
-    FoundDone,
-    FoundFailed,
-    Released,
-    Removed,
-    Rerun,
-    Submit,
-)
+from xpm_nb.core.events import Attached, Failed, FoundDone, FoundFailed, Removed, Rerun, Submit
 from xpm_nb.core.states import FailureReason, JobState, TransientMode
 from xpm_nb.engine import entries, limits, locked, looking, staleness
 from xpm_nb.engine.ends import Ends, failure_of
@@ -210,7 +201,7 @@ class Arrivals:
         if found is Found.LOST:
             failure = failure_of(self._ends.verdict(entry))
         elif record is None and failure is None:
-            failure = _unwritten(entry)
+            failure = looking.unwritten(entry)
         if damage := looking.find_damage(entry):
             if failure is None:
                 failure = Failure(FailureReason.LOST, None, f"{damage}; submit the task again")
@@ -341,21 +332,11 @@ class Arrivals:
         self._take_in(entry, Attached(entry.id, self.needs(entry), slot))
         self._processes.find_holder(entry)
 
-    def let_go(self, entry: Entry) -> None:
-        """Go on with a job that somebody had and has not run: it is for the first who can."""
-        needs = None
-        entry.forget_attempt()
-        if records.read_removals(entry.paths):  # for where it is left out now
-            entry.facts.note = looking.REMOVED
-        if entry.record is None:  # when it was taken up, that was still to be written
-            if looking.read_record(entry) is None:
-                failure = _unwritten(entry)
-                self._hub.apply(Failed(entry.id, failure.reason, failure.message))
-                return
+    def learn(self, entry: Entry) -> None:
+        """Find out what a job is that was taken up while its record was still to be written."""
+        if looking.read_record(entry) is not None:
             self.make_launcher(entry)
-            needs = self.needs(entry)
-            self._want(entry)
-        self._hub.apply(Released(entry.id, needs))
+            self._take_in(entry, Attached(entry.id, self.needs(entry)))
 
     # -- for all of them ------------------------------------------------------------------
 
@@ -368,24 +349,10 @@ class Arrivals:
 
     def _take_in(self, entry: Entry, event: Submit | Rerun | Attached | FoundFailed) -> None:
         """Have the plan take in a job that is going to run, or runs."""
-        if isinstance(event, (Submit, Attached)):
-            self._want(entry)
-        else:
-            self._shares.want(entry)
-        self._hub.apply(event)
-
-    def _want(self, entry: Entry) -> None:
-        """Tell the plan which shares a job needs, and whether it may be left out."""
         self._shares.want(entry)
-        self._hub.plan.set_transient(entry.id, records.transient_mode(entry.wanted()))
-
-
-def _unwritten(entry: Entry) -> Failure:
-    """Say what is wrong with a job that nobody has, and whose record is not there."""
-    text = entry.facts.damage or "its directory has no record"
-    if not entry.paths.path.exists():
-        text = "its kernel ended before it was written, or its directory was deleted"
-    return Failure(FailureReason.LOST, None, f"{text}; submit the task again")
+        if isinstance(event, (Submit, Attached)):
+            self._hub.plan.set_transient(entry.id, records.transient_mode(entry.wanted()))
+        self._hub.apply(event)
 
 
 def _read_done(entry: Entry, asked: Asked | None) -> None:

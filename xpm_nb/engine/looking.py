@@ -109,6 +109,14 @@ def read_record(entry: Entry) -> JobRecord | None:
     return record
 
 
+def unwritten(entry: Entry) -> Failure:
+    """Say what is wrong with a job that nobody has, and whose record is not there."""
+    text = entry.facts.damage or "its directory has no record"
+    if not entry.paths.path.exists():
+        text = "its kernel ended before it was written, or its directory was deleted"
+    return Failure(FailureReason.LOST, None, f"{text}; submit the task again")
+
+
 def shortly(paths: JobPaths, text: str) -> str:
     """Name the files of a job as they are called in its directory, for what stands at its row."""
     return text.replace(f"{paths.path}/", "")

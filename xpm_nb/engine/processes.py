@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from xpm_nb.core.events import Completed, Failed, TimeLimit
+from xpm_nb.core.events import Completed, Failed, Released, TimeLimit
 from xpm_nb.core.states import UNWRITTEN, FailureReason, JobState
 from xpm_nb.engine import limits, looking
 from xpm_nb.engine.ends import Ends
@@ -42,16 +42,16 @@ class Processes:
         What becomes of a job that has ended.
     refresh_hz : float
         How often files of running jobs are read.
-    let_go : callable
-        Is told of a job that somebody had and did not run.
+    learn : callable
+        Finds out what a job is, and tells the plan.
     """
 
     def __init__(
-        self, hub: Hub, ends: Ends, refresh_hz: float, let_go: Callable[[Entry], None]
+        self, hub: Hub, ends: Ends, refresh_hz: float, learn: Callable[[Entry], None]
     ) -> None:
         self._hub = hub
         self._ends = ends
-        self._let_go = let_go
+        self._learn = learn
         self._refresh_s = 1.0 / refresh_hz
         self._under_way: dict[str, Entry] = {}
         self._looks: dict[str, float] = {}  # when to look again for who holds a lock
@@ -243,6 +243,8 @@ class Processes:
             self._look_later(entry)
             return
         entry.facts.trouble = ""
+        if entry.record is None:  # who looked before it was written knows nothing of it
+            self._learn(entry)
         finish = partial(self._ends.finish, entry)
         if found is Found.HELD:
             if looking.superseded(entry):  # another kernel was asked to run it again
@@ -260,8 +262,15 @@ class Processes:
             looking.superseded(entry) or not (entry.launched or entry.seen)
         ):
             # Somebody had the lock, for a moment or without getting as far as a process; or
-            # another kernel is about to run it again.
-            self._let_go(entry)
+            # another kernel is about to run it again: it is for the first who can.
+            if entry.record is None:
+                lost = looking.unwritten(entry)
+                finish(Failed(entry.id, lost.reason, lost.message))
+                return
+            entry.forget_attempt()
+            if records.read_removals(entry.paths):  # for where it is left out now
+                entry.facts.note = looking.REMOVED
+            self._hub.apply(Released(entry.id))
         else:
             finish(self._ends.verdict(entry))
 

@@ -104,7 +104,7 @@ class Scheduler:
         others = self._others = Others(hub, self._notice)
         preparations = self._preparations = Preparations(hub)
         ends = self._ends = Ends(hub, others)
-        processes = self._processes = Processes(hub, ends, refresh_hz, self._let_go)
+        processes = self._processes = Processes(hub, ends, refresh_hz, self._learn)
         arrivals = self._arrivals = Arrivals(
             hub, shares, others, preparations, ends, processes, launchers
         )
@@ -240,9 +240,9 @@ class Scheduler:
         if entry not in self._reruns:
             self._hub.guard(entry, partial(self._arrivals.notice, entry))
 
-    def _let_go(self, entry: Entry) -> None:
-        """Go on with a job that somebody had and has not run."""
-        self._arrivals.let_go(entry)
+    def _learn(self, entry: Entry) -> None:
+        """Find out what a job is that somebody else has."""
+        self._arrivals.learn(entry)
 
     # -- effects --------------------------------------------------------------------------
 
