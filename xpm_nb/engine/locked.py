@@ -154,25 +154,30 @@ def write(entry: Entry, *, retries: int | None = None) -> None:
         Nothing says what is to be run.
     """
     paths, asked = entry.paths, entry.asked
-    new = asked is not None and asked.script is not None and asked.params is not None
+    script, params = (None, None) if asked is None else (asked.script, asked.params)
+    new = script is not None and params is not None
     _check_own(paths, new=new)
     record = asked.record if asked is not None else records.read_job(paths)
     if record is None or not (new or paths.script.exists()):
         raise RecordError(f"{paths.path} does not say what is to be run: submit the task again")
     if any(path.exists() for path in (paths.done, paths.failed, paths.process, paths.stdout)):
         attempts.archive_attempt(paths, keep_files=record.resumable)
-    if asked is not None and asked.script is not None:
+    if script is not None:
         damage.set_aside(paths)
     record = record._replace(
         attempt=paths.next_attempt(),
         retries=record.retries if retries is None else retries,
     )
-    if asked is not None and asked.script is not None and asked.params is not None:
-        records.write_script(paths, asked.script)
-        records.write_params(paths, asked.params)
+    if script is not None and params is not None:
+        # It goes first and comes last: if we die in between, nothing runs that is not as recorded.
+        with contextlib.suppress(FileNotFoundError):
+            fs.unlink(paths.script)
+        records.write_params(paths, params)
     record = record._replace(code=_write_code(entry, record))
     records.write_job(paths, record)
     entry.note_record(record)
+    if script is not None and params is not None:
+        records.write_script(paths, script, durable=record.durable)
 
 
 def _check_own(paths: JobPaths, *, new: bool) -> None:

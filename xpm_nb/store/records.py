@@ -537,9 +537,13 @@ def read_removals(paths: JobPaths) -> list[Removal]:
     return rows
 
 
-def write_script(paths: JobPaths, text: str) -> None:
-    """Write ``<NAME>.py``."""
-    write_text(paths.script, text)
+def write_script(paths: JobPaths, text: str, *, durable: bool = False) -> None:
+    """Write ``<NAME>.py``, the last of what is written of a job before it can be run."""
+    write_text(paths.script, text, durable=durable)
+    if durable:
+        from xpm_nb.store import durable as disk  # seldom needed
+
+        disk.sync(paths.path)
 
 
 def write_params(paths: JobPaths, document: Mapping[str, Any] | str) -> None:
